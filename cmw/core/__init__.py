@@ -1,0 +1,1 @@
+"""Shared vocabulary: time, timers, addresses, identifiers, states and outcomes. Standard library only."""
