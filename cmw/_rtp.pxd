@@ -1,0 +1,240 @@
+# cython: language_level=3
+"""What the compiled modules share: the state of one stream as plain C structures, and what may be done to it.
+
+A stream is three structures that its owner keeps in arrays: what we send (`RtpSender`), what we receive (`RtpReceiver`) and
+the control protocol about both (`RtcpSession`). Every function that is `noexcept nogil` touches nothing but its arguments.
+
+    open:     rtp_sender_open, rtp_receiver_open, rtcp_open             (they clear the structure: no memset needed)
+    send:     rtp_pull_due -> rtp_stamp -> sendto; rtp_send_failed when the kernel refused the packet
+    echo:     rtp_receive -> rtp_stamp_as -> sendto
+    receive:  rtp_receive (RTP port), rtcp_receive (RTCP port)
+    control:  rtcp_due -> rtcp_build -> sendto; rtcp_build with `bye` set at the end
+    look:     copy the three structures under the lock, then stream_snapshot(&s, &r, &c) with the GIL
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef enum:
+    RTP_HEADER_BYTES = 12           # without CSRC and extension
+    RTCP_MAX_BYTES = 512            # room that rtcp_build needs in the worst case (CNAME of 255 bytes)
+    NO_PAYLOAD_TYPE = 255           # for event_payload_type: no telephone-event was negotiated
+    SPACING_BUCKETS = 8             # of 250 ms: the 2 s window of packet spacing
+    HISTOGRAM_BUCKETS = 2688        # indices -640 .. 2047 at scale 6: 1/1024 .. 2^32
+
+
+# Same values as cmw.rtp.verdict.PacketVerdict. Up to WRONG_PAYLOAD_TYPE the packet belongs to the stream and was counted in
+# packets_received (but for WRONG_PAYLOAD_TYPE before the stream began); `verdict <= RTP_NEW_SSRC` is a packet that can be played.
+cdef enum RtpVerdict:
+    RTP_OK = 0                      # next in sequence, or after a gap
+    RTP_FIRST = 1                   # the first packet of the stream
+    RTP_OUT_OF_ORDER = 2            # late by less than MAX_MISORDER, seen for the first time
+    RTP_DUPLICATE = 3               # seen before
+    RTP_RESYNC = 4                  # second packet in a row far from the old sequence: statistics go on from there
+    RTP_NEW_SSRC = 5                # second packet in a row of another source: statistics go on with it
+    RTP_WRONG_PAYLOAD_TYPE = 6      # neither the negotiated type nor its events
+    RTP_PROBATION = 7               # another source or a far sequence, held until its successor comes
+    RTP_TOO_SHORT = 8               # under 12 bytes
+    RTP_BAD_VERSION = 9             # version is not 2
+    RTP_BAD_LENGTH = 10             # CSRC list or extension run past the end
+    RTP_BAD_PADDING = 11            # padding count is 0 or more than there is
+    RTP_IS_RTCP = 12                # second byte 192..223: control on the media port (RFC 5761 4); nothing is counted
+    RTP_STRANGER = 13               # never returned by rtp_receive: for the owner, who knows addresses
+
+
+# Same values as cmw.rtp.verdict.ControlVerdict.
+cdef enum RtcpVerdict:
+    RTCP_OK = 0
+    RTCP_BYE_RECEIVED = 1           # valid, and the source of the stream said BYE
+    RTCP_TOO_SHORT = 2              # under 8 bytes
+    RTCP_BAD_VERSION = 3            # version is not 2, in any of the packets
+    RTCP_BAD_FIRST_TYPE = 4         # the first packet is neither SR nor RR
+    RTCP_BAD_PADDING = 5            # padding on a packet that is not the last, or its count is wrong
+    RTCP_BAD_LENGTH = 6             # the lengths do not add up to the datagram, or a packet is shorter than its contents
+
+
+# One packet's header as read by rtp_receive; only written when the verdict is up to RTP_PROBATION.
+cdef struct RtpHeader:
+    uint32_t ssrc
+    uint32_t timestamp
+    uint16_t seq
+    uint8_t payload_type
+    uint8_t marker
+    uint32_t payload_offset         # bytes from the start of the packet
+    uint32_t payload_bytes          # without padding
+
+
+# What we send. Packet k of the schedule is due at start_ns + k * period_ns and always carries the timestamp
+# first_timestamp + k * timestamp_step (modulo 2^32), whatever happened to the packets before it.
+cdef struct RtpSender:
+    int64_t start_ns                # when packet 0 is due, monotonic
+    int64_t period_ns               # above 0
+    int64_t late_bound_ns           # later than this is skipped; 1 .. period_ns
+    int64_t next_packet             # k of the next packet
+    int64_t lateness_ns             # of the packet that rtp_pull_due announced; below 0 when early within the slack
+    int64_t reference_ns            # instant that belongs to reference_timestamp, for sender reports
+    uint32_t reference_timestamp
+    uint32_t first_timestamp
+    uint32_t timestamp_step         # RTP units per packet
+    uint32_t clock_hz
+    uint32_t ssrc
+    uint32_t last_payload_bytes     # of the last stamp, for rtp_send_failed
+    uint16_t sequence               # of the next packet; counts packets sent only
+    uint8_t payload_type
+    uint8_t marker_due              # the next packet begins a talkspurt: the first, and the first after a skip
+    uint8_t active                  # cleared by rtp_sender_stop: nothing is due any more
+    int64_t packets_sent
+    int64_t bytes_sent              # payload
+    int64_t packets_skipped
+    int64_t send_errors
+
+
+cdef struct SpacingBucket:
+    int64_t index                   # arrival_ns // 250 ms; -1 when empty
+    int64_t count
+    int64_t sum_ns
+    int64_t min_ns
+    int64_t max_ns
+
+
+# A packet that did not fit, kept until its successor confirms or another one replaces it.
+cdef struct HeldPacket:
+    int64_t arrival_ns
+    uint32_t ssrc
+    uint32_t timestamp
+    uint32_t payload_bytes
+    uint16_t seq
+    uint8_t payload_type
+    uint8_t held                    # 0 when there is none
+
+
+# What we receive: RFC 3550 A.1, A.3, A.8 and what they leave out.
+cdef struct RtpReceiver:
+    uint32_t clock_hz               # above 0
+    uint32_t ssrc
+    uint8_t payload_type
+    uint8_t event_payload_type      # NO_PAYLOAD_TYPE for none
+    uint8_t started                 # a first packet came
+    uint8_t transit_known           # transit_q8 holds a value (which may be 0)
+    uint32_t last_timestamp         # of the packet with the highest sequence
+    uint32_t timestamp_step         # RTP units between neighbours, 0 until known
+    int64_t base_ext_seq            # first sequence of this run of sequences, extended
+    int64_t max_ext_seq             # highest sequence seen, extended
+    int64_t received                # since base_ext_seq, duplicates included
+    int64_t expected_before         # of the runs that a resync or a new source ended
+    int64_t received_before
+    int64_t expected_prior          # at the last close of the report interval
+    int64_t received_prior
+    uint64_t window[2]              # bit i of 128: packet max_ext_seq - i came
+    int64_t loss_run                # packets missing in a row at the far end of the window
+    int64_t loss_bursts             # runs of missing packets that left the window
+    int64_t longest_loss_burst
+    uint64_t transit_q8             # arrival minus timestamp in 1/256 RTP unit, modulo 2^40
+    int64_t jitter_q12              # RFC 3550 A.8 in 1/4096 RTP unit
+    int64_t jitter_min_q12
+    int64_t jitter_max_q12
+    double jitter_sum_q12
+    int64_t jitter_count            # packets that moved the estimate
+    int64_t first_arrival_ns
+    int64_t last_arrival_ns         # of the newest counted packet
+    int64_t spacing_min_ns          # over the whole stream; valid from the second packet on
+    int64_t spacing_max_ns
+    SpacingBucket spacing[SPACING_BUCKETS]
+    HeldPacket held
+    int64_t bytes_received          # payload of all counted packets
+    int64_t duplicate_packets
+    int64_t out_of_order_packets
+    int64_t sequence_number_resets  # resyncs to a lower sequence
+    int64_t sequence_number_jumps   # resyncs to a higher one
+    int64_t ssrc_switches
+    int64_t discarded_packets       # of our source, too far from the sequence and never confirmed
+    int64_t strangers               # other sources, never confirmed; the owner adds those from other addresses here
+    int64_t wrong_payload_type
+    int64_t malformed
+
+
+# The control protocol about both directions.
+cdef struct RtcpSession:
+    int64_t unix_offset_ns          # wall clock minus monotonic clock, taken once
+    int64_t next_due_ns             # when the next report is due, monotonic
+    uint64_t random_state
+    int64_t sent_prior              # packets_sent at the last report ...
+    int64_t sent_before             # ... and at the one before
+    int64_t rtcp_sent
+    int64_t rtcp_received           # valid compound packets
+    int64_t rtcp_malformed
+    int64_t byes_received           # from the source of the stream
+    uint8_t sr_known                # a sender report of the stream's source came
+    uint8_t report_known            # the peer reported about us
+    uint8_t rtt_known
+    uint8_t remote_fraction_lost    # of the peer's last report about us, in 1/256
+    uint32_t sr_ssrc                # who sent it
+    uint32_t sr_ntp_middle          # LSR: middle 32 bits of its NTP timestamp
+    int64_t sr_arrival_ns
+    uint32_t remote_packets_sent    # as the sender report says
+    uint32_t remote_bytes_sent
+    int32_t remote_packets_lost     # 24 bits, signed
+    uint32_t remote_jitter          # RTP units of our clock
+    uint32_t remote_ext_seq
+    uint32_t rtt_q16                # 1/65536 s
+    uint8_t cname_bytes
+    uint8_t cname[255]
+
+
+# Base-2 exponential histogram of scale 6: bucket i holds (2^(i/64), 2^((i+1)/64)].
+cdef struct Histogram:
+    int64_t count
+    int64_t zero_count              # values of 0 and below
+    double sum
+    double min                      # valid when count is above 0
+    double max
+    int64_t buckets[HISTOGRAM_BUCKETS]     # [n] is bucket index n - 640; the ends take what lies beyond
+
+
+# --- sending
+
+cdef void rtp_sender_open(
+    RtpSender* sender, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns, uint32_t ssrc, uint16_t sequence,
+    uint32_t timestamp, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type) noexcept nogil
+# Returns 1 when a packet must be stamped and sent now, at most once per period. Skips and counts what is too late.
+cdef bint rtp_pull_due(RtpSender* sender, int64_t now_ns, int64_t slack_ns) noexcept nogil
+# When the next packet is due, monotonic; INT64_MAX when the sender is stopped.
+cdef int64_t rtp_next_due(const RtpSender* sender) noexcept nogil
+# Writes 12 bytes, counts the packet as sent and moves on to the next.
+cdef void rtp_stamp(RtpSender* sender, uint8_t* packet, uint32_t payload_bytes) noexcept nogil
+# The same out of schedule, for echo: the caller brings timestamp and marker.
+cdef void rtp_stamp_as(
+    RtpSender* sender, uint8_t* packet, uint32_t payload_bytes, uint32_t timestamp, bint marker, int64_t now_ns) noexcept nogil
+# Takes the last stamp back: the packet never left, so its sequence number is used again.
+cdef void rtp_send_failed(RtpSender* sender) noexcept nogil
+cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
+
+# --- receiving
+
+cdef void rtp_receiver_open(
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type) noexcept nogil
+cdef RtpVerdict rtp_receive(
+    RtpReceiver* receiver, const uint8_t* data, size_t size, int64_t arrival_ns, RtpHeader* header) noexcept nogil
+
+# --- control
+
+cdef void rtcp_open(
+    RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed,
+    int64_t now_ns) noexcept nogil
+cdef bint rtcp_due(const RtcpSession* session, int64_t now_ns) noexcept nogil
+# Writes SR or RR, SDES and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes written.
+cdef size_t rtcp_build(
+    RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns, bint bye, uint8_t* out) noexcept nogil
+cdef RtcpVerdict rtcp_receive(
+    const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, const uint8_t* data, size_t size,
+    int64_t arrival_ns) noexcept nogil
+
+# --- looking
+
+cdef void histogram_clear(Histogram* histogram) noexcept nogil
+cdef void histogram_record(Histogram* histogram, double value) noexcept nogil
+# The three below make Python objects and need the GIL. StreamSnapshot is cmw.rtp.snapshot.StreamSnapshot; either pointer of
+# a stream that never started may be one that *_open cleared.
+cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver, const RtcpSession* session)
+# {"scale", "zero_count", "offset", "counts", "count", "sum", "min", "max"}
+cdef dict histogram_dict(const Histogram* histogram)
