@@ -1,0 +1,104 @@
+"""Via: where a request came by and where its responses go. Source: RFC 3261 20.42, RFC 3581."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from cmw.core.address import Address
+from cmw.sip.grammar import (
+    HOST_PATTERN,
+    TOKEN_CHARS,
+    Params,
+    check_host,
+    fail,
+    get_param,
+    is_number,
+    parse_number,
+    parse_params,
+    serialize_host,
+    serialize_params,
+    set_param,
+)
+
+DEFAULT_PORT = 5060
+"""Port of SIP over UDP and TCP. Source: RFC 3261 19.1.2."""
+
+MAGIC_COOKIE = "z9hG4bK"
+"""Start of a branch that names its transaction. Source: RFC 3261 8.1.1.7."""
+
+_VIA = re.compile(
+    rf"[Ss][Ii][Pp][ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]+({HOST_PATTERN})"
+    r"(?:[ \t]*:[ \t]*([0-9]+))?[ \t]*(;.*)?",
+    re.DOTALL,
+)
+
+
+class Via(NamedTuple):
+    """One Via element.
+
+    Args:
+        transport: ``UDP``, ``TCP``, ..., in upper case.
+        host: the sent-by host, an IPv6 address without brackets.
+        port: the sent-by port, None when not given.
+        params: parameters with lower-case names.
+    """
+
+    transport: str
+    host: str
+    port: int | None = None
+    params: Params = ()
+
+    def __str__(self) -> str:
+        return f"SIP/2.0/{self.transport} {serialize_host(self.host, self.port)}{serialize_params(self.params)}"
+
+    def param(self, name: str) -> str | None:
+        """Return the raw value of a parameter; "" when it has none, None when it is absent."""
+        return get_param(self.params, name)
+
+    @property
+    def branch(self) -> str | None:
+        """Return the branch, None when there is none (RFC 2543)."""
+        return get_param(self.params, "branch") or None
+
+    @property
+    def sent_by(self) -> Address:
+        """Return what the sender calls itself, with the default port filled in."""
+        return Address(self.host, self.port or DEFAULT_PORT)
+
+    def stamped(self, source: Address) -> Via:
+        """Return this Via as a server keeps it: ``received`` where it differs, ``rport`` where it was asked for.
+
+        Source: RFC 3261 18.2.1, RFC 3581 4.
+        """
+        params = self.params
+        if self.param("rport") is not None:
+            params = set_param(params, "rport", str(source.port))
+            return self._replace(params=set_param(params, "received", source.host))
+        if self.host != source.host:
+            return self._replace(params=set_param(params, "received", source.host))
+        return self
+
+    def reply_address(self) -> Address:
+        """Return where a response goes, by maddr, received and rport. Source: RFC 3261 18.2.2, RFC 3581 4."""
+        host = self.param("maddr") or self.param("received") or self.host
+        rport = self.param("rport") or ""
+        if is_number(rport) and len(rport) <= 5 and 0 < int(rport) <= 65535:
+            return Address(host.strip("[]"), int(rport))
+        return Address(host.strip("[]"), self.port or DEFAULT_PORT)
+
+
+def parse_via(text: str) -> Via:
+    """Parse one Via element (lists are split when a message is parsed).
+
+    Raises:
+        RemoteProtocolError: hint 400.
+    """
+    match = _VIA.fullmatch(text)
+    if match is None:
+        fail("a Via such as SIP/2.0/UDP host:port;branch=...", text)
+    transport, host, port, params = match.groups()
+    number = None
+    if port is not None:
+        number = parse_number(port, "a port", maximum=65535) or fail("a port of at least 1", port)
+    return Via(transport.upper(), check_host(host), number, parse_params(params) if params else ())
