@@ -52,7 +52,7 @@ LIST_HEADERS = frozenset(
 SINGLE_HEADERS = frozenset(("Call-ID", "CSeq", "Content-Length", "Content-Type", "From", "Max-Forwards", "To"))
 """Headers that a message may carry only once."""
 
-_SPELLINGS = ""
+_SPELLINGS = """
     Accept Accept-Encoding Accept-Language Alert-Info Allow Authentication-Info Authorization Call-Info
     Content-Disposition Content-Language Date Error-Info Expires In-Reply-To MIME-Version Min-Expires Min-SE
     Organization Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck RSeq Reason Reply-To
