@@ -1,0 +1,316 @@
+"""The gateway's end of one connection, at the level of WebSocket messages.
+
+The server owns the handshake and the frames; this machine takes whole messages in, gives whole messages out, and says
+when to close. It lives as long as one connection; what outlives it is the store (the last committed sequence number of
+each session) and the worker's `CommandOutbox`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from cmw.core.clock import Nanos, WallClock
+from cmw.core.timers import Deadline, TimerTable
+from cmw.errors import LocalProtocolError, RemoteProtocolError
+from cmw.link import events
+from cmw.link.commands import Answer, CommandOutbox
+from cmw.link.limits import HALF_OPEN, HEARTBEAT, HELLO_LIMIT, MAX_ERRORS, MAX_TO_GATEWAY_BYTES, PROTOCOL
+from cmw.link.messages import (
+    Ack,
+    Command,
+    CommandAccepted,
+    CommandDone,
+    CommandRejected,
+    Error,
+    GatewayMessage,
+    Heartbeat,
+    HeartbeatReply,
+    Hello,
+    JsonObject,
+    Report,
+    UnknownMessage,
+    Welcome,
+    WorkerMessage,
+    parse_worker_message,
+    serialize_message,
+)
+from cmw.link.refusal import CloseCode, Refusal
+from cmw.link.samples import decode_samples
+
+
+class GatewayState(Enum):
+    """How far the connection has come."""
+
+    AWAITING_HELLO = auto()
+    AWAITING_WELCOME = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+class GatewayTimer(Enum):
+    """The timers of the gateway's end."""
+
+    HELLO_LIMIT = auto()
+    """No hello within 10 s of the upgrade."""
+    HALF_OPEN = auto()
+    """Nothing heard for 45 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """How the server has to close the WebSocket."""
+
+    code: int
+    reason: str
+
+
+class GatewayLink:
+    """One worker's connection, gateway's role.
+
+    After every input, send `frames_to_send()`, handle `next_event()` until None, then close the WebSocket if `close` is
+    set.
+
+    Args:
+        wall: the wall clock, for the timestamps in heartbeats.
+        outbox: the commands of this worker that are not finished; sent again after the welcome.
+    """
+
+    def __init__(self, *, wall: WallClock, now: Nanos, outbox: CommandOutbox | None = None) -> None:
+        self.outbox = outbox if outbox is not None else CommandOutbox()
+        self.state = GatewayState.AWAITING_HELLO
+        self.hello: Hello | None = None
+        self.close: Close | None = None
+        self.duplicates = 0
+        self.unknown_messages = 0
+        self.last_heard_at = now
+        self._wall = wall
+        self._now = now
+        self._received = 0
+        self._committed = 0
+        self._ack_due = False
+        self._frames: deque[str] = deque()
+        self._events: deque[events.GatewayEvent] = deque()
+        self._timers: TimerTable[GatewayTimer] = TimerTable()
+        self._timers.set(GatewayTimer.HELLO_LIMIT, now + HELLO_LIMIT)
+
+    # Inputs.
+
+    def receive_text(self, text: str, *, now: Nanos) -> None:
+        """Take the text of one whole message in."""
+        self._hear(now)
+        if self.state is GatewayState.CLOSED:
+            return None
+        if len(text) > MAX_TO_GATEWAY_BYTES:
+            return self._fail(CloseCode.TOO_BIG, f"message above {MAX_TO_GATEWAY_BYTES} bytes")
+        try:
+            message = parse_worker_message(text)
+        except RemoteProtocolError as error:
+            return self._fail(error.hint, str(error))
+        return self._receive(message)
+
+    def receive_bytes(self, data: bytes, *, now: Nanos) -> None:
+        """Take the bytes of one whole binary message in."""
+        self._hear(now)
+        if self.state is GatewayState.CLOSED:
+            return None
+        if self.state is not GatewayState.OPEN:
+            return self._fail(CloseCode.POLICY_VIOLATION, "samples before the welcome")
+        if len(data) > MAX_TO_GATEWAY_BYTES:
+            return self._fail(CloseCode.TOO_BIG, f"message above {MAX_TO_GATEWAY_BYTES} bytes")
+        try:
+            seq, batch = decode_samples(data)
+        except RemoteProtocolError as error:
+            return self._fail(error.hint, str(error))
+        if self._is_new(seq):
+            self._events.append(events.SamplesReceived(seq, batch, data))
+        return None
+
+    def receive_close(self, code: int | None = None, *, now: Nanos) -> None:
+        """Note that the connection is gone; `code` is the peer's close code, None if there was none."""
+        self._now = max(self._now, now)
+        if self.state is not GatewayState.CLOSED:
+            self._end("closed by the worker" if code == CloseCode.NORMAL else f"connection lost ({code or 'no close'})")
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let time pass."""
+        self._now = max(self._now, now)
+        for timer in self._timers.expired(self._now):
+            if timer is GatewayTimer.HELLO_LIMIT:
+                self._fail(CloseCode.SILENCE, "no hello within 10 s")
+            else:
+                self._fail(CloseCode.SILENCE, "nothing heard for 45 s")
+
+    # Commands.
+
+    def welcome(self, *, worker_id: str, name: str, acknowledged: int, now: Nanos) -> None:
+        """Open the link, and send the outstanding commands again.
+
+        Args:
+            acknowledged: highest committed sequence number of the hello's session; 0 for none.
+
+        Raises:
+            LocalProtocolError: there is no hello to answer.
+        """
+        self._require(GatewayState.AWAITING_WELCOME)
+        self._now = max(self._now, now)
+        self.state = GatewayState.OPEN
+        self._received = self._committed = acknowledged
+        heartbeat_s = HEARTBEAT // 1_000_000_000
+        self._send(
+            Welcome(
+                protocol=PROTOCOL, worker_id=worker_id, name=name, acknowledged=acknowledged, heartbeat_s=heartbeat_s
+            )
+        )
+        for command in self.outbox.outstanding():
+            self._send(command)
+
+    def refuse(self, refusal: Refusal, *, now: Nanos) -> None:
+        """Close with the refusal's code and its exact message; legal at any time, nothing happens when closed."""
+        self.end(refusal.close_code, refusal.message, now=now)
+
+    def end(self, code: int, reason: str, *, now: Nanos) -> None:
+        """Close the link with any code; nothing happens when closed."""
+        self._now = max(self._now, now)
+        if self.state is not GatewayState.CLOSED:
+            self._fail(code, reason)
+
+    def committed(self, seq: int, *, now: Nanos) -> None:
+        """Acknowledge everything up to and with `seq`; call it after the commit. Smaller numbers change nothing.
+
+        Raises:
+            LocalProtocolError: nothing with that number has come.
+        """
+        if seq > self._received:
+            raise LocalProtocolError(f"expected at most {self._received} as committed, found {seq}")
+        self._now = max(self._now, now)
+        if seq > self._committed:
+            self._committed = seq
+            self._ack_due = True
+
+    def send_command(
+        self, command_id: str, name: str, run_id: str | None = None, data: JsonObject | None = None, *, now: Nanos
+    ) -> None:
+        """Put a command into the outbox and send it if the link is open; else the next welcome does.
+
+        Raises:
+            LocalProtocolError: that id is outstanding already, or the data is no JSON.
+        """
+        self._now = max(self._now, now)
+        command = Command(id=command_id, name=name, run_id=run_id, data=data or {})
+        self.outbox.submit(command)
+        if self.state is GatewayState.OPEN:
+            self._send(command)
+
+    # Outputs.
+
+    def frames_to_send(self) -> list[str]:
+        """Return the texts to send, each as one message, in order; drains."""
+        frames = list(self._frames)
+        self._frames.clear()
+        if self._ack_due and self.state is GatewayState.OPEN:
+            self._ack_due = False
+            frames.append(serialize_message(Ack(seq=self._committed)))
+        return frames
+
+    def next_event(self) -> events.GatewayEvent | None:
+        """Return the next fact, or None; drains one."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when to call `handle_timeout`; looks only."""
+        return self._timers.soonest()
+
+    # Private.
+
+    def _receive(self, message: WorkerMessage | UnknownMessage) -> None:
+        if isinstance(message, UnknownMessage):
+            return self._answer_unknown(message)
+        if isinstance(message, Error):
+            self._events.append(events.ErrorReceived(message.code, message.detail))
+            return None
+        if isinstance(message, Hello):
+            return self._greet(message)
+        if self.state is not GatewayState.OPEN:
+            return self._fail(CloseCode.POLICY_VIOLATION, f"{message.type} before the welcome")
+        if isinstance(message, Heartbeat):
+            return self._reply(message)
+        if isinstance(message, Report):
+            if self._is_new(message.seq):
+                self._events.append(events.ReportReceived(message.seq, message.kind, message.run_id, message.data))
+            return None
+        return self._settle(message)
+
+    def _greet(self, hello: Hello) -> None:
+        if self.state is not GatewayState.AWAITING_HELLO:
+            return self._fail(CloseCode.POLICY_VIOLATION, "a second hello")
+        if hello.protocol != PROTOCOL:
+            return self._fail(CloseCode.UNSUPPORTED_PROTOCOL, f"expected protocol {PROTOCOL}, found {hello.protocol}")
+        self._timers.stop(GatewayTimer.HELLO_LIMIT)
+        self._timers.set(GatewayTimer.HALF_OPEN, self._now + HALF_OPEN)
+        self.hello = hello
+        self.state = GatewayState.AWAITING_WELCOME
+        self._events.append(events.HelloReceived(hello))
+        return None
+
+    def _reply(self, heartbeat: Heartbeat) -> None:
+        unix_ns = self._wall.unix_at(self._now)
+        self._send(
+            HeartbeatReply(
+                sent_at_unix_ns=heartbeat.sent_at_unix_ns, received_at_unix_ns=unix_ns, replied_at_unix_ns=unix_ns
+            )
+        )
+        self._events.append(events.HeartbeatReceived(heartbeat))
+
+    def _settle(self, answer: Answer) -> None:
+        if not self.outbox.settle(answer):
+            return
+        if isinstance(answer, CommandAccepted):
+            self._events.append(events.CommandWasAccepted(answer.id))
+        elif isinstance(answer, CommandDone):
+            self._events.append(events.CommandWasDone(answer.id, answer.result))
+        elif isinstance(answer, CommandRejected):
+            self._events.append(events.CommandWasRejected(answer.id, answer.code, answer.detail))
+
+    def _is_new(self, seq: int) -> bool:
+        """Tell whether `seq` is new. Numbers rise on a connection; a gap is what the worker had to drop."""
+        if seq > self._received:
+            self._received = seq
+            return True
+        self.duplicates += 1
+        self._ack_due = self._ack_due or seq <= self._committed
+        return False
+
+    def _answer_unknown(self, message: UnknownMessage) -> None:
+        self.unknown_messages += 1
+        if self.unknown_messages > MAX_ERRORS:
+            return self._fail(CloseCode.POLICY_VIOLATION, f"more than {MAX_ERRORS} messages of unknown type")
+        self._send(Error(code="UNKNOWN_TYPE", detail=f"unknown type of message: {message.type!r}"))
+        return None
+
+    def _send(self, message: GatewayMessage) -> None:
+        self._frames.append(serialize_message(message))
+
+    def _hear(self, now: Nanos) -> None:
+        self._now = self.last_heard_at = max(self._now, now)
+        if self._timers.is_set(GatewayTimer.HALF_OPEN):
+            self._timers.set(GatewayTimer.HALF_OPEN, self._now + HALF_OPEN)
+
+    def _require(self, state: GatewayState) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"expected state {state.name}, found {self.state.name}")
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.close = Close(code, _fit(reason))
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        self.state = GatewayState.CLOSED
+        self._timers.clear()
+        self._events.append(events.LinkLost(reason, None))
+
+
+def _fit(reason: str) -> str:
+    """Return what fits into a close frame: 123 bytes of UTF-8. Source: RFC 6455 5.5."""
+    return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore")
