@@ -25,7 +25,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isinf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.link.limits import MAX_SAMPLES_BYTES, MAX_SEQ, MAX_TO_GATEWAY_BYTES
@@ -47,7 +47,10 @@ _LITTLE: Final = sys.byteorder == "little"
 _MAX_COLUMNS: Final = 512
 _SPLIT_BYTES: Final = MAX_TO_GATEWAY_BYTES * 3 // 4
 
-Column = array[Any]
+if TYPE_CHECKING:
+    Column = array[Any]
+else:
+    Column = array
 """`array('f')` of float32 or `array('I')` of uint32."""
 
 

@@ -14,14 +14,14 @@ from cmw.link.refusal import CloseCode, Refusal
 def link_schema() -> dict[str, Any]:
     """Return one JSON Schema (2020-12) document; what `cmw schema link` prints.
 
-    `oneOf` takes either side's messages; `x-limits` and `x-close-codes` hold what a schema cannot say.
+    `anyOf` takes either side's messages; `x-limits` and `x-close-codes` hold what a schema cannot say.
     """
-    worker, worker_definitions = _side(WorkerMessage)
-    gateway, gateway_definitions = _side(GatewayMessage)
+    worker, worker_definitions = _side(TypeAdapter(WorkerMessage))
+    gateway, gateway_definitions = _side(TypeAdapter(GatewayMessage))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": limits.SUBPROTOCOL,
-        "oneOf": [{"title": "worker to gateway", **worker}, {"title": "gateway to worker", **gateway}],
+        "anyOf": [{"title": "worker to gateway", **worker}, {"title": "gateway to worker", **gateway}],
         "$defs": {**worker_definitions, **gateway_definitions},
         "x-protocol": limits.PROTOCOL,
         "x-path": limits.PATH,
@@ -40,7 +40,10 @@ def link_schema() -> dict[str, Any]:
     }
 
 
-def _side(union: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    schema = TypeAdapter(union).json_schema(mode="validation")
+def _side(union: TypeAdapter[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    schema = union.json_schema(mode="validation")
     definitions: dict[str, Any] = schema.pop("$defs")
+    for definition in definitions.values():
+        if "type" in definition["properties"]:
+            definition["required"] = ["type", *definition.get("required", [])]
     return {"anyOf": schema["anyOf"]}, definitions
