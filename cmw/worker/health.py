@@ -1,0 +1,256 @@
+"""The health page: `GET /health` on h11 under a small protocol of ours, bounded in every direction.
+
+`HealthConversation` is the machine (bytes in, bytes out, no clock, no socket); `HealthServer` adds sockets and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+import h11
+
+from cmw.errors import SettingsError
+
+HEAD_BYTES = 8192
+"""A request line and its headers may take this much together."""
+
+REQUESTS_PER_CONNECTION = 100
+"""Bounds what a peer can make us queue that sends requests and reads no answer."""
+
+CONNECTIONS = 64
+"""Open connections at one time; further ones are closed at once."""
+
+PATIENCE_S = 5.0
+"""How long a connection may wait for its next whole request, and how long an answer may take to leave."""
+
+
+class HealthState(NamedTuple):
+    """What the page shows.
+
+    Args:
+        healthy: whether the worker is fit to take work.
+        connected: whether the link to the gateway is open.
+        uptime_s: seconds since the worker started.
+    """
+
+    healthy: bool
+    connected: bool
+    uptime_s: float
+
+
+class HealthConversation:
+    """One connection to the health page, as a stream machine."""
+
+    def __init__(self, state: Callable[[], HealthState]) -> None:
+        self._state = state
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._requests = 0
+        self._out = bytearray()
+        self._closing = False
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer; never raises on what they say. Call `data_to_send` and `close_expected` next."""
+        if self._closing:
+            return
+        try:
+            self._http.receive_data(data)
+            self._answer_all()
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint)
+
+    def receive_timeout(self) -> None:
+        """Give up on a peer that did not finish its request in time."""
+        if not self._closing and self._http.their_state is h11.IDLE and self._http.trailing_data[0]:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        self._closing = True
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to send; drains."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def close_expected(self) -> bool:
+        """Tell whether to close the connection once everything is sent."""
+        return self._closing
+
+    def _answer_all(self) -> None:
+        while not self._closing:
+            event = self._http.next_event()
+            if isinstance(event, h11.Request):
+                self._answer(event)
+            elif isinstance(event, h11.ConnectionClosed):
+                self._closing = True
+            else:
+                return
+
+    def _answer(self, request: h11.Request) -> None:
+        self._requests += 1
+        has_body = self._http.next_event() is h11.NEED_DATA or self._http.their_state is h11.SEND_BODY
+        status, body, headers = self._page(request)
+        last = has_body or self._requests == REQUESTS_PER_CONNECTION
+        self._respond(status, body, headers, last=last, with_body=request.method != b"HEAD")
+        if last or self._http.our_state is not h11.DONE:
+            self._closing = True
+        else:
+            self._http.start_next_cycle()
+
+    def _page(self, request: h11.Request) -> tuple[HTTPStatus, str, list[tuple[str, str]]]:
+        if request.target.partition(b"?")[0] != b"/health":
+            return HTTPStatus.NOT_FOUND, "not found: the page is /health\n", []
+        if request.method not in (b"GET", b"HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n", [("Allow", "GET, HEAD")]
+        state = self._state()
+        status = HTTPStatus.OK if state.healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, health_body(state), []
+
+    def _refuse(self, status: int) -> None:
+        self._closing = True
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._respond(HTTPStatus(status), f"{HTTPStatus(status).phrase.lower()}\n", [], last=True)
+
+    def _respond(
+        self,
+        status: HTTPStatus,
+        body: str,
+        extra: list[tuple[str, str]],
+        *,
+        last: bool,
+        with_body: bool = True,
+    ) -> None:
+        content_type = "application/json" if body.startswith("{") else "text/plain; charset=utf-8"
+        headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+        headers += extra + ([("Connection", "close")] if last else [])
+        self._out += self._http.send(h11.Response(status_code=status, headers=headers, reason=status.phrase)) or b""
+        if with_body:
+            self._out += self._http.send(h11.Data(data=body.encode())) or b""
+        self._out += self._http.send(h11.EndOfMessage()) or b""
+
+
+def health_body(state: HealthState) -> str:
+    """Return the page's body."""
+    fields = {
+        "status": "healthy" if state.healthy else "unhealthy",
+        "connected": state.connected,
+        "uptime": int(state.uptime_s),
+    }
+    return json.dumps(fields, indent=2) + "\n"
+
+
+class HealthServer:
+    """Serves the health page on every address of the machine, or on one.
+
+    Args:
+        port: TCP port; 0 takes a free one.
+        state: asked once for each request.
+        host: an address; None means all of them, IPv6 too where there is any.
+    """
+
+    def __init__(self, port: int, state: Callable[[], HealthState], *, host: str | None = None) -> None:
+        self._asked_port = port
+        self._state = state
+        self._host = host
+        self._open: set[_HealthProtocol] = set()
+        self._server: asyncio.Server | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """Bind and serve; `port` then is the one that was bound.
+
+        Raises:
+            SettingsError: the port is taken or not allowed to us.
+        """
+        try:
+            listener = _listen(self._host, self._asked_port)
+        except OSError as error:
+            why = "which another program has taken" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+            raise SettingsError(f"HEALTH_PORT: found {self._asked_port}, {why}, expected a free TCP port") from error
+        self.port = listener.getsockname()[1]
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _HealthProtocol(self._state, self._open), sock=listener)
+
+    async def close(self) -> None:
+        """Stop serving and drop what is open."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for protocol in list(self._open):
+            protocol.abort()
+
+
+class _HealthProtocol(asyncio.Protocol):
+    """The shell of one conversation: one input, then everything out, then the timer."""
+
+    def __init__(self, state: Callable[[], HealthState], open_ones: set[_HealthProtocol]) -> None:
+        self._conversation = HealthConversation(state)
+        self._open = open_ones
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._open) >= CONNECTIONS:
+            self.abort()
+            return
+        self._open.add(self)
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        self._conversation.receive_data(data)
+        if self._flush():
+            self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
+        self._disarm()
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self._disarm()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> bool:
+        """Send what there is and tell whether there was anything."""
+        data = self._conversation.data_to_send()
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if data:
+            self._transport.write(data)
+        if self._conversation.close_expected():
+            self._transport.close()
+        return bool(data)
+
+    def _arm(self) -> None:
+        self._disarm()
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._out_of_patience)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _out_of_patience(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            self.abort()
+            return
+        self._conversation.receive_timeout()
+        self._flush()
+        self._arm()
+
+
+def _listen(host: str | None, port: int) -> socket.socket:
+    if host is None and socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # IPv6 compiled in but turned off
+                raise
+    family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
+    return socket.create_server((host or "0.0.0.0", port), family=family)  # noqa: S104

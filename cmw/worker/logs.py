@@ -1,0 +1,215 @@
+"""Structured logs: five levels, one JSON object a line or text for people, secrets masked whatever is logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TextIO
+
+import structlog
+
+from cmw.core.address import Address
+from cmw.worker.values import MASK
+
+LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
+"""The levels by name, as the standard library numbers them; `trace` lies below its lowest."""
+
+_COLOURS = {"error": "31", "warn": "33", "info": "32", "debug": "36", "trace": "35"}
+
+EventDict = MutableMapping[str, Any]
+
+_SECRET_KEYS = frozenset({"password", "passwd", "secret", "token", "worker_token", "api_key", "authorization"})
+_TOKEN = re.compile(r"\b(cmw_|cmk_)[0-9a-zA-Z]{16,}")
+_AUTHORIZATION = re.compile(r"(?i)((?:proxy-)?authorization[ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
+_RESPONSE = re.compile(r'(?i)\b(response[ \t]*=[ \t]*"?)[^",\s]+')
+_CREDENTIALS = re.compile(r"(?i)\b(basic|bearer)([ \t]+)[^\s,\"]+")
+
+
+class Log(structlog.BoundLoggerBase):
+    """A logger with the five levels; `configure_logging` replaces the ones below its level by nothing at all."""
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Log a failure that someone must look at."""
+        self._write("error", event, fields)
+
+    def warn(self, event: str, **fields: Any) -> None:
+        """Log what may become a failure."""
+        self._write("warn", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Log a step of normal operation."""
+        self._write("info", event, fields)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Log what helps to find a fault."""
+        self._write("debug", event, fields)
+
+    def trace(self, event: str, **fields: Any) -> None:
+        """Log raw messages; very many."""
+        self._write("trace", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Log a failure with the traceback of the exception being handled."""
+        self._write("error", event, {"exception": traceback.format_exc(), **fields})
+
+    def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        self._proxy_to_logger(level, event, **fields)
+
+
+def configure_logging(
+    level: str = "info", format: str = "json", stream: TextIO | None = None, *, colours: bool | None = None
+) -> None:
+    """Send all logs of the process to `stream`, those of libraries too.
+
+    Args:
+        level: one of LEVELS; what is below it costs next to nothing.
+        format: ``json`` or ``pretty``.
+        stream: standard output when None.
+        colours: of ``pretty``; None means yes unless NO_COLOR is set.
+    """
+    out = stream or sys.stdout
+    coloured = not os.environ.get("NO_COLOR") if colours is None else colours
+    structlog.configure(
+        processors=[_stamp, mask_secrets, render_json if format == "json" else _PrettyRenderer(coloured)],
+        wrapper_class=_wrapper_class(level),
+        context_class=dict,
+        logger_factory=lambda *_: _Writer(out),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_LibraryHandler()], level=LEVELS[level], force=True)
+
+
+def get_logger(**fields: Any) -> Log:
+    """Return a logger that adds `fields` to every line; call `configure_logging` before."""
+    log: Log = structlog.get_logger().bind(**fields)
+    return log
+
+
+def mask(text: str) -> str:
+    """Return `text` without tokens, API keys and what answers a digest challenge."""
+    if "cmw_" in text or "cmk_" in text:
+        text = _TOKEN.sub(rf"\g<1>{MASK}", text)
+    return _AUTHORIZATION.sub(_mask_header, text)
+
+
+def mask_secrets(logger: Any, level: str, event_dict: EventDict) -> EventDict:
+    """Make every field plain and mask what is secret in it: the last line of defence, not the first."""
+    return {key: MASK if key.lower() in _SECRET_KEYS and value else _plain(value) for key, value in event_dict.items()}
+
+
+def render_json(logger: Any, level: str, event_dict: EventDict) -> str:
+    """Return one line of ASCII that is one JSON object, whatever the fields hold."""
+    return json.dumps(event_dict, separators=(",", ":"), allow_nan=False)
+
+
+class _PrettyRenderer:
+    """One line for people: time, level, event, then key=value; nothing unprintable reaches the terminal."""
+
+    def __init__(self, coloured: bool) -> None:
+        self._paint: Callable[[str, str], str] = _paint if coloured else lambda text, colour: text
+
+    def __call__(self, logger: Any, level: str, event_dict: EventDict) -> str:
+        fields = dict(event_dict)
+        exception = fields.pop("exception", None)
+        time, word, event = fields.pop("time"), fields.pop("level"), fields.pop("event")
+        parts = [
+            self._paint(time[11:23], "2"),
+            self._paint(f"{word:5}", _COLOURS[word]),
+            self._paint(_printable(str(event)), "1"),
+        ]
+        parts += [f"{self._paint(_printable(key), '36')}={_shown(value)}" for key, value in fields.items()]
+        line = " ".join(parts)
+        return line if exception is None else "\n".join([line, *map(_printable, str(exception).splitlines())])
+
+
+class _Writer:
+    """The end of the line: one write for each, and a reader that went away is no reason to stop working."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, level: str) -> Callable[[str], None]:
+        return self._write
+
+    def _write(self, line: str) -> None:
+        try:
+            try:
+                self._stream.write(line + "\n")
+            except UnicodeEncodeError:
+                self._stream.write(line.encode("ascii", "backslashreplace").decode() + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+class _LibraryHandler(logging.Handler):
+    """Hand records of the standard library's logging to ours, so that a line is a line of the same kind."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        level = next((name for name, number in LEVELS.items() if record.levelno >= number), "trace")
+        try:
+            message = record.getMessage()
+        except Exception:
+            message = str(record.msg)
+        getattr(get_logger(), level)(message, **fields)
+
+
+def _wrapper_class(level: str) -> type[Log]:
+    def nothing(self: Log, event: str, **fields: Any) -> None:
+        return None
+
+    silent = {name: nothing for name, number in LEVELS.items() if number < LEVELS[level]}
+    return type("Log", (Log,), silent)
+
+
+def _stamp(logger: Any, level: str, event_dict: EventDict) -> EventDict:
+    event = event_dict.pop("event", "")
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {key: value for key, value in event_dict.items() if key not in ("time", "level")}
+    return {"time": time, "level": level, "event": event, **fields}
+
+
+def _mask_header(match: re.Match[str]) -> str:
+    value = _RESPONSE.sub(rf"\g<1>{MASK}", match[2])
+    return match[1] + _CREDENTIALS.sub(rf"\g<1>\g<2>{MASK}", value)
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON knows it, its text masked."""
+    if value is None or isinstance(value, bool) or type(value) is int:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return mask(value.decode(errors="backslashreplace"))
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, Address) or not isinstance(value, (list, tuple, Mapping)):
+        return mask(str(value))
+    if isinstance(value, Mapping):
+        return mask_secrets(None, "", {str(key): item for key, item in value.items()})
+    return [_plain(item) for item in value]
+
+
+def _paint(text: str, colour: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if text.isprintable() and text and " " not in text else json.dumps(text)
+
+
+def _printable(text: str) -> str:
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

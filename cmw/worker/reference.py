@@ -1,0 +1,67 @@
+"""docs/configuration.md, made from the settings model."""
+
+from __future__ import annotations
+
+from pydantic.fields import FieldInfo
+
+from cmw.worker.settings import WorkerSettings, is_secret
+
+
+def configuration_page() -> str:
+    """Return docs/configuration.md, made from the settings model."""
+    rows = [_row(name, field) for name, field in WorkerSettings.model_fields.items()]
+    return _PAGE_HEAD + "\n".join(rows) + "\n" + _PAGE_TAIL
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    default = "**required**" if field.is_required() else str(extra.get("default_text", f"`{field.default}`"))
+    from_file = f"`{name.upper()}_FILE`" if is_secret(name) else ""
+    example = f"`{field.examples[0]}`" if field.examples else ""
+    return f"| `{name.upper()}` | {field.description} | {default} | {example} | {from_file} |"
+
+
+_PAGE_HEAD = """\
+# Configuration of a worker
+
+Made from the settings model by `python -m cmw.worker.reference > docs/configuration.md`; a test compares the two.
+
+A worker is configured by environment variables alone. All of them are checked before anything else happens; every
+fault is named at once, with the variable, what was found (masked if it is secret) and what was expected, and the exit
+code is 78. An empty variable counts as not set. `cmw config` shows what the worker would take, and where each value
+comes from.
+
+| variable | meaning | default | example | from a file |
+|---|---|---|---|---|
+"""
+
+_PAGE_TAIL = """
+A secret can be read from the file that `NAME_FILE` names, instead of the variable itself: mount it as a Docker or
+Kubernetes secret. White space around it is dropped. Setting both is a fault.
+
+## Addresses
+
+`SIP_IP` is bound and shown in SIP headers. Not set, it is the address that the route to the gateway leaves from; when
+the gateway's name does not resolve yet, the one that the default route leaves from. Behind NAT, bind the private
+address and show the public one:
+
+    SIP_IP=10.0.1.50            bound by SIP (and by RTP, as MEDIA_IP is not set)
+    SDP_IP=203.0.113.10         shown in the c= line
+    EXTERNAL_IP=203.0.113.10    shown in Via and Contact
+
+## Ports
+
+One audio call takes an even RTP port and the odd one above it for RTCP. A range of 200 ports therefore carries at most
+100 endpoints. Two workers on one host need ranges of their own for SIP and for RTP, and a `HEALTH_PORT` of their own.
+
+## The gateway's three refusals
+
+| message | cause | what to do |
+|---|---|---|
+| `authentication failed: invalid token` | token is wrong or was regenerated | set the present token, or regenerate it |
+| `authentication failed: worker disabled` | the worker was disabled | `cmw workers enable` |
+| `authentication failed: duplicate connection` | another worker holds this token | stop it, or wait for its time-out |
+"""
+
+if __name__ == "__main__":
+    print(configuration_page(), end="")

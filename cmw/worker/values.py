@@ -1,0 +1,113 @@
+"""What one variable of the worker may hold: each type parses, and when it refuses says what it expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from cmw.core.address import Address
+
+MASK = "****"
+"""What stands for a secret wherever it would be shown."""
+
+TOKEN_EXPECTED = "cmw_ followed by 64 hex characters, 68 characters in all"  # noqa: S105
+GATEWAY_EXPECTED = "host:port of the gateway (TLS), or ws://host:port in a lab"
+ADDRESS_EXPECTED = "one IP address without port or scope, such as 10.0.1.50"
+NAME_EXPECTED = "a name of 1 to 100 printable characters"
+
+_TOKEN = re.compile(r"cmw_[0-9a-fA-F]{64}")
+_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?"
+_GATEWAY = re.compile(rf"(ws://)?({_HOST}|\[[0-9a-fA-F:.]+\]):([0-9]{{1,5}})")
+
+
+class Gateway(NamedTuple):
+    """Where the worker dials out to. Without `tls` the token travels in the clear: for a lab only."""
+
+    address: Address
+    tls: bool
+
+
+def parse_gateway(text: str) -> Gateway:
+    """Return where `host:port` (TLS) or `ws://host:port` leads.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    match = _GATEWAY.fullmatch(text)
+    if match is None or not 1 <= int(match[3]) <= 65535:
+        raise ValueError(GATEWAY_EXPECTED)
+    host = match[2]
+    if host.startswith("["):
+        host = parse_address(host[1:-1])
+    return Gateway(Address(host, int(match[3])), tls=match[1] is None)
+
+
+def parse_address(text: str) -> str:
+    """Return the canonical text of an address that can be bound and shown to a peer.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError(ADDRESS_EXPECTED) from None
+    if "%" in text or address.is_unspecified or address.is_multicast:
+        raise ValueError(ADDRESS_EXPECTED)
+    return str(address)
+
+
+def _strip(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _port(value: object) -> object:
+    digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value.strip())  # int() alone takes far more
+    number = int(digits[0]) if digits else value
+    if type(number) is not int or not 1 <= number <= 65535:
+        raise ValueError("a port from 1 to 65535")
+    return number
+
+
+def _token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value().strip()
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(TOKEN_EXPECTED)
+    return SecretStr(token)
+
+
+def _gateway(text: str) -> str:
+    parse_gateway(text)
+    return text
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= 100 or not text.isprintable():
+        raise ValueError(NAME_EXPECTED)
+    return text
+
+
+def _choice(*words: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        word = value.strip().lower() if isinstance(value, str) else value
+        if word not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return word
+
+    return check
+
+
+Token = Annotated[SecretStr, AfterValidator(_token)]
+GatewayText = Annotated[str, BeforeValidator(_strip), AfterValidator(_gateway)]
+Name = Annotated[str, BeforeValidator(_strip), AfterValidator(_name)]
+Port = Annotated[int, BeforeValidator(_port)]
+IpAddress = Annotated[str, BeforeValidator(_strip), AfterValidator(parse_address)]
+LogLevel = Annotated[
+    Literal["error", "warn", "info", "debug", "trace"],
+    BeforeValidator(_choice("error", "warn", "info", "debug", "trace")),
+]
+LogFormat = Annotated[Literal["json", "pretty"], BeforeValidator(_choice("json", "pretty"))]

@@ -1,0 +1,164 @@
+"""The logs: one object a line whatever is logged, five levels, and no secret in any of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from cmw.core.address import Address
+from cmw.core.words import Phase
+from cmw.worker.logs import LEVELS, configure_logging, get_logger, mask
+
+TOKEN = "cmw_" + "0123456789abcdef" * 4
+API_KEY = "cmk_" + "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def line_of(stream: io.StringIO) -> dict[str, object]:
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert text.isascii()
+    line = json.loads(text)
+    assert isinstance(line, dict)
+    return line
+
+
+def test_a_line_is_one_json_object_with_time_level_and_event_first(stream: io.StringIO) -> None:
+    configure_logging("info", "json", stream)
+    get_logger(worker="w1").info("call answered", call_id="a@b", setup_ms=12.5)
+    line = line_of(stream)
+    assert list(line) == ["time", "level", "event", "worker", "call_id", "setup_ms"]
+    assert line["level"] == "info"
+    assert str(line["time"]).endswith("Z")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_lets_through_itself_and_what_is_graver(stream: io.StringIO, level: str) -> None:
+    configure_logging(level, "json", stream)
+    log = get_logger()
+    for name in LEVELS:
+        getattr(log, name)("x")
+    seen = [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
+    assert seen == list(LEVELS)[: list(LEVELS).index(level) + 1]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ['"}\r\n{"level":"error"', "\u2028\u2029\x85\x0b\x0c", "\x00\x1b[2J", "\ud800", b"\xff\x00\n", math.nan, -math.inf],
+)
+def test_no_value_breaks_the_line(stream: io.StringIO, hostile: object) -> None:
+    configure_logging("info", "json", stream)
+    get_logger().info("message discarded", text=hostile, nested={"a": [hostile, {"b": hostile}]})
+    assert set(line_of(stream)) == {"time", "level", "event", "text", "nested"}
+
+
+def test_values_of_ours_are_shown_as_words(stream: io.StringIO) -> None:
+    configure_logging("info", "json", stream)
+    get_logger().info("x", peer=Address("::1", 5060), phase=Phase.INCALL, parts=(1, None, True))
+    line = line_of(stream)
+    assert (line["peer"], line["phase"], line["parts"]) == ("[::1]:5060", "INCALL", [1, None, True])
+
+
+def test_fields_cannot_pose_as_time_or_level(stream: io.StringIO) -> None:
+    configure_logging("info", "json", stream)
+    get_logger().info("x", level="error", time="never")
+    assert line_of(stream)["level"] == "info"
+
+
+def test_secrets_are_masked_wherever_they_stand(stream: io.StringIO) -> None:
+    configure_logging("trace", "json", stream)
+    log = get_logger(header=f"Bearer {TOKEN}")
+    log.trace(f"got {TOKEN}", deep=[{"url": f"ws://x/?t={TOKEN}"}], key=API_KEY.encode(), password="open sesame")
+    log.trace("x", token="short", api_key="also short")
+    text = stream.getvalue()
+    for secret in (TOKEN, API_KEY, "open sesame", "short"):
+        assert secret not in text
+    assert "cmw_****" in text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "AUTHORIZATION", "proxy-authorization"])
+@pytest.mark.parametrize("fold", ["", "\r\n  "])
+def test_digest_answers_in_raw_sip_are_masked(name: str, fold: str) -> None:
+    message = (
+        "REGISTER sip:pbx.example SIP/2.0\r\n"
+        f'{name}: Digest username="u1", realm="pbx",{fold} nonce="n1", response="5ebe2294ecd0e0f08eab7690d2a6ee69", '
+        "qop=auth\r\n"
+        "CSeq: 2 REGISTER\r\n\r\nresponse=untouched"
+    )
+    masked = mask(message)
+    assert "5ebe2294" not in masked
+    assert 'response="****", qop=auth' in masked
+    assert masked.endswith("CSeq: 2 REGISTER\r\n\r\nresponse=untouched")
+    assert 'username="u1"' in masked
+
+
+def test_bearer_and_basic_credentials_are_masked() -> None:
+    assert mask("Authorization: Bearer abc.def") == "Authorization: Bearer ****"
+    assert mask("authorization: Basic dTpw") == "authorization: Basic ****"
+
+
+def test_masking_a_hostile_header_takes_linear_time() -> None:
+    assert mask("Authorization:" + "\r\n " * 100_000 + "x").endswith("x")
+
+
+def test_pretty_is_one_clean_line_with_colours_unless_not_wanted(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    configure_logging("info", "pretty", stream)
+    get_logger().info("call\x1b[2J answered", peer="a b", count=3, nasty="\x1b]0;x\x07\n")
+    coloured = stream.getvalue()
+    assert "\x1b[32minfo" in coloured
+    assert "\x1b[2J" not in coloured
+    assert "\x1b]" not in coloured
+    assert coloured.count("\n") == 1
+    stream.truncate(0)
+    monkeypatch.setenv("NO_COLOR", "1")
+    configure_logging("info", "pretty", stream)
+    get_logger().info("call answered", peer="a b", count=3)
+    assert "\x1b" not in stream.getvalue()
+    assert stream.getvalue().endswith('info  call answered peer="a b" count=3\n')
+
+
+def test_an_exception_is_logged_with_its_traceback_masked(stream: io.StringIO) -> None:
+    configure_logging("info", "json", stream)
+    try:
+        raise ValueError(f"bad {TOKEN}")
+    except ValueError:
+        get_logger().exception("it broke")
+    line = line_of(stream)
+    assert line["level"] == "error"
+    assert "ValueError: bad cmw_****" in str(line["exception"])
+
+
+def test_libraries_log_through_the_same_door(stream: io.StringIO) -> None:
+    configure_logging("warn", "json", stream)
+    logging.getLogger("uvicorn.error").info("not shown")
+    logging.getLogger("uvicorn.error").warning("%s is slow\n", TOKEN)
+    line = line_of(stream)
+    assert (line["level"], line["event"], line["logger"]) == ("warn", "cmw_**** is slow\n", "uvicorn.error")
+
+
+def test_a_reader_that_went_away_stops_nothing() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    configure_logging("info", "json", Gone())
+    get_logger().info("nobody reads this")
+    structlog.reset_defaults()

@@ -1,0 +1,224 @@
+"""The settings: defaults of the page, every fault at once, secrets from files and never in a message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cmw.core.address import Address, PortRange
+from cmw.errors import SettingsError
+from cmw.worker.effective import effective
+from cmw.worker.reference import configuration_page
+from cmw.worker.settings import Addresses, WorkerSettings, load_settings
+
+TOKEN = "cmw_" + "a1b2c3d4" * 8
+GATEWAY = "wg.callmeter.io:443"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in WorkerSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
+    monkeypatch.setenv("WORKER_TOKEN", TOKEN)
+    monkeypatch.setenv("CLOUD_URL", GATEWAY)
+    return monkeypatch
+
+
+def faults_of(environment: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    return str(raised.value).splitlines()
+
+
+def test_defaults_are_the_ones_of_the_page() -> None:
+    settings = load_settings()
+    assert settings.gateway == (Address("wg.callmeter.io", 443), True)
+    assert (settings.worker_name, settings.log_level, settings.log_format) == (None, "info", "json")
+    assert settings.health_port == 3030
+    assert settings.sip_ports == PortRange(5060, 5080)
+    assert settings.rtp_ports == PortRange(10000, 65535)
+
+
+def test_the_constructor_reads_no_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HEALTH_PORT", "8080")
+    settings = WorkerSettings(worker_token=TOKEN, cloud_url="ws://127.0.0.1:8080")  # type: ignore[arg-type]
+    assert settings.health_port == 3030
+    assert settings.gateway == (Address("127.0.0.1", 8080), False)
+
+
+def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WORKER_NAME", "")
+    environment.setenv("HEALTH_PORT", "")
+    assert load_settings().health_port == 3030
+    assert faults_of(environment, WORKER_TOKEN="")[0].startswith("WORKER_TOKEN: not set, expected cmw_")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "attribute", "expected"),
+    [
+        ("WORKER_NAME", " dc-frankfurt-01 ", "worker_name", "dc-frankfurt-01"),
+        ("LOG_LEVEL", "TRACE", "log_level", "trace"),
+        ("LOG_FORMAT", "pretty", "log_format", "pretty"),
+        ("HEALTH_PORT", "8080", "health_port", 8080),
+        ("SIP_IP", "10.0.1.50", "sip_ip", "10.0.1.50"),
+        ("SIP_IP", "2001:DB8::0:1", "sip_ip", "2001:db8::1"),
+        ("MEDIA_IP", "10.0.1.51", "media_ip", "10.0.1.51"),
+        ("SDP_IP", "192.168.1.100", "sdp_ip", "192.168.1.100"),
+        ("EXTERNAL_IP", "203.0.113.10", "external_ip", "203.0.113.10"),
+        ("SIP_PORT_START", "5070", "sip_port_start", 5070),
+        ("SIP_PORT_END", "5060", "sip_port_end", 5060),
+        ("RTP_PORT_MIN", "20000", "rtp_port_min", 20000),
+        ("RTP_PORT_MAX", "20000", "rtp_port_max", 20000),
+        ("CLOUD_URL", "[2001:db8::1]:443", "cloud_url", "[2001:db8::1]:443"),
+    ],
+)
+def test_every_variable_is_read(
+    environment: pytest.MonkeyPatch, variable: str, value: str, attribute: str, expected: object
+) -> None:
+    environment.setenv(variable, value)
+    assert getattr(load_settings(), attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("WORKER_NAME", "two\nlines", "a name of 1 to 100 printable characters"),
+        ("WORKER_NAME", "x" * 101, "a name of 1 to 100 printable characters"),
+        ("CLOUD_URL", "wg.callmeter.io", "host:port of the gateway"),
+        ("CLOUD_URL", "https://wg.callmeter.io:443", "host:port of the gateway"),
+        ("CLOUD_URL", "wg.callmeter.io:0", "host:port of the gateway"),
+        ("CLOUD_URL", "wg.callmeter.io:443/path", "host:port of the gateway"),
+        ("CLOUD_URL", "[wg]:443", "host:port of the gateway"),
+        ("LOG_LEVEL", "warning", "one of error, warn, info, debug, trace"),
+        ("LOG_FORMAT", "xml", "one of json, pretty"),
+        ("HEALTH_PORT", "0", "a port from 1 to 65535"),
+        ("HEALTH_PORT", "65536", "a port from 1 to 65535"),
+        ("HEALTH_PORT", "3_0", "a port from 1 to 65535"),
+        ("HEALTH_PORT", "+80", "a port from 1 to 65535"),
+        ("HEALTH_PORT", "٣٠", "a port from 1 to 65535"),
+        ("SIP_IP", "0.0.0.0", "one IP address"),
+        ("SIP_IP", "eth0", "one IP address"),
+        ("SIP_IP", "10.0.0.1:5060", "one IP address"),
+        ("MEDIA_IP", "fe80::1%eth0", "one IP address"),
+        ("SDP_IP", "224.0.0.1", "one IP address"),
+        ("EXTERNAL_IP", "1.2.3", "one IP address"),
+        ("SIP_PORT_END", "5059", "a port not below SIP_PORT_START, which is 5060"),
+        ("RTP_PORT_MAX", "10000", "an even and the next odd port from RTP_PORT_MIN, which is 10000"),
+        ("RTP_PORT_MAX", "9999", "an even and the next odd port from RTP_PORT_MIN, which is 10000"),
+    ],
+)
+def test_a_fault_names_variable_value_and_what_is_expected(
+    environment: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    [fault] = faults_of(environment, **{variable: value})
+    assert fault.startswith(f"{variable}: found ")
+    assert repr(value) in fault
+    assert expected in fault
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_page(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("CLOUD_URL")
+    faults = faults_of(environment, WORKER_TOKEN="cmw_short", HEALTH_PORT="x", SIP_PORT_START="7000", RTP_PORT_MAX="1")
+    names = [fault.partition(":")[0] for fault in faults]
+    assert names == ["WORKER_TOKEN", "CLOUD_URL", "HEALTH_PORT", "SIP_PORT_END", "RTP_PORT_MAX"]
+
+
+@pytest.mark.parametrize(
+    "token", ["cmw_" + "g" * 64, "cmw_" + "a" * 63, "cmw_" + "a" * 65, "cmk_" + "a" * 64, "secret"]
+)
+def test_a_wrong_token_is_never_shown(environment: pytest.MonkeyPatch, token: str) -> None:
+    [fault] = faults_of(environment, WORKER_TOKEN=token)
+    assert fault.startswith(f"WORKER_TOKEN: found **** ({len(token)} characters), expected cmw_ followed by 64 hex")
+    assert token not in fault
+
+
+def test_a_token_is_never_printed_by_accident() -> None:
+    settings = load_settings()
+    for text in (repr(settings), str(settings), settings.model_dump_json()):
+        assert TOKEN not in text
+    assert settings.worker_token.get_secret_value() == TOKEN
+
+
+def test_the_token_can_come_from_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    environment.delenv("WORKER_TOKEN")
+    environment.setenv("WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    assert load_settings().worker_token.get_secret_value() == TOKEN
+    assert effective()[0]["WORKER_TOKEN"] == {"value": "cmw_****", "source": f"file {tmp_path / 'token'}"}
+
+
+def test_faults_of_a_token_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = str(tmp_path / "token")
+    [both] = faults_of(environment, WORKER_TOKEN_FILE=path)
+    assert both == f"WORKER_TOKEN_FILE: found {path!r}, expected either WORKER_TOKEN or WORKER_TOKEN_FILE, not both"
+    environment.delenv("WORKER_TOKEN")
+    [absent] = faults_of(environment, WORKER_TOKEN_FILE=path)
+    assert "No such file or directory" in absent
+    Path(path).write_text("not a token")
+    [wrong] = faults_of(environment, WORKER_TOKEN_FILE=path)
+    assert wrong.startswith("WORKER_TOKEN_FILE: found **** (11 characters), expected cmw_")
+    Path(path).write_bytes(b"\xff\xfe")
+    assert "not text" in faults_of(environment, WORKER_TOKEN_FILE=path)[0]
+
+
+def test_addresses_fall_back_as_the_page_says(environment: pytest.MonkeyPatch) -> None:
+    asked: list[Address] = []
+
+    def detect(destination: Address) -> str:
+        asked.append(destination)
+        return "10.0.1.50"
+
+    assert load_settings().addresses(detect) == Addresses("10.0.1.50", "10.0.1.50", "10.0.1.50", "10.0.1.50")
+    assert asked == [Address("wg.callmeter.io", 443)]
+    environment.setenv("MEDIA_IP", "10.0.1.51")
+    assert load_settings().addresses(detect) == Addresses("10.0.1.50", "10.0.1.51", "10.0.1.51", "10.0.1.50")
+    environment.setenv("SIP_IP", "10.0.1.52")
+    environment.setenv("SDP_IP", "203.0.113.10")
+    environment.setenv("EXTERNAL_IP", "203.0.113.11")
+    assert load_settings().addresses(detect) == Addresses("10.0.1.52", "10.0.1.51", "203.0.113.10", "203.0.113.11")
+
+
+def test_without_any_route_sip_ip_is_asked_for(environment: pytest.MonkeyPatch) -> None:
+    def detect(destination: Address) -> str:
+        raise OSError(101, "Network is unreachable")
+
+    environment.setattr("cmw.worker.settings.default_address", lambda: "10.9.8.7")
+    assert load_settings().addresses(detect).sip == "10.9.8.7"
+    environment.setattr("cmw.worker.settings.default_address", lambda: None)
+    with pytest.raises(SettingsError, match=r"SIP_IP: not set .* wg\.callmeter\.io:443 \(Network is unreachable\)"):
+        load_settings().addresses(detect)
+
+
+def test_effective_settings_say_where_each_value_came_from(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CLOUD_URL", "ws://127.0.0.1:8080")
+    environment.setenv("SDP_IP", "203.0.113.10")
+    shown, faults = effective()
+    assert faults == []
+    assert list(shown) == [name.upper() for name in WorkerSettings.model_fields]
+    assert shown["WORKER_TOKEN"] == {"value": "cmw_****", "source": "environment"}
+    assert shown["HEALTH_PORT"] == {"value": 3030, "source": "default"}
+    assert shown["SIP_IP"] == {"value": "127.0.0.1", "source": "route to 127.0.0.1:8080"}
+    assert shown["MEDIA_IP"] == {"value": "127.0.0.1", "source": "same as SIP_IP"}
+    assert shown["SDP_IP"] == {"value": "203.0.113.10", "source": "environment"}
+    assert shown["EXTERNAL_IP"] == {"value": "127.0.0.1", "source": "same as SIP_IP"}
+
+
+def test_effective_settings_can_be_looked_at_while_they_are_wrong(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("WORKER_TOKEN", "my secret")
+    environment.delenv("CLOUD_URL")
+    environment.setenv("HEALTH_PORT", "none")
+    shown, faults = effective()
+    assert [fault.variable for fault in faults] == ["WORKER_TOKEN", "CLOUD_URL", "HEALTH_PORT"]
+    assert shown["WORKER_TOKEN"] == {"value": "****", "source": "environment"}
+    assert shown["CLOUD_URL"] == {"value": None, "source": "not set"}
+    assert shown["HEALTH_PORT"] == {"value": "none", "source": "environment"}
+    assert shown["RTP_PORT_MIN"] == {"value": 10000, "source": "default"}
+
+
+def test_the_configuration_page_is_made_from_the_model() -> None:
+    page = Path(__file__).parents[2] / "docs" / "configuration.md"
+    assert page.read_text() == configuration_page(), "run: python -m cmw.worker.reference > docs/configuration.md"
