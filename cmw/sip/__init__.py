@@ -13,26 +13,40 @@ from cmw.sip.message import (
     serialize_message,
 )
 from cmw.sip.name_addr import NameAddr, parse_name_addr
+from cmw.sip.offer_answer import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
+from cmw.sip.sdp import MediaDescription, SessionDescription, parse_sdp, serialize_sdp
 from cmw.sip.status import reason_phrase
 from cmw.sip.uri import SipUri, parse_uri
 from cmw.sip.via import Via, parse_via
 
 __all__ = [
+    "PCMA",
+    "PCMU",
+    "AudioCodec",
     "CSeq",
+    "Direction",
     "Headers",
     "MalformedMessageError",
+    "MediaDescription",
     "NameAddr",
+    "NegotiatedAudio",
     "Params",
     "Request",
     "Response",
+    "SessionDescription",
     "SipUri",
     "Via",
+    "make_offer",
     "make_response",
+    "negotiate",
     "parse_cseq",
     "parse_message",
     "parse_name_addr",
+    "parse_sdp",
     "parse_uri",
     "parse_via",
+    "read_answer",
     "reason_phrase",
     "serialize_message",
+    "serialize_sdp",
 ]

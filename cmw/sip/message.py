@@ -166,7 +166,7 @@ def _split_head(data: bytes) -> tuple[bytes, bytes | None]:
     end = data.find(b"\n\r\n")
     bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
     if bare >= 0:
-        return data[:bare], data[bare + 2 :]
+        return data[:bare].removesuffix(b"\r"), data[bare + 2 :]
     if end < 0:
         return data, None
     return data[:end].removesuffix(b"\r"), data[end + 3 :]
@@ -231,7 +231,7 @@ def _refuse(error: RemoteProtocolError, request: Request, start_line: str) -> No
     request.method = request.method or start_line.partition(" ")[0]
     needed = ("Via", "From", "To", "Call-ID", "CSeq")
     if request.method == "ACK" or not is_token(request.method) or any(name not in request.headers for name in needed):
-        raise MalformedMessageError(str(error), hint=0 if "Via" not in request.headers else error.hint) from None
+        raise MalformedMessageError(str(error), hint=0) from None
     raise MalformedMessageError(str(error), hint=error.hint, request=request) from None
 
 
