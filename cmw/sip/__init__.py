@@ -1,5 +1,7 @@
 """SIP as a library without I/O: values, transactions, dialogs, registrations and calls. Standard library only."""
 
+from cmw.sip.digest import Challenge, Credentials, authorize, choose_challenges, parse_challenges
+from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from cmw.sip.grammar import Params
 from cmw.sip.headers import Headers
 from cmw.sip.message import (
@@ -24,6 +26,11 @@ __all__ = [
     "PCMU",
     "AudioCodec",
     "CSeq",
+    "Challenge",
+    "Credentials",
+    "DigestResult",
+    "DigestStatus",
+    "DigestVerifier",
     "Direction",
     "Headers",
     "MalformedMessageError",
@@ -36,9 +43,12 @@ __all__ = [
     "SessionDescription",
     "SipUri",
     "Via",
+    "authorize",
+    "choose_challenges",
     "make_offer",
     "make_response",
     "negotiate",
+    "parse_challenges",
     "parse_cseq",
     "parse_message",
     "parse_name_addr",

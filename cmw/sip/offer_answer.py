@@ -244,7 +244,7 @@ def _choose(session: SessionDescription, codecs: Sequence[AudioCodec]) -> tuple[
         if common:
             return at, common[0]
     wanted = ", ".join(codec.name for codec in codecs)
-    fail(f"an audio stream over {PROTOCOL} with one of {wanted}", _shown(session), hint=NOT_ACCEPTABLE)
+    return fail(f"an audio stream over {PROTOCOL} with one of {wanted}", _shown(session), hint=NOT_ACCEPTABLE)
 
 
 def _agree(
