@@ -1,0 +1,133 @@
+"""What became of one endpoint: the report that its worker makes once, at the end, and the totals of the worker."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cmw.core.words import Blame, OutcomeKind, Phase
+
+
+class ReportModel(BaseModel):
+    """Base of the reports. Unknown fields are ignored: a newer worker may say more than an older gateway knows."""
+
+    model_config = ConfigDict(ser_json_inf_nan="null")
+
+
+class RegistrationReport(ReportModel):
+    """The first registration of an endpoint; `time_ms` from the first REGISTER to its 200, challenges included."""
+
+    attempted: bool = False
+    succeeded: bool = False
+    status: int = 0
+    """Final status, 0 when none came."""
+    time_ms: float | None = Field(default=None, ge=0)
+    expires_s: int | None = None
+    """Expiry that the server granted."""
+
+
+class CallReport(ReportModel):
+    """The call of an endpoint, inbound or outbound."""
+
+    attempted: bool = False
+    """Outbound: the INVITE was sent. Inbound: an INVITE came."""
+    answered: bool = False
+    """200 was received or sent."""
+    direction: Literal["outbound", "inbound"] = "outbound"
+    call_id: str = ""
+    target: str = ""
+    """Outbound: the URI called. Inbound: the URI of the caller."""
+    status_code: int = 0
+    """Final status of the INVITE, 0 when none came."""
+    codec: str = ""
+    timing: dict[str, float | None] = Field(default_factory=dict)
+    """Keys of cmw.metrics.keys.TIMING_KEYS; absent or None when the instant did not come."""
+
+
+class MediaReport(ReportModel):
+    """The last figures of the streams, by metric key; None or absent when not known."""
+
+    send: dict[str, float | int | None] = Field(default_factory=dict)
+    receive: dict[str, float | int | None] = Field(default_factory=dict)
+
+
+class EndpointReport(ReportModel):
+    """The final report of one endpoint, sent once."""
+
+    run_id: str
+    index: int = Field(ge=0, le=0xFFFFFFFF)
+    name: str
+    group: str
+    worker: str = ""
+    phase: str = Phase.CLOSED.name
+    """How far the endpoint came before it closed: the furthest phase but CLOSED, by name."""
+    outcome: OutcomeKind
+    blame: Blame | None = None
+    reason: str = ""
+    registration: RegistrationReport = Field(default_factory=RegistrationReport)
+    call: CallReport = Field(default_factory=CallReport)
+    media: MediaReport = Field(default_factory=MediaReport)
+    one_way: bool = False
+    """Answered, packets in exactly one direction."""
+    silent: bool = False
+    """Answered, packets in neither direction."""
+
+    @field_validator("phase", mode="before")
+    @classmethod
+    def _name_of_phase(cls, value: object) -> object:
+        if isinstance(value, Phase):
+            return value.name
+        if value not in Phase.__members__:
+            raise ValueError(f"expected one of {', '.join(Phase.__members__)}")
+        return value
+
+    @property
+    def ended_well(self) -> bool:
+        """Tell whether the endpoint did what it should, with warnings at most."""
+        return self.outcome.severity < 10
+
+
+def lost_endpoint(run_id: str, *, index: int, name: str, group: str, worker: str, reason: str) -> EndpointReport:
+    """Return the report of an endpoint whose worker went away without making one."""
+    return EndpointReport(
+        run_id=run_id,
+        index=index,
+        name=name,
+        group=group,
+        worker=worker,
+        phase=Phase.INITIALIZING.name,
+        outcome=OutcomeKind.OSERROR,
+        blame=Blame.WORKER,
+        reason=reason,
+    )
+
+
+class RunTotals(ReportModel):
+    """The health of one worker during a run, sent with `run_done`. What could not be measured is None.
+
+    Histograms are the wire form of cmw.metrics.histogram.
+    """
+
+    endpoints: int = 0
+    pacing_error_us: dict[str, Any] | None = None
+    """Lateness of each packet sent against its schedule, microseconds."""
+    packets_sent: int = 0
+    packets_skipped: int = 0
+    """Packets that were not sent because their time had passed."""
+    send_errors: int = 0
+    """Packets that the kernel refused to send."""
+    kernel_drops: int | None = None
+    """Datagrams that the kernel dropped because our receive buffers were full."""
+    samples_dropped: int = 0
+    """Sample batches that the spool of the link had to give up."""
+    loop_lag_ms: dict[str, Any] | None = None
+    """Lateness of a periodic timer of the signalling loop, milliseconds."""
+    cpu_seconds: float = 0.0
+    """User and system time of the process during the run."""
+    rss_bytes: int = 0
+    """Largest resident set during the run."""
+    cpu_steal_ratio: float | None = None
+    """Share of CPU time that the hypervisor took, 0 to 1."""
+    scheduling: str = ""
+    """SCHED_FIFO or SCHED_OTHER of the media thread."""

@@ -1,0 +1,111 @@
+"""What must hold between the parts of a plan: groups, registrars, accounts, thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cmw.load.faults import Faults, suggest
+from cmw.load.plan import Group, Registrar
+from cmw.load.thresholds import parse_threshold
+
+
+def check_groups(
+    registrars: Mapping[str, Registrar],
+    groups: Mapping[str, Group],
+    group_names: Mapping[object, object],
+    registrar_names: object,
+    faults: Faults,
+) -> None:
+    """Note every fault between groups and registrars.
+
+    Args:
+        registrars: those that are right on their own.
+        groups: those that are right on their own.
+        group_names: all groups of the document, so that a reference to one with a fault is not a second fault.
+        registrar_names: all registrars of the document, for the same reason.
+    """
+    known = {str(name) for name in registrar_names} if isinstance(registrar_names, Mapping) else set()
+    for name, group in groups.items():
+        _check_roles(name, group, faults)
+        if group.registrar is not None and group.registrar not in known:
+            expected = f"one of {', '.join(sorted(known))}" if known else "a registrar of the plan, which has none"
+            faults.add(
+                ("groups", name, "registrar"),
+                f"found {group.registrar!r}, expected {expected}{suggest(group.registrar, known)}",
+            )
+    _check_called(groups, {str(name) for name in group_names}, faults)
+    _check_accounts(registrars, groups, faults)
+
+
+def check_thresholds(thresholds: object, faults: Faults) -> None:
+    """Note every threshold that cannot be read; anything but a mapping of lists is noted elsewhere."""
+    for metric, expressions in thresholds.items() if isinstance(thresholds, Mapping) else ():
+        if not isinstance(metric, str):
+            continue
+        listed = [expressions] if isinstance(expressions, str) else expressions
+        for k, expression in enumerate(listed if isinstance(listed, list) else []):
+            if not isinstance(expression, str):
+                continue
+            try:
+                parse_threshold(metric, expression)
+            except ValueError as error:
+                path = ("thresholds", metric) if isinstance(expressions, str) else ("thresholds", metric, k)
+                faults.add(path, str(error))
+
+
+def _check_roles(name: str, group: Group, faults: Faults) -> None:
+    """Check that a group calls or waits, and has only what fits."""
+    path = ("groups", name)
+    if len(set(group.audio.codecs)) < len(group.audio.codecs):
+        faults.add((*path, "audio", "codecs"), "found a codec twice, expected each once")
+    if group.call is None:
+        if group.load is not None:
+            faults.add((*path, "load"), "found in a group that waits for calls, expected only beside call")
+        return
+    if group.answer is not None:
+        faults.add((*path, "answer"), "found in a group that calls, expected only in a group without call")
+    if (group.call.group is None) == (group.call.uri is None):
+        faults.add((*path, "call"), "found both or neither of group and uri, expected exactly one of them")
+    if group.load is not None and group.load.arrivals == "all-at-once" and group.load.rate is not None:
+        faults.add((*path, "load", "rate"), f"found '{group.load.rate}', expected none, for all calls start at once")
+
+
+def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) -> None:
+    """Check that called groups exist, wait for calls, and have an endpoint for each caller."""
+    callers: dict[str, int] = {}
+    for name, group in groups.items():
+        callee = group.call.group if group.call is not None else None
+        if callee is None:
+            continue
+        path = ("groups", name, "call", "group")
+        if callee not in names:
+            faults.add(path, f"found {callee!r}, expected a group of the plan{suggest(callee, names - {name})}")
+        elif callee == name:
+            faults.add(path, f"found {callee!r}, expected another group: a group cannot call itself")
+        elif callee in groups and groups[callee].call is not None:
+            faults.add(path, f"found {callee!r}, expected a group that waits for calls, but that one calls")
+        elif callee in groups:
+            callers[callee] = callers.get(callee, 0) + group.endpoints
+            if callers[callee] > groups[callee].endpoints:
+                faults.add(
+                    path,
+                    f"found {callers[callee]} callers of {callee!r}, expected at most {groups[callee].endpoints}: "
+                    "each endpoint takes one call",
+                )
+
+
+def _check_accounts(registrars: Mapping[str, Registrar], groups: Mapping[str, Group], faults: Faults) -> None:
+    """Check that every registrar has an account for each endpoint that registers there, and none twice."""
+    for name, registrar in registrars.items():
+        needed = sum(group.endpoints for group in groups.values() if group.registrar == name)
+        path = ("registrars", name, "accounts")
+        if needed > len(registrar.accounts):
+            faults.add(path, f"found {len(registrar.accounts)} accounts, expected {needed}, one for each endpoint")
+        seen: dict[str, int] = {}
+        for k, account in enumerate(registrar.accounts):
+            if account.username in seen:
+                faults.add(
+                    (*path, k, "username"),
+                    f"found {account.username!r}, expected each account once (it is entry {seen[account.username]} too)",
+                )
+            seen.setdefault(account.username, k)

@@ -1,0 +1,165 @@
+"""Thresholds: ``p(5) >= 4.0`` over a metric of the run, read and judged."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cmw.load.faults import suggest
+from cmw.metrics.keys import Direction, Kind, Metric, by_key
+
+RATES: dict[str, str] = {
+    "call_success": "calls that were answered and ended well, of those attempted",
+    "registration_success": "registrations that succeeded, of those attempted",
+}
+"""Metrics that are a share from 0 to 1, judged by `rate`."""
+
+COUNTS: dict[str, str] = {
+    "calls_failed": "calls that were not answered or did not end well",
+    "one_way_calls": "answered calls with media in one direction only",
+    "silent_calls": "answered calls without media in either direction",
+}
+"""Metrics that are one number for the run, judged by `count`."""
+
+FUNCTIONS: dict[Kind, str] = {
+    Kind.GAUGE: "p(N), avg, min, max, med",
+    Kind.ONE_SHOT: "p(N), avg, min, max, med",
+    Kind.COUNTER: "total",
+}
+
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+_EXPRESSION = re.compile(
+    r"\s*(?:p\(\s*([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*\)|([a-z]+))\s*(>=|<=|==|!=|>|<)\s*"
+    r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One thing that must hold.
+
+    Args:
+        metric: as written: a key, perhaps with ``send.`` or ``receive.`` before it.
+        function: ``p``, ``avg``, ``min``, ``max``, ``med``, ``total``, ``rate`` or ``count``.
+        percent: of ``p``, 0 to 100; 0 otherwise.
+    """
+
+    metric: str
+    expression: str
+    function: str
+    percent: float
+    comparison: str
+    limit: float
+
+    @property
+    def key(self) -> str:
+        """Return the metric's key without the side."""
+        return self.metric.rpartition(".")[2]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Return the sides to judge: the one written, or all that the metric has."""
+        side = self.metric.rpartition(".")[0]
+        return (side,) if side else by_key[self.key].direction.sides
+
+    def holds(self, value: float) -> bool:
+        """Tell whether `value` satisfies the threshold."""
+        return COMPARISONS[self.comparison](value, self.limit)
+
+
+def parse_threshold(metric: str, expression: str) -> Threshold:
+    """Return the threshold that a line of the plan describes.
+
+    Raises:
+        ValueError: with what was found and what was expected.
+    """
+    functions = _functions_of(metric)
+    match = _EXPRESSION.fullmatch(expression)
+    if match is None:
+        raise ValueError(f"found {expression[:80]!r}, expected a threshold such as {_example(functions)!r}")
+    percent, word, comparison, limit = match.groups()
+    function = "p" if percent is not None else {"mean": "avg", "p50": "med"}.get(word, word)
+    shown = "p(N)" if function == "p" else function
+    if shown not in functions.split(", ") or (percent is not None and float(percent) > 100):
+        raise ValueError(f"found {expression[:80]!r}, expected one of {functions} of {metric} (N from 0 to 100)")
+    return Threshold(metric, expression.strip(), function, float(percent or 0), comparison, float(limit))
+
+
+def metric_names() -> list[str]:
+    """Return every name that may have a threshold; most may have ``send.`` or ``receive.`` before them too."""
+    return [*RATES, *COUNTS, *(metric.key for metric in by_key.values() if metric.measured)]
+
+
+def _functions_of(name: str) -> str:
+    """Return the functions that may judge a metric, as text for the message."""
+    if name in RATES:
+        return "rate"
+    if name in COUNTS:
+        return "count"
+    side, _, key = name.rpartition(".")
+    metric = by_key.get(key)
+    if metric is None:
+        raise ValueError(f"is not a metric{suggest(name, metric_names()) or '; see docs/metrics.md'}")
+    if not metric.measured:
+        raise ValueError("is not measured by this version; docs/metrics.md says which metrics are")
+    _check_side(name, side, metric)
+    return FUNCTIONS[metric.kind]
+
+
+def _check_side(name: str, side: str, metric: Metric) -> None:
+    if side and (metric.direction is Direction.CALL or side not in metric.direction.sides):
+        sides = " or ".join(f"{s}.{metric.key}" for s in metric.direction.sides)
+        raise ValueError(f"is not a metric, expected {sides or metric.key}")
+
+
+def _example(functions: str) -> str:
+    return {"rate": "rate >= 0.99", "count": "count <= 0", "total": "total <= 10"}.get(functions, "p(95) <= 100")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A threshold with its value; a value that is absent fails it."""
+
+    threshold: Threshold
+    value: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the value is known and satisfies the threshold."""
+        return self.value is not None and self.threshold.holds(self.value)
+
+
+Lookup = Callable[[Threshold, str], float | None]
+"""Return the value of a threshold's function over one side (``send``, ``receive`` or nothing); None when absent."""
+
+
+def evaluate(thresholds: Mapping[str, list[str]], lookup: Lookup) -> list[Judgement]:
+    """Judge every threshold of a plan, in its order.
+
+    A metric that has two sides is judged on each side that has values; the judgement shows the one that is worse off.
+    """
+    return [
+        _judge(parse_threshold(metric, expression), lookup)
+        for metric, expressions in thresholds.items()
+        for expression in expressions
+    ]
+
+
+def _judge(threshold: Threshold, lookup: Lookup) -> Judgement:
+    sides = () if threshold.metric in RATES or threshold.metric in COUNTS else threshold.sides
+    values = [value for side in sides or ("",) if (value := lookup(threshold, side)) is not None]
+    failing = [value for value in values if not threshold.holds(value)]
+    if failing or not values:
+        return Judgement(threshold, failing[0] if failing else None)
+    return Judgement(threshold, max(values) if threshold.comparison in ("<", "<=") else min(values))

@@ -1,0 +1,1 @@
+"""Metric keys, histograms that merge, quantiles, the E-model. Pure, standard library only."""
