@@ -1,0 +1,49 @@
+# Every target does its own set-up; nothing has to be run before.
+#
+#   make demo    a callee, a gateway and a worker on loopback: 20 calls, a report, a verdict
+#   make test    the tests                    ARGS="tests/sip -k digest" narrows them
+#   make check   format, lint, strict types, stubs of the compiled modules, layers
+#   make bench   the benches                  ARGS="..." narrows them
+#   make peers   the real programs that some tests talk to (Debian packages; needs root)
+#   make image   the container image, with docker or podman
+#   make clean   remove what the others made
+
+PYTHON_SOURCES := cmw tests bench setup.py
+COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd)
+IN := .venv/bin
+
+.PHONY: help setup demo test check bench peers image clean
+
+help:
+	@sed -n 's/^#  *make/make/p' Makefile
+
+setup:
+	@.ci/setup
+
+demo: setup
+	@$(IN)/cmw demo $(ARGS)
+
+test: setup
+	@$(IN)/python -m pytest $(ARGS)
+
+check: setup
+	@$(IN)/ruff format --check $(PYTHON_SOURCES)
+	@$(IN)/ruff check $(PYTHON_SOURCES)
+	@$(IN)/cython-lint $(COMPILED)
+	@$(IN)/mypy
+	@$(IN)/python -m mypy.stubtest cmw._rtp cmw.net._media
+	@$(IN)/python -m pytest -q tests/test_layers.py tests/test_imports.py
+
+bench: setup
+	@$(IN)/python -m pytest bench $(ARGS)
+
+peers:
+	@.ci/peers
+
+image:
+	@.ci/image
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f cmw/*.so cmw/*.c cmw/net/*.so cmw/net/*.c
+	find cmw tests bench -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,33 @@
+"""Settings of all tests: real programs are asked for by name, and their absence is told instead of failing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+REQUIRE_PEERS = os.environ.get("CMW_REQUIRE_PEERS", "") not in ("", "0")
+"""Set by .ci/run: a peer program that is not installed then fails its tests instead of skipping them."""
+
+_SETTINGS = (
+    "WORKER_TOKEN WORKER_TOKEN_FILE CLOUD_URL WORKER_NAME LOG_LEVEL LOG_FORMAT HEALTH_PORT SIP_IP MEDIA_IP SDP_IP "
+    "SIP_PORT_START SIP_PORT_END RTP_PORT_MIN RTP_PORT_MAX EXTERNAL_IP CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE"
+).split()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail, a test whose `peers` mark names a program that is not here."""
+    for mark in item.iter_markers("peers"):
+        missing = [program for program in mark.args if shutil.which(program) is None]
+        if missing and REQUIRE_PEERS:
+            pytest.fail(f"not installed: {', '.join(missing)} (make peers)", pytrace=False)
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)} (make peers)")
+
+
+@pytest.fixture(autouse=True)
+def clean_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in _SETTINGS:
+        monkeypatch.delenv(name, raising=False)
