@@ -1,0 +1,144 @@
+"""The figures of one stream, as both twins and the media engine give them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class StreamSnapshot(NamedTuple):
+    """Everything known of one stream; counters since it was opened, gauges as they are now.
+
+    What is not known is None, never 0. Instants are of the monotonic clock that the arrivals were given in.
+    """
+
+    packets_sent: int
+    """Packets handed to the network."""
+    bytes_sent: int
+    """Their payload, bytes."""
+    packets_skipped: int
+    """Packets that were too late to be sent; our own fault, never the network's."""
+    send_errors: int
+    """Packets that the kernel refused."""
+    rtcp_sent: int
+    """Compound control packets built."""
+    packets_received: int
+    """Packets of the stream, duplicates included. Source: RFC 3550 A.3."""
+    bytes_received: int
+    """Their payload, bytes."""
+    packets_expected: int
+    """By the sequence numbers. Source: RFC 3550 A.3."""
+    packets_lost: int
+    """Expected less received; below 0 when duplicates outnumber losses. Source: RFC 3550 A.3."""
+    duplicate_packets: int
+    """Packets whose sequence number came before, within the last 128."""
+    out_of_order_packets: int
+    """Packets below the highest sequence number, seen for the first time."""
+    sequence_number_resets: int
+    """Restarts at a lower sequence number that a second packet confirmed."""
+    sequence_number_jumps: int
+    """Steps forward by MAX_DROPOUT or more that a second packet confirmed; not counted as loss."""
+    ssrc_switches: int
+    """Changes of the source. Source: RFC 3550 8.2."""
+    discarded_packets: int
+    """Packets of the source too far from its sequence, and never confirmed. Source: RFC 3550 A.1."""
+    jitter_ms: float | None
+    """Interarrival jitter now. Source: RFC 3550 6.4.1, A.8."""
+    jitter_min_ms: float | None
+    """Its lowest value."""
+    jitter_mean_ms: float | None
+    """Its mean over the packets that moved it."""
+    jitter_max_ms: float | None
+    """Its highest value."""
+    rtt_ms: float | None
+    """Round trip by LSR and DLSR. Source: RFC 3550 6.4.1."""
+    remote_fraction_lost: float | None
+    """Share of our packets that the peer missed in its last report interval, 0 .. 255/256."""
+    remote_jitter_ms: float | None
+    """Jitter of our packets as the peer saw it."""
+    remote_packets_lost: int | None
+    """Packets of ours that the peer missed since the beginning, signed 24 bits."""
+    remote_packets_sent: int | None
+    """Packets sent, by the peer's last sender report."""
+    rtcp_received: int
+    """Valid compound control packets."""
+    rtcp_malformed: int
+    """Control packets that were not valid."""
+    byes_received: int
+    """BYEs of the source of the stream."""
+    first_packet_at_ns: int | None
+    """Arrival of the first packet."""
+    last_packet_at_ns: int | None
+    """Arrival of the newest packet."""
+    strangers: int
+    """Packets from other sources or addresses."""
+    wrong_payload_type: int
+    """Packets neither of the negotiated payload type nor of its events."""
+    malformed: int
+    """Packets whose header is not valid RTP."""
+    packet_spacing_min_ms: float | None
+    """Smallest time between neighbouring arrivals in the 2 s before the newest one."""
+    packet_spacing_avg_ms: float | None
+    """Mean of the same."""
+    packet_spacing_max_ms: float | None
+    """Largest of the same."""
+    total_spacing_min_ms: float | None
+    """Smallest time between neighbouring arrivals of the whole stream."""
+    total_spacing_mean_ms: float | None
+    """Mean of the same."""
+    total_spacing_max_ms: float | None
+    """Largest of the same."""
+    loss_bursts: int
+    """Runs of packets missing in a row."""
+    longest_loss_burst: int
+    """Packets in the longest of them."""
+    ssrc: int | None
+    """The source we listen to."""
+    ext_highest_seq: int | None
+    """Highest sequence number received, extended by its cycles."""
+
+    # what only the owner of the sockets knows: 0 and None from the tables alone
+    packets_before_start: int = 0
+    """Datagrams that came before the stream began."""
+    packets_after_stop: int = 0
+    """Datagrams that came after it was stopped."""
+    kernel_drops: int = 0
+    """Datagrams that found the socket's buffer full."""
+    rtcp_strangers: int = 0
+    """Control datagrams from other addresses."""
+    rtcp_send_errors: int = 0
+    """Control packets that the kernel or the peer's host refused."""
+    received_level_dbov: float | None = None
+    """Mean power of what was heard, G.711 only; -100 stands for digital silence. Source: ITU-T G.100.1."""
+
+
+class ReceptionBlock(NamedTuple):
+    """One report block as it stands on the wire. Source: RFC 3550 6.4.1."""
+
+    ssrc: int
+    """The source reported about."""
+    fraction_lost: int
+    """Share lost since the previous report, in 1/256."""
+    packets_lost: int
+    """Lost since the beginning, signed, clamped to 24 bits."""
+    ext_highest_seq: int
+    """Highest sequence number received, extended, modulo 2^32."""
+    jitter: int
+    """RTP timestamp units."""
+    lsr: int
+    """Middle 32 bits of the NTP timestamp of the last sender report, 0 for none."""
+    dlsr: int
+    """Delay since that report in 1/65536 s, 0 for none."""
+
+
+class HistogramSnapshot(NamedTuple):
+    """A base-2 exponential histogram: bucket i holds (2^(i / 2^scale), 2^((i + 1) / 2^scale)]."""
+
+    scale: int
+    zero_count: int
+    offset: int
+    """Index of counts[0]."""
+    counts: tuple[int, ...]
+    count: int
+    sum: float
+    min: float | None
+    max: float | None
