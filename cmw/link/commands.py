@@ -93,9 +93,13 @@ class CommandJournal:
         """Tell whether no further command can be taken."""
         return len(self._open) >= MAX_OUTSTANDING
 
+    def is_known(self, command_id: str) -> bool:
+        """Tell whether this command has come before."""
+        return command_id in self._open or command_id in self._finished
+
     def receive(self, command_id: str) -> bool:
         """Note a command; return True if it is new and has to be carried out."""
-        if command_id in self._open or command_id in self._finished:
+        if self.is_known(command_id):
             return False
         self._open[command_id] = _Entry()
         return True

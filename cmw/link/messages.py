@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cmw.errors import RemoteProtocolError
+from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.link.limits import MAX_SEQ
 from cmw.link.refusal import CloseCode
 from cmw.link.strict_json import parse_json, serialize_json
@@ -33,7 +33,7 @@ JsonObject = Annotated[dict[str, Any], Field(repr=False)]
 class Message(BaseModel):
     """Base of all messages: immutable, strict in the known fields, indifferent to others."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
 # Worker to gateway.
@@ -174,6 +174,8 @@ class Error(Message):
     detail: LongText = ""
 
 
+MessageT = TypeVar("MessageT", bound=Message)
+
 COMMAND_NAMES: Final = ("prepare_run", "start_run", "stop_run", "drain")
 REPORT_KINDS: Final = ("endpoint", "progress", "run_done", "event")
 
@@ -223,6 +225,18 @@ def parse_gateway_message(text: str) -> GatewayMessage | UnknownMessage:
     return _parse(text, _FROM_GATEWAY)
 
 
+def make_message(model: type[MessageT], /, **fields: object) -> MessageT:
+    """Return a message of our own.
+
+    Raises:
+        LocalProtocolError: fields that do not fit it; the message names the first one, but not its value.
+    """
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise LocalProtocolError(_first_fault(model.__name__, error)) from None
+
+
 def serialize_message(message: WorkerMessage | GatewayMessage) -> str:
     """Return a message as the text of one frame.
 
@@ -230,9 +244,6 @@ def serialize_message(message: WorkerMessage | GatewayMessage) -> str:
         LocalProtocolError: a value in a free-form part that is no JSON.
     """
     return serialize_json(message.__dict__ if not isinstance(message, Heartbeat) else message.model_dump())
-
-
-MessageT = TypeVar("MessageT", bound=Message)
 
 
 def _parse(text: str, known: dict[str, type[MessageT]]) -> MessageT | UnknownMessage:

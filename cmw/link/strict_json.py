@@ -54,10 +54,10 @@ def serialize_json(value: object) -> str:
     """
     try:
         text = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
-    except UnicodeEncodeError:
-        return serialize_json(_without_surrogates(value))
     except (OverflowError, TypeError, ValueError, RecursionError) as error:
         raise LocalProtocolError(f"expected a finite JSON value, found {type(error).__name__} on the way") from None
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(_STRING.sub('"', text)) > MAX_DEPTH:
         raise LocalProtocolError(f"expected nesting of at most {MAX_DEPTH}")
     return text
@@ -99,13 +99,3 @@ def _has_surrogates(value: object) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _without_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_without_surrogates(str(key)): _without_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(item) for item in value]
-    return value
