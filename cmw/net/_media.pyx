@@ -1,0 +1,965 @@
+# cython: language_level=3
+"""The media engine: one thread without the GIL that owns every RTP and RTCP socket and the pacing of every stream.
+
+The thread wakes on an absolute grid (1 ms), takes the lock once and serves the tick:
+
+    send      every stream whose packet is due: header stamped in front of a ready-made frame, one sendto
+    receive   every socket that has something: dated by the kernel, so that a late tick is nobody's jitter
+    report    RTCP of the streams whose interval is over (looked at every 64th tick)
+
+Python calls take the same lock for as long as it takes to copy a structure, without the GIL; a lock with priority
+inheritance, so that the thread never waits for a preempted caller. No Python object is made for a packet.
+
+What a stream takes for its own: packets from the negotiated IP address. The port is the negotiated one; a peer that sends
+from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which wins
+and starts the statistics again. Everything else is a stranger and moves no figure.
+"""
+
+import errno as errors
+import math
+import signal
+import socket
+import threading
+
+from cmw.errors import CapacityError, LocalProtocolError
+from cmw.net.media import MediaMode, PacingSnapshot
+from cmw.rtp.g711 import linear_values
+
+cimport cython
+from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM, errno
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+from posix.time cimport (
+    CLOCK_MONOTONIC, CLOCK_REALTIME, TIMER_ABSTIME, clock_gettime, clock_nanosleep, clockid_t, timespec)
+
+from cmw._rtp cimport *
+from cmw.net._linux cimport *
+
+
+cdef enum:
+    FREE = 0                        # states of a slot
+    OPEN = 1                        # sockets bound, no stream yet
+    ACTIVE = 2
+    STOPPED = 3                     # the stream is over, its figures can still be read
+
+cdef enum:
+    SEND_RECEIVE = 0                # cmw.net.media.MediaMode
+    RECEIVE_ONLY = 1
+    ECHO = 2
+
+cdef enum:
+    ADDRESS_BYTES = 28              # sockaddr_in6, the longer of both
+    DATAGRAM_BYTES = 4096           # more of a datagram is not read
+    CONTROL_BYTES = 256
+    EVENTS = 512                    # sockets that one epoll_wait may name
+    BURST = 64                      # datagrams read from a socket that had some in the last tick too
+    SOURCES = 1024
+    REPORT_TICKS = 64               # RTCP is looked at every 64th tick
+    IDLE_TICKS = 5                  # with no slot open, every 5th point of the grid is enough
+    PCMU = 0                        # static payload types, RFC 3551 table 4
+    PCMA = 8
+    ENERGY_PACKETS = 4              # the level is taken from every 4th packet
+    FIFO_PRIORITY = 10              # modest: above everything ordinary, below the kernel's own threads
+
+cdef int64_t SECOND_NS = 1000000000
+cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
+cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
+cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
+
+# Squares of the 256 linear values, for the level of what is heard: row 1 PCMU, row 2 PCMA.
+cdef int64_t SQUARES[3][256]
+for _row, _codec in ((1, "PCMU"), (2, "PCMA")):
+    for _code, _value in enumerate(linear_values(_codec)):
+        SQUARES[_row][_code] = _value * _value
+
+
+cdef struct Peer:
+    uint8_t address[ADDRESS_BYTES]  # sockaddr_in or sockaddr_in6
+    socklen_t size
+
+
+cdef struct Source:
+    uint8_t* frames
+    int64_t frame_count
+    uint32_t frame_bytes
+
+
+cdef struct Slot:
+    RtpSender sender
+    RtpReceiver receiver
+    RtcpSession control
+    Peer rtp_peer
+    Peer rtcp_peer
+    Source source                   # frames belong to the engine
+    int64_t ready_tick              # the last tick in which the RTP socket had something
+    int64_t packets_before_start
+    int64_t packets_after_stop
+    int64_t kernel_drops            # of both sockets, as of the last datagram read
+    int64_t rtcp_strangers
+    int64_t energy                  # sum of squared linear samples
+    int64_t energy_samples
+    uint32_t echo_offset            # our timestamp minus theirs
+    uint32_t rtp_drops              # the kernel's counters, modulo 2^32
+    uint32_t rtcp_drops
+    int64_t rtcp_send_errors
+    int rtp_fd
+    int rtcp_fd
+    int family                      # AF_INET or AF_INET6
+    uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
+    uint8_t heard_elsewhere         # the stream began from another port than the negotiated one
+    uint8_t mode
+    uint8_t law                     # row of SQUARES; 0 when the level is not measured
+    uint8_t echo_started
+    uint8_t rtcp_wanted             # the peer named an RTCP port
+
+
+cdef int64_t clock_ns(clockid_t clock) noexcept nogil:
+    cdef timespec t
+    clock_gettime(clock, &t)
+    return t.tv_sec * SECOND_NS + t.tv_nsec
+
+
+cdef inline int family_of(const uint8_t* address) noexcept nogil:
+    return (<const sockaddr_in*>address).sin_family
+
+
+cdef inline uint16_t port_of(const uint8_t* address) noexcept nogil:
+    # sin_port and sin6_port lie at the same place
+    return (<const sockaddr_in*>address).sin_port
+
+
+cdef bint same_host(const uint8_t* one, const uint8_t* other) noexcept nogil:
+    if family_of(one) != family_of(other):
+        return 0
+    if family_of(one) == AF_INET:
+        return (<const sockaddr_in*>one).sin_addr.s_addr == (<const sockaddr_in*>other).sin_addr.s_addr
+    return memcmp(&(<const sockaddr_in6*>one).sin6_addr, &(<const sockaddr_in6*>other).sin6_addr, sizeof(in6_addr)) == 0
+
+
+@cython.final
+cdef class MediaEngine:
+    """Send, receive and measure the RTP and RTCP of up to `slots` streams on one thread of its own.
+
+    Call `start` before streams are started and `stop` at the end; an engine that was started lives until it is stopped.
+    All methods may be called from any thread while the engine runs.
+
+    Args:
+        slots: streams that can be open at once; each takes two descriptors.
+        tick_us: the grid of the thread, 100 .. 20000 microseconds.
+        realtime: ask for SCHED_FIFO; `scheduling` tells what was granted.
+    """
+
+    cdef pthread_mutex_t lock
+    cdef Slot* slots
+    cdef uint8_t* states            # of each slot; apart, so that a free one is found without touching the slots
+    cdef int64_t* next_due          # of each slot, monotonic ns; INT64_MAX when nothing will be sent
+    cdef Source sources[SOURCES]
+    cdef Histogram pacing_total     # microseconds; up to the last closed interval
+    cdef Histogram pacing_interval
+    cdef int64_t skipped_total      # packets of streams that are gone
+    cdef int64_t skipped_closed     # all skipped packets at the last closed interval
+    cdef int64_t tick_ns
+    cdef int64_t tick               # ticks served
+    cdef int64_t ticks_missed
+    cdef int64_t ticks_closed       # both as of the last closed interval
+    cdef int64_t missed_closed
+    cdef int64_t offset_ns          # CLOCK_REALTIME minus CLOCK_MONOTONIC
+    cdef int64_t offset_taken_ns    # when it was read, monotonic
+    cdef int64_t cpu_ns             # of threads that ended
+    cdef int slot_count
+    cdef int high_water             # slots from here on were never used
+    cdef int open_count
+    cdef int source_count
+    cdef int epoll_fd
+    cdef clockid_t cpu_clock
+    cdef bint running
+    cdef bint stopping
+    cdef bint realtime
+    cdef uint8_t packet[RTP_HEADER_BYTES + DATAGRAM_BYTES]
+    cdef uint8_t datagram[DATAGRAM_BYTES]
+    cdef uint8_t ancillary[CONTROL_BYTES]
+    cdef epoll_event ready[EVENTS]
+    cdef object thread
+    cdef str granted
+
+    def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True):
+        cdef pthread_mutexattr_t attributes
+        self.epoll_fd = -1
+        if slots < 1 or not 100 <= tick_us <= 20000:
+            raise LocalProtocolError(f"expected slots above 0 and tick_us in 100 .. 20000, got {slots} and {tick_us}")
+        self.slots = <Slot*>calloc(slots, sizeof(Slot))
+        self.states = <uint8_t*>calloc(slots, 1)
+        self.next_due = <int64_t*>malloc(slots * sizeof(int64_t))
+        if self.slots == NULL or self.states == NULL or self.next_due == NULL:
+            raise MemoryError
+        self.slot_count = slots
+        self.tick_ns = tick_us * 1000
+        self.realtime = realtime
+        self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll_fd < 0:
+            raise OSError(errno, "epoll_create1")
+        histogram_clear(&self.pacing_total)
+        histogram_clear(&self.pacing_interval)
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT)
+        pthread_mutex_init(&self.lock, &attributes)
+        pthread_mutexattr_destroy(&attributes)
+        self.offset_taken_ns = -OFFSET_AGE_NS
+        self._read_offset()
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.high_water):
+            if self.states[i] != FREE:
+                close(self.slots[i].rtp_fd)
+                close(self.slots[i].rtcp_fd)
+        for i in range(self.source_count):
+            free(self.sources[i].frames)
+        if self.epoll_fd >= 0:
+            close(self.epoll_fd)
+            pthread_mutex_destroy(&self.lock)
+        free(self.slots)
+        free(self.states)
+        free(self.next_due)
+
+    # --- the thread
+
+    def start(self) -> None:
+        """Start the thread; `scheduling` is known when this returns."""
+        if self.thread is not None:
+            raise LocalProtocolError("the media engine runs already")
+        self.stopping = False
+        started = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(started,), name="cmw-media", daemon=True)
+        self.thread.start()
+        started.wait()
+
+    def stop(self) -> None:
+        """End the thread and wait for it. Slots stay open and can be read; nothing is sent or received any more."""
+        thread = self.thread
+        if thread is None:
+            return
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.stopping = True
+            pthread_mutex_unlock(&self.lock)
+        thread.join()
+        self.thread = None
+
+    @property
+    def scheduling(self) -> str:
+        """Tell ``SCHED_FIFO`` or ``SCHED_OTHER``, what the thread was granted; empty before the first start."""
+        return self.granted or ""
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the thread, user and system, over all starts."""
+        cdef int64_t cpu_ns
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            cpu_ns = self.cpu_ns
+            if self.running:
+                cpu_ns += clock_ns(self.cpu_clock)
+            pthread_mutex_unlock(&self.lock)
+        return cpu_ns / 1e9
+
+    # --- sources and slots
+
+    def add_source(self, bytes frames not None, uint32_t frame_bytes) -> int:
+        """Keep a copy of `frames`, consecutive encoded frames of `frame_bytes` each; return the number of the source.
+
+        Streams replay it in a loop. It is kept as long as the engine.
+
+        Raises:
+            CapacityError: there are 1024 sources already.
+        """
+        cdef Source source
+        cdef size_t size = len(frames)
+        if not 0 < frame_bytes <= DATAGRAM_BYTES or size == 0 or size % frame_bytes:
+            raise LocalProtocolError(f"expected whole frames of 1 .. {DATAGRAM_BYTES} bytes, got {size} / {frame_bytes}")
+        if self.source_count == SOURCES:
+            raise CapacityError(f"no more than {SOURCES} media sources")
+        source.frames = <uint8_t*>malloc(size)
+        if source.frames == NULL:
+            raise MemoryError
+        memcpy(source.frames, <const uint8_t*><const char*>frames, size)
+        source.frame_bytes = frame_bytes
+        source.frame_count = size // frame_bytes
+        self.sources[self.source_count] = source
+        self.source_count += 1
+        return self.source_count - 1
+
+    def open(self, str ip not None, int rtp_port, int dscp) -> int:
+        """Bind `rtp_port` and the port above it for RTCP; return the slot. Packets are counted apart until it starts.
+
+        Args:
+            ip: a literal IPv4 or IPv6 address of this machine.
+            dscp: code point of everything sent, 0 .. 63. Source: RFC 2474.
+
+        Raises:
+            OSError: a port is taken, or the address is not ours.
+            CapacityError: no slot or no descriptor is left.
+        """
+        cdef int slot
+        cdef int family = AF_INET6 if ":" in ip else AF_INET
+        if self.open_count >= self.slot_count:
+            raise CapacityError(f"all {self.slot_count} media slots are in use")
+        rtp = _bound_socket(ip, rtp_port, dscp)
+        try:
+            rtcp = _bound_socket(ip, rtp_port + 1, dscp)
+        except BaseException:
+            rtp.close()
+            raise
+        cdef int rtp_fd = rtp.fileno()
+        cdef int rtcp_fd = rtcp.fileno()
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            slot = self._adopt(rtp_fd, rtcp_fd, family)
+            pthread_mutex_unlock(&self.lock)
+        if slot < 0:
+            rtp.close()
+            rtcp.close()
+            raise CapacityError(f"all {self.slot_count} media slots are in use, or the kernel has no room to watch more")
+        rtp.detach()
+        rtcp.detach()
+        return slot
+
+    def start_stream(
+        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, int payload_type,
+        uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
+        bytes cname not None, int mode, event_payload_type=None,
+    ) -> None:
+        """Begin to send to and to measure what comes from the peer; the first packet leaves within 5 ticks and one ptime.
+
+        A slot whose stream was stopped can be started again; its figures then begin anew.
+
+        Args:
+            remote_ip: literal address of the same family as the slot's.
+            remote_rtcp_port: 0 when the peer takes no RTCP; equal to `remote_rtp_port` for RFC 5761.
+            payload_type: 0 .. 127, both ways.
+            clock_hz: of the RTP timestamp.
+            ptime_ms: length of a frame of the source, 1 .. 1000.
+            source: number from `add_source`; ignored unless the mode is SEND_RECEIVE.
+            ssrc, sequence, timestamp: first values of what we send, random. Source: RFC 3550 5.1.
+            cname: name for SDES, up to 255 bytes.
+            mode: a `MediaMode`.
+            event_payload_type: of telephone-event (RFC 4733) when it was negotiated.
+
+        Raises:
+            LocalProtocolError: an argument is out of its range, or the slot is not open, or its stream runs.
+        """
+        cdef Peer rtp_peer
+        cdef Peer rtcp_peer
+        cdef Source frames
+        cdef Slot* s
+        cdef int64_t now_ns
+        cdef int64_t period_ns = <int64_t>ptime_ms * 1000000
+        cdef const uint8_t* name = <const uint8_t*><const char*>cname
+        cdef uint8_t name_bytes = min(len(cname), 255)
+        cdef uint8_t events = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
+        cdef bint idle
+        cdef int family = self._family(slot)
+        if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000 or len(cname) > 255:
+            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz above 0, ptime_ms 1 .. 1000, short cname")
+        MediaMode(mode)
+        memset(&frames, 0, sizeof(Source))
+        if mode == SEND_RECEIVE:
+            if not 0 <= source < self.source_count:
+                raise LocalProtocolError(f"source {source} was never added")
+            frames = self.sources[source]
+        _set_peer(&rtp_peer, family, remote_ip, remote_rtp_port)
+        _set_peer(&rtcp_peer, family, remote_ip, remote_rtcp_port)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            s = &self.slots[slot]
+            idle = self.states[slot] == OPEN or self.states[slot] == STOPPED
+            if idle:
+                self.skipped_total += s.sender.packets_skipped
+                self._clear(s)
+                s.source = frames
+                s.mode = mode
+                s.law = 1 if payload_type == PCMU else 2 if payload_type == PCMA else 0
+                self._set_peers(s, &rtp_peer, &rtcp_peer)
+                now_ns = clock_ns(CLOCK_MONOTONIC)
+                rtp_sender_open(
+                    &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence, timestamp,
+                    clock_hz * ptime_ms // 1000, clock_hz, payload_type)
+                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events)
+                rtcp_open(&s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns)
+                self.states[slot] = ACTIVE
+                self.next_due[slot] = rtp_next_due(&s.sender) if mode == SEND_RECEIVE else INT64_MAX
+            pthread_mutex_unlock(&self.lock)
+        if not idle:
+            raise LocalProtocolError(f"media slot {slot} has a running stream, or was closed meanwhile")
+
+    def change_remote(
+        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port
+    ) -> None:
+        """Send to another address from now on and take packets from there; all figures go on (a re-INVITE moved the media)."""
+        cdef Peer rtp_peer
+        cdef Peer rtcp_peer
+        cdef bint active
+        cdef int family = self._family(slot)
+        _set_peer(&rtp_peer, family, remote_ip, remote_rtp_port)
+        _set_peer(&rtcp_peer, family, remote_ip, remote_rtcp_port)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            active = self.states[slot] == ACTIVE
+            if active:
+                self._set_peers(&self.slots[slot], &rtp_peer, &rtcp_peer)
+            pthread_mutex_unlock(&self.lock)
+        if not active:
+            raise LocalProtocolError(f"media slot {slot} has no running stream")
+
+    def stop_stream(self, int slot) -> None:
+        """Stop sending, say BYE on RTCP and freeze what was measured; what waits in the socket still counts.
+
+        Does nothing to a slot that has no running stream.
+        """
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self._end(slot)
+            pthread_mutex_unlock(&self.lock)
+
+    def close(self, int slot) -> None:
+        """Stop the stream if it runs, close the sockets and free the slot."""
+        cdef int rtp_fd = -1
+        cdef int rtcp_fd = -1
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            if self.states[slot] != FREE:
+                self._end(slot)
+                rtp_fd = self.slots[slot].rtp_fd
+                rtcp_fd = self.slots[slot].rtcp_fd
+                self._forget(slot)
+            pthread_mutex_unlock(&self.lock)
+            if rtp_fd >= 0:
+                close(rtp_fd)
+                close(rtcp_fd)
+
+    # --- looking
+
+    def snapshot(self, int slot):
+        """Return the `StreamSnapshot` of an open slot; all zero before its stream started."""
+        cdef Slot copy
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            copy = self.slots[slot]
+            pthread_mutex_unlock(&self.lock)
+        return _look(&copy)
+
+    def snapshot_all(self):
+        """Return a list of (slot, StreamSnapshot) for every open slot, all taken at one instant."""
+        cdef Slot* copies
+        cdef int* numbers
+        cdef int count = 0
+        cdef int i
+        cdef int room = self.high_water
+        copies = <Slot*>malloc((room + 1) * sizeof(Slot))
+        numbers = <int*>malloc((room + 1) * sizeof(int))
+        try:
+            if copies == NULL or numbers == NULL:
+                raise MemoryError
+            with nogil:
+                pthread_mutex_lock(&self.lock)
+                for i in range(room):
+                    if self.states[i] != FREE:
+                        copies[count] = self.slots[i]
+                        numbers[count] = i
+                        count += 1
+                pthread_mutex_unlock(&self.lock)
+            return [(numbers[i], _look(&copies[i])) for i in range(count)]
+        finally:
+            free(copies)
+            free(numbers)
+
+    def pacing(self):
+        """Return the `PacingSnapshot` since the engine was made."""
+        return self._pacing(False)
+
+    def close_pacing_interval(self):
+        """Return the `PacingSnapshot` since the last call and begin the next interval."""
+        return self._pacing(True)
+
+    # --- private: with the GIL
+
+    def _run(self, started):
+        """Be the media thread. Signals are left to the other threads."""
+        cdef sched_param parameters
+        cdef clockid_t cpu_clock
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        parameters.sched_priority = FIFO_PRIORITY
+        fifo = self.realtime and pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters) == 0
+        self.granted = "SCHED_FIFO" if fifo else "SCHED_OTHER"
+        prctl(PR_SET_TIMERSLACK, 1)
+        pthread_getcpuclockid(pthread_self(), &cpu_clock)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.cpu_clock = cpu_clock
+            self.running = True
+            pthread_mutex_unlock(&self.lock)
+        started.set()
+        with nogil:
+            self._loop()
+
+    cdef int _family(self, int slot) except -1:
+        """Return the address family of an open slot."""
+        if not 0 <= slot < self.slot_count or self.states[slot] == FREE:
+            raise LocalProtocolError(f"media slot {slot} is not open")
+        return self.slots[slot].family
+
+    cdef object _pacing(self, bint closing):
+        cdef Histogram copy
+        cdef int64_t skipped, ticks, missed
+        cdef int i
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            skipped, ticks, missed = self.skipped_total, self.tick, self.ticks_missed
+            for i in range(self.high_water):
+                if self.states[i] != FREE:
+                    skipped += self.slots[i].sender.packets_skipped
+            if closing:
+                copy = self.pacing_interval
+                add_histogram(&self.pacing_total, &copy)
+                histogram_clear(&self.pacing_interval)
+                skipped, self.skipped_closed = skipped - self.skipped_closed, skipped
+                ticks, self.ticks_closed = ticks - self.ticks_closed, ticks
+                missed, self.missed_closed = missed - self.missed_closed, missed
+            else:
+                copy = self.pacing_total
+                add_histogram(&copy, &self.pacing_interval)
+            pthread_mutex_unlock(&self.lock)
+        low, high = (copy.min, copy.max) if copy.count else (None, None)
+        return PacingSnapshot(histogram_dict(&copy), copy.count, low, high, skipped, ticks, missed)
+
+    # --- private: the thread's work; the lock is held but in _loop
+
+    cdef void _loop(self) noexcept nogil:
+        cdef int64_t missed
+        cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
+        cdef int64_t wake_ns = now_ns - now_ns % self.tick_ns + self.tick_ns
+        while True:
+            sleep_until(wake_ns)
+            pthread_mutex_lock(&self.lock)
+            if self.stopping:
+                break
+            self._serve(clock_ns(CLOCK_MONOTONIC))
+            wake_ns += self.tick_ns * (1 if self.open_count else IDLE_TICKS)
+            now_ns = clock_ns(CLOCK_MONOTONIC)
+            if wake_ns <= now_ns:
+                missed = (now_ns - wake_ns) // self.tick_ns + 1
+                self.ticks_missed += missed
+                wake_ns += missed * self.tick_ns
+            pthread_mutex_unlock(&self.lock)
+        self.cpu_ns += clock_ns(self.cpu_clock)
+        self.running = False
+        pthread_mutex_unlock(&self.lock)
+
+    cdef void _serve(self, int64_t now_ns) noexcept nogil:
+        cdef int i
+        self.tick += 1
+        self._read_offset()
+        for i in range(self.high_water):
+            if self.next_due[i] <= now_ns:
+                self._send_packet(i)
+        self._drain_ready()
+        if self.tick % REPORT_TICKS == 0:
+            for i in range(self.high_water):
+                if self.states[i] == ACTIVE and rtcp_due(&self.slots[i].control, now_ns):
+                    self._send_report(&self.slots[i], 0)
+
+    cdef void _read_offset(self) noexcept nogil:
+        """Tie the kernel's clock of arrivals to ours, anew each tick: it may be stepped or slewed."""
+        cdef int64_t before_ns = clock_ns(CLOCK_MONOTONIC)
+        cdef int64_t unix_ns = clock_ns(CLOCK_REALTIME)
+        cdef int64_t after_ns = clock_ns(CLOCK_MONOTONIC)
+        if after_ns - before_ns < OFFSET_GAP_NS or after_ns - self.offset_taken_ns > OFFSET_AGE_NS:
+            self.offset_ns = unix_ns - before_ns - (after_ns - before_ns) // 2
+            self.offset_taken_ns = after_ns
+
+    cdef int64_t _first_due(self, int slot, int64_t now_ns, int64_t period_ns) noexcept nogil:
+        """Return a point of the grid that the thread cannot have passed, each slot at another phase of the period."""
+        cdef int64_t phases = max(<int64_t>1, period_ns // self.tick_ns)
+        cdef int64_t soon_ns = now_ns - now_ns % self.tick_ns + (IDLE_TICKS + 1) * self.tick_ns
+        return soon_ns + slot % phases * self.tick_ns
+
+    # sending
+
+    cdef void _send_packet(self, int slot) noexcept nogil:
+        cdef Slot* s = &self.slots[slot]
+        cdef uint32_t size = s.source.frame_bytes
+        cdef int64_t frame
+        if rtp_pull_due(&s.sender, clock_ns(CLOCK_MONOTONIC), 0):
+            frame = s.sender.next_packet % s.source.frame_count  # sound keeps step with the timestamps when packets are skipped
+            memcpy(self.packet + RTP_HEADER_BYTES, s.source.frames + frame * size, size)  # cheaper than an iovec
+            histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
+            rtp_stamp(&s.sender, self.packet, size)
+            self._send_media(s, size)
+        self.next_due[slot] = rtp_next_due(&s.sender)
+
+    cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
+        if transmit(s.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
+            return
+        rtp_send_failed(&s.sender)
+        if errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:  # our fault, not the path's
+            s.sender.send_errors -= 1
+            s.sender.packets_skipped += 1
+
+    cdef void _send_report(self, Slot* s, bint bye) noexcept nogil:
+        cdef uint8_t report[RTCP_MAX_BYTES]
+        cdef size_t size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
+        cdef bint shared = port_of(s.rtp_peer.address) == port_of(s.rtcp_peer.address)
+        if s.rtcp_wanted and not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
+            s.rtcp_send_errors += 1
+
+    # receiving
+
+    cdef void _drain_ready(self) noexcept nogil:
+        """Read one datagram from each socket that has some; more from those that had some in the last tick too.
+
+        Level-triggered: what is left is told again next tick, and its date is the kernel's.
+        """
+        cdef int rounds = 1 + 2 * self.high_water // EVENTS
+        cdef int count = EVENTS
+        cdef int i
+        while count == EVENTS and rounds > 0:
+            count = epoll_wait(self.epoll_fd, self.ready, EVENTS, 0)
+            for i in range(count):
+                self._drain_event(self.ready[i].data.u64 >> 1, self.ready[i].data.u64 & 1, self.ready[i].events)
+            rounds -= 1
+
+    cdef void _drain_event(self, int slot, bint control, uint32_t events) noexcept nogil:
+        cdef Slot* s = &self.slots[slot]
+        cdef int budget = 1
+        if events & EPOLLERR:
+            self._drain_errors(s, control)
+        if not events & EPOLLIN:
+            return
+        if s.ready_tick == self.tick - 1:
+            budget = BURST
+        if not control:
+            s.ready_tick = self.tick
+        self._drain(slot, control, budget)
+
+    cdef void _drain(self, int slot, bint control, int budget) noexcept nogil:
+        while budget > 0 and self._read_datagram(slot, control):
+            budget -= 1
+
+    cdef bint _read_datagram(self, int slot, bint control) noexcept nogil:
+        """Take one datagram off a socket; return 0 when there was none."""
+        cdef Slot* s = &self.slots[slot]
+        cdef uint8_t source[ADDRESS_BYTES]
+        cdef msghdr message
+        cdef iovec buffer
+        cdef int64_t arrival_ns
+        cdef ssize_t size
+        prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
+        size = recvmsg(s.rtcp_fd if control else s.rtp_fd, &message, MSG_DONTWAIT)
+        if size < 0:
+            return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
+        arrival_ns = self._read_ancillary(s, &message, control)
+        if control:
+            self._take_control(s, self.states[slot], size, arrival_ns, source)
+        else:
+            self._take_media(s, self.states[slot], size, arrival_ns, source)
+        return 1
+
+    cdef int64_t _read_ancillary(self, Slot* s, msghdr* message, bint control) noexcept nogil:
+        """Count what the kernel dropped before this datagram; return when it came, monotonic."""
+        cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
+        cdef int64_t arrival_ns = now_ns
+        cdef cmsghdr* item = CMSG_FIRSTHDR(message)
+        cdef timespec stamp
+        cdef uint32_t drops
+        while item != NULL:
+            if item.cmsg_level == SOL_SOCKET and item.cmsg_type == SCM_TIMESTAMPNS:
+                memcpy(&stamp, CMSG_DATA(item), sizeof(timespec))
+                arrival_ns = stamp.tv_sec * SECOND_NS + stamp.tv_nsec - self.offset_ns
+            elif item.cmsg_level == SOL_SOCKET and item.cmsg_type == SO_RXQ_OVFL:
+                memcpy(&drops, CMSG_DATA(item), sizeof(uint32_t))
+                if control:
+                    s.kernel_drops += <uint32_t>(drops - s.rtcp_drops)
+                    s.rtcp_drops = drops
+                else:
+                    s.kernel_drops += <uint32_t>(drops - s.rtp_drops)
+                    s.rtp_drops = drops
+            item = CMSG_NXTHDR(message, item)
+        if now_ns - SECOND_NS < arrival_ns <= now_ns:
+            return arrival_ns
+        return now_ns  # the wall clock was stepped since the offset was read
+
+    cdef void _take_media(
+        self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
+    ) noexcept nogil:
+        cdef RtpHeader header
+        cdef RtpVerdict verdict
+        if state == OPEN:
+            s.packets_before_start += 1
+            return
+        if state == STOPPED:
+            s.packets_after_stop += 1
+            return
+        if not is_peer(s, source):
+            s.receiver.strangers += 1
+            return
+        verdict = rtp_receive(&s.receiver, self.datagram, size, arrival_ns, &header)
+        if verdict == RTP_IS_RTCP:
+            rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
+        elif verdict <= RTP_NEW_SSRC:
+            if s.heard_port == 0:
+                s.heard_port = port_of(source)
+                s.heard_elsewhere = verdict == RTP_FIRST and s.heard_port != port_of(s.rtp_peer.address)
+            if s.law and header.seq % ENERGY_PACKETS == 0:
+                measure(s, self.datagram + header.payload_offset, header.payload_bytes)
+            if s.mode == ECHO and verdict != RTP_DUPLICATE:
+                self._echo(s, &header)
+
+    cdef void _take_control(
+        self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
+    ) noexcept nogil:
+        """A report may still come after the stream has ended: the peer's last one, with its BYE."""
+        if state == OPEN:
+            s.packets_before_start += 1
+        elif not same_host(source, s.rtcp_peer.address):
+            s.rtcp_strangers += 1
+        else:
+            rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
+
+    cdef void _echo(self, Slot* s, const RtpHeader* header) noexcept nogil:
+        if not s.echo_started:
+            s.echo_offset = s.sender.first_timestamp - header.timestamp
+            s.echo_started = 1
+        memcpy(self.packet + RTP_HEADER_BYTES, self.datagram + header.payload_offset, header.payload_bytes)
+        rtp_stamp_as(
+            &s.sender, self.packet, header.payload_bytes, header.timestamp + s.echo_offset, header.marker,
+            clock_ns(CLOCK_MONOTONIC))
+        self._send_media(s, header.payload_bytes)
+
+    cdef void _drain_errors(self, Slot* s, bint control) noexcept nogil:
+        """Count the ICMP errors that came back. Source: ip(7), IP_RECVERR."""
+        cdef uint8_t source[ADDRESS_BYTES]
+        cdef msghdr message
+        cdef iovec buffer
+        cdef int budget = BURST
+        while budget > 0:
+            prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
+            if recvmsg(s.rtcp_fd if control else s.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
+                return
+            if control:
+                s.rtcp_send_errors += 1
+            else:
+                s.sender.send_errors += 1
+            budget -= 1
+
+    # slots
+
+    cdef int _adopt(self, int rtp_fd, int rtcp_fd, int family) noexcept nogil:
+        """Return a free slot that now watches both sockets; -1 when there is none or the kernel refuses."""
+        cdef uint8_t* place = <uint8_t*>memchr(self.states, FREE, self.slot_count)
+        cdef Slot* s
+        cdef int slot
+        if place == NULL:
+            return -1
+        slot = place - self.states
+        if not self._watch(rtp_fd, <uint64_t>slot << 1):
+            return -1
+        if not self._watch(rtcp_fd, <uint64_t>slot << 1 | 1):
+            epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, rtp_fd, NULL)
+            return -1
+        s = &self.slots[slot]
+        memset(s, 0, sizeof(Slot))
+        s.rtp_fd, s.rtcp_fd, s.family = rtp_fd, rtcp_fd, family
+        self._clear(s)
+        self.next_due[slot] = INT64_MAX
+        self.states[slot] = OPEN
+        self.open_count += 1
+        self.high_water = max(self.high_water, slot + 1)
+        return slot
+
+    cdef bint _watch(self, int fd, uint64_t tag) noexcept nogil:
+        cdef epoll_event event
+        event.events = EPOLLIN
+        event.data.u64 = tag
+        return epoll_ctl(self.epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0
+
+    cdef void _clear(self, Slot* s) noexcept nogil:
+        """Begin every figure of the slot anew; packets_before_start stays, it tells of the time before."""
+        rtp_sender_open(&s.sender, 0, SECOND_NS, SECOND_NS, 0, 0, 0, 1, 1, 0)
+        rtp_sender_stop(&s.sender)
+        rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE)
+        rtcp_open(&s.control, NULL, 0, self.offset_ns, 0, 0)
+        s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
+        s.energy = s.energy_samples = 0
+        s.echo_started = 0
+
+    cdef void _set_peers(self, Slot* s, const Peer* rtp_peer, const Peer* rtcp_peer) noexcept nogil:
+        s.rtp_peer = rtp_peer[0]
+        s.rtcp_peer = rtcp_peer[0]
+        s.rtcp_wanted = port_of(rtcp_peer.address) != 0
+        s.heard_port = 0
+        s.heard_elsewhere = 0
+
+    cdef void _end(self, int slot) noexcept nogil:
+        cdef Slot* s = &self.slots[slot]
+        if self.states[slot] != ACTIVE:
+            return
+        self._drain(slot, 0, EVENTS)
+        self._drain(slot, 1, BURST)
+        rtp_sender_stop(&s.sender)
+        self.next_due[slot] = INT64_MAX
+        if s.sender.packets_sent or s.control.rtcp_sent:  # RFC 3550 6.3.7: who never sent anything says no BYE
+            self._send_report(s, 1)
+        self.states[slot] = STOPPED
+
+    cdef void _forget(self, int slot) noexcept nogil:
+        cdef Slot* s = &self.slots[slot]
+        epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtp_fd, NULL)
+        epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtcp_fd, NULL)
+        self.skipped_total += s.sender.packets_skipped
+        self.states[slot] = FREE
+        self.open_count -= 1
+
+
+cdef void sleep_until(int64_t at_ns) noexcept nogil:
+    cdef timespec at
+    at.tv_sec = at_ns // SECOND_NS
+    at.tv_nsec = at_ns % SECOND_NS
+    while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR:
+        pass
+
+
+cdef bint transmit(int fd, const uint8_t* data, size_t size, const Peer* peer) noexcept nogil:
+    """Send; once more after an error, which may be the ICMP answer to an earlier packet. Returns 0 with errno set."""
+    cdef int attempt
+    for attempt in range(2):
+        if sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, <const sockaddr*>peer.address, peer.size) >= 0:
+            return 1
+        if errno == EAGAIN or errno == ENOBUFS:
+            return 0
+    return 0
+
+
+cdef void prepare(
+    msghdr* message, iovec* buffer, uint8_t* data, size_t size, uint8_t* ancillary, uint8_t* source
+) noexcept nogil:
+    buffer.iov_base = data
+    buffer.iov_len = size
+    message.msg_name = source
+    message.msg_namelen = ADDRESS_BYTES
+    message.msg_iov = buffer
+    message.msg_iovlen = 1
+    message.msg_control = ancillary
+    message.msg_controllen = CONTROL_BYTES
+    message.msg_flags = 0
+
+
+cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
+    """Tell whether RTP from `source` belongs to the stream; see the head of this file."""
+    cdef uint16_t port = port_of(source)
+    cdef int64_t strangers
+    if not same_host(source, s.rtp_peer.address):
+        return 0
+    if port == s.heard_port:
+        return 1
+    if port != port_of(s.rtp_peer.address):
+        return s.heard_port == 0
+    if s.heard_elsewhere:
+        strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
+        rtp_receiver_open(&s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type)
+        s.receiver.strangers = strangers
+        s.heard_elsewhere = 0
+        s.energy = s.energy_samples = 0
+    s.heard_port = port
+    return 1
+
+
+cdef void measure(Slot* s, const uint8_t* payload, uint32_t size) noexcept nogil:
+    cdef const int64_t* squares = SQUARES[s.law]
+    cdef int64_t energy = 0
+    cdef uint32_t i
+    for i in range(size):
+        energy += squares[payload[i]]
+    s.energy += energy
+    s.energy_samples += size
+
+
+cdef void add_histogram(Histogram* into, const Histogram* other) noexcept nogil:
+    cdef int i
+    if other.count == 0:
+        return
+    into.min = other.min if into.count == 0 else min(into.min, other.min)
+    into.max = other.max if into.count == 0 else max(into.max, other.max)
+    into.count += other.count
+    into.zero_count += other.zero_count
+    into.sum += other.sum
+    for i in range(HISTOGRAM_BUCKETS):
+        into.buckets[i] += other.buckets[i]
+
+
+cdef object _look(Slot* s):
+    level = None
+    if s.energy_samples:
+        mean = s.energy / <double>s.energy_samples
+        level = max(LEVEL_FLOOR_DBOV, 10 * math.log10(mean / 2.0 ** 30)) if mean else LEVEL_FLOOR_DBOV
+    return stream_snapshot(&s.sender, &s.receiver, &s.control)._replace(
+        packets_before_start=s.packets_before_start, packets_after_stop=s.packets_after_stop,
+        kernel_drops=s.kernel_drops, rtcp_strangers=s.rtcp_strangers, rtcp_send_errors=s.rtcp_send_errors,
+        received_level_dbov=level)
+
+
+cdef int _set_peer(Peer* peer, int family, str ip, int port) except -1:
+    """Fill in an address to send to; refuses names and the other family."""
+    cdef sockaddr_in* v4 = <sockaddr_in*>peer.address
+    cdef sockaddr_in6* v6 = <sockaddr_in6*>peer.address
+    kind = "IPv6" if family == AF_INET6 else "IPv4"
+    if not 0 <= port <= 65535:
+        raise LocalProtocolError(f"remote port {port}: expected 0 .. 65535")
+    try:
+        where = socket.getaddrinfo(ip, port, family, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)[0][4]
+    except socket.gaierror:
+        raise LocalProtocolError(f"remote_ip {ip!r}: expected a literal {kind} address, as the slot has") from None
+    packed = socket.inet_pton(family, where[0].partition("%")[0])
+    memset(peer, 0, sizeof(Peer))
+    if family == AF_INET6:
+        v6.sin6_family = family
+        v6.sin6_port = socket.htons(port)
+        v6.sin6_scope_id = where[3]
+        memcpy(&v6.sin6_addr, <const char*>packed, 16)
+        peer.size = sizeof(sockaddr_in6)
+    else:
+        v4.sin_family = family
+        v4.sin_port = socket.htons(port)
+        memcpy(&v4.sin_addr, <const char*>packed, 4)
+        peer.size = sizeof(sockaddr_in)
+    return 0
+
+
+def _bound_socket(str ip, int port, int dscp):
+    """Return a non-blocking UDP socket that dates what it receives, counts what it drops and hears ICMP errors."""
+    if not 1 <= port <= 65535 or not 0 <= dscp <= 63:
+        raise LocalProtocolError(f"expected a port in 1 .. 65535 and a dscp in 0 .. 63, got {port} and {dscp}")
+    cdef int family = AF_INET6 if ":" in ip else AF_INET
+    try:
+        made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errors.EMFILE, errors.ENFILE):
+            raise CapacityError(f"no descriptor left for a media socket: {error.strerror}") from error
+        raise
+    try:
+        made.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        made.setsockopt(SOL_SOCKET, SO_RXQ_OVFL, 1)
+        if family == AF_INET6:
+            made.setsockopt(IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.setsockopt(IPPROTO_IPV6, IPV6_RECVERR, 1)
+            made.setsockopt(IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+        else:
+            made.setsockopt(IPPROTO_IP, IP_RECVERR, 1)
+            made.setsockopt(IPPROTO_IP, socket.IP_TOS, dscp << 2)
+        made.bind((ip, port))
+    except BaseException:
+        made.close()
+        raise
+    return made

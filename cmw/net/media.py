@@ -1,0 +1,66 @@
+"""What surrounds the media engine in Python: its values, and the binding of a port pair from a pool."""
+
+from __future__ import annotations
+
+import errno
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from cmw.rtp.ports import PortPool
+
+if TYPE_CHECKING:
+    from cmw.net._media import MediaEngine
+
+
+class MediaMode(IntEnum):
+    """What a stream does beside measuring what it hears."""
+
+    SEND_RECEIVE = 0
+    """Send the source at the pace of the schedule."""
+    RECEIVE_ONLY = 1
+    """Send nothing but RTCP."""
+    ECHO = 2
+    """Send each payload back when it comes, as our own stream; duplicates once."""
+
+
+class PacingSnapshot(NamedTuple):
+    """How far our own sending was from its schedule."""
+
+    histogram: dict[str, object]
+    """Actual send time minus due time in microseconds, one for each scheduled packet; `cmw.metrics.histogram` reads it."""
+    count: int
+    min_us: float | None
+    max_us: float | None
+    skipped: int
+    """Packets never sent: too late, or no room in the kernel."""
+    ticks: int
+    """Wake-ups of the media thread."""
+    ticks_missed: int
+    """Points of its grid that it was too busy, or not let, to serve."""
+
+
+def open_media_pair(engine: MediaEngine, pool: PortPool, ip: str, dscp: int) -> tuple[int, int]:
+    """Open a slot on the next pair of `pool` that can be bound; pairs of other programs are set aside.
+
+    Close with `engine.close(slot)` and then `pool.release(port)`.
+
+    Returns:
+        The slot and its RTP port.
+
+    Raises:
+        CapacityError: no pair, slot or descriptor is left.
+        OSError: the address itself cannot be bound.
+    """
+    for _ in range(pool.free):
+        port = pool.acquire()
+        try:
+            return engine.open(ip, port, dscp), port
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                pool.release(port)
+                raise
+            pool.refuse(port)
+        except BaseException:
+            pool.release(port)
+            raise
+    raise pool.exhausted()

@@ -1,0 +1,521 @@
+"""The media engine on loopback: real sockets, real time, but no sleeping and no assertion on how long things take."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from cmw.core.address import PortRange
+from cmw.errors import CapacityError, LocalProtocolError
+from cmw.net._media import MediaEngine
+from cmw.net.media import MediaMode, open_media_pair
+from cmw.rtp.ports import PortPool
+from cmw.rtp.snapshot import StreamSnapshot
+from cmw.rtp.source import make_source
+
+pytestmark = pytest.mark.loopback
+
+IP = "127.0.0.1"
+PORTS = PortRange(21000, 21399)
+GENEROUS_S = 20.0
+FRAME = 160
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look until it is so; the deadline is there to end a broken run, not to measure."""
+    deadline = time.monotonic() + GENEROUS_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def engine() -> Iterator[MediaEngine]:
+    made = MediaEngine(slots=64)
+    made.start()
+    yield made
+    made.stop()
+    for slot, _ in made.snapshot_all():
+        made.close(slot)
+
+
+@pytest.fixture(scope="module")
+def pool() -> PortPool:
+    return PortPool(PORTS)
+
+
+class Party:
+    """One end: a slot and what it needs to start."""
+
+    def __init__(
+        self, engine: MediaEngine, pool: PortPool, *, ip: str = IP, codec: str = "PCMU", ssrc: int = 1
+    ) -> None:
+        self.engine = engine
+        self.ip = ip
+        self.slot, self.port = open_media_pair(engine, pool, ip, 46)
+        self.source = engine.add_source(*make_source("tone", codec))
+        self.payload_type = 0 if codec == "PCMU" else 8
+        self.ssrc = ssrc
+
+    def start(self, remote_port: int, mode: int = MediaMode.SEND_RECEIVE, **changes: Any) -> None:
+        arguments: dict[str, Any] = {
+            "remote_ip": self.ip,
+            "remote_rtp_port": remote_port,
+            "remote_rtcp_port": remote_port + 1,
+            "payload_type": self.payload_type,
+            "clock_hz": 8000,
+            "ptime_ms": 20,
+            "source": self.source,
+            "ssrc": self.ssrc,
+            "sequence": 65530,
+            "timestamp": 0xFFFFFF00,
+            "cname": b"me@here",
+            "mode": mode,
+        }
+        self.engine.start_stream(self.slot, **(arguments | changes))
+
+    @property
+    def seen(self) -> StreamSnapshot:
+        return self.engine.snapshot(self.slot)
+
+
+class Outsider:
+    """A plain socket that plays the peer, or somebody else."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((IP, 0))
+        self.socket.settimeout(GENEROUS_S)
+        self.port: int = self.socket.getsockname()[1]
+
+    def say(self, to: int, seq: int, *, ssrc: int = 77, payload_type: int = 0, payload: bytes = bytes(FRAME)) -> None:
+        header = struct.pack("!BBHII", 0x80, payload_type, seq & 0xFFFF, seq * FRAME & 0xFFFFFFFF, ssrc)
+        self.socket.sendto(header + payload, (IP, to))
+
+    def hear(self) -> bytes:
+        return self.socket.recv(2048)
+
+
+@pytest.fixture
+def outsider() -> Iterator[Outsider]:
+    made = Outsider()
+    yield made
+    made.socket.close()
+
+
+# --- two parties
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+def test_two_parties_hear_each_other_and_the_counts_agree(
+    engine: MediaEngine, pool: PortPool, ip: str, codec: str
+) -> None:
+    one = Party(engine, pool, ip=ip, codec=codec, ssrc=0xDEADBEEF)
+    two = Party(engine, pool, ip=ip, codec=codec, ssrc=1)
+    one.start(two.port)
+    two.start(one.port)
+    wait_until(lambda: min(one.seen.packets_received, two.seen.packets_received) >= 50)
+    engine.stop()  # nobody sends any more; what is under way waits in the sockets
+    engine.stop_stream(one.slot)
+    engine.stop_stream(two.slot)
+    a, b = one.seen, two.seen
+    assert a.packets_sent == b.packets_received == b.packets_expected
+    assert b.packets_sent == a.packets_received == a.packets_expected
+    assert a.packets_lost == b.packets_lost == 0
+    assert a.bytes_received == FRAME * a.packets_received
+    assert a.duplicate_packets == a.out_of_order_packets == a.ssrc_switches == a.strangers == a.malformed == 0
+    assert a.received_level_dbov == pytest.approx(-13.0, abs=0.2)
+    assert a.first_packet_at_ns is not None
+    assert a.last_packet_at_ns is not None
+    assert a.first_packet_at_ns < a.last_packet_at_ns <= time.monotonic_ns()
+
+
+def test_what_one_sends_the_other_receives_to_the_last_packet(engine: MediaEngine, pool: PortPool) -> None:
+    speaker, listener = Party(engine, pool), Party(engine, pool)
+    listener.start(speaker.port, MediaMode.RECEIVE_ONLY)
+    speaker.start(listener.port)
+    wait_until(lambda: listener.seen.packets_received >= 30)
+    engine.stop_stream(speaker.slot)
+    engine.stop_stream(listener.slot)
+    sent, heard = speaker.seen, listener.seen
+    assert sent.packets_sent == heard.packets_received == heard.packets_expected
+    assert sent.bytes_sent == heard.bytes_received == FRAME * sent.packets_sent
+    assert heard.packets_sent == 0
+    assert sent.packets_received == 0
+
+
+def test_frames_are_sent_in_order_and_start_again(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    frames = [bytes([n]) * FRAME for n in range(3)]
+    party.start(outsider.port, source=engine.add_source(b"".join(frames), FRAME), remote_rtcp_port=0)
+    packets = [outsider.hear() for _ in range(8)]
+    numbers = [struct.unpack("!BBHII", packet[:12]) for packet in packets]
+    assert [n[2] for n in numbers] == [(65530 + k) & 0xFFFF for k in range(8)]
+    steps = {(b[3] - a[3]) & 0xFFFFFFFF for a, b in pairwise(numbers)}
+    assert all(step % FRAME == 0 for step in steps)
+    assert [n[1] >> 7 for n in numbers][:1] == [1], "the first packet begins a talkspurt"
+    for packet, number in zip(packets, numbers, strict=True):
+        assert packet[12:] == frames[((number[3] - 0xFFFFFF00) & 0xFFFFFFFF) // FRAME % 3]
+
+
+def test_reports_and_bye_reach_the_peer(engine: MediaEngine, pool: PortPool) -> None:
+    one, two = Party(engine, pool), Party(engine, pool, ssrc=2)
+    one.start(two.port)
+    two.start(one.port)
+    wait_until(lambda: one.seen.rtt_ms is not None and two.seen.rtt_ms is not None)
+    assert one.seen.rtcp_sent >= 1
+    rtt_ms = one.seen.rtt_ms
+    assert rtt_ms is not None
+    assert 0 <= rtt_ms < 1000 * GENEROUS_S
+    assert one.seen.remote_fraction_lost == 0
+    assert one.seen.remote_packets_lost == 0
+    before = one.seen.rtcp_sent
+    engine.stop_stream(one.slot)
+    assert one.seen.rtcp_sent == before + 1
+
+
+# --- echo
+
+
+def test_echo_returns_each_payload_as_our_own_stream(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.ECHO, remote_rtcp_port=0)
+    for seq in (10, 11, 11, 13):  # a duplicate is said once, a gap stays a gap in time
+        outsider.say(party.port, seq, payload=bytes([seq]) * FRAME)
+    packets = [outsider.hear() for _ in range(3)]
+    numbers = [struct.unpack("!BBHII", packet[:12]) for packet in packets]
+    assert [packet[12] for packet in packets] == [10, 11, 13]
+    assert [n[2] for n in numbers] == [65530, 65531, 65532]
+    assert [n[3] for n in numbers] == [(0xFFFFFF00 + k * FRAME) & 0xFFFFFFFF for k in (0, 1, 3)]
+    assert {n[4] for n in numbers} == {party.ssrc}
+    wait_until(lambda: party.seen.packets_received == 4)
+    assert (party.seen.packets_sent, party.seen.duplicate_packets, party.seen.packets_lost) == (3, 1, 0)
+
+
+def test_echo_of_a_party_comes_back_whole(engine: MediaEngine, pool: PortPool) -> None:
+    speaker, mirror = Party(engine, pool, ssrc=5), Party(engine, pool, ssrc=6)
+    mirror.start(speaker.port, MediaMode.ECHO)
+    speaker.start(mirror.port)
+    wait_until(lambda: speaker.seen.packets_received >= 20)
+    engine.stop_stream(mirror.slot)
+    engine.stop_stream(speaker.slot)
+    assert speaker.seen.packets_received == mirror.seen.packets_sent == mirror.seen.packets_received
+    assert speaker.seen.packets_lost == 0
+
+
+# --- who may speak
+
+
+def test_another_address_is_a_stranger(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY, remote_ip="127.0.0.9")
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.strangers == 1)
+    assert party.seen.packets_received == 0
+
+
+def test_another_port_is_a_stranger_once_the_peer_has_spoken(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party, other = Party(engine, pool), Outsider()
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.packets_received == 1)
+    other.say(party.port, 2)
+    wait_until(lambda: party.seen.strangers == 1)
+    assert (party.seen.packets_received, party.seen.ssrc_switches) == (1, 0)
+    other.socket.close()
+
+
+def test_a_peer_that_sends_from_another_port_is_followed(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    party.start(1, MediaMode.RECEIVE_ONLY, remote_rtcp_port=0)
+    for seq in range(5):
+        outsider.say(party.port, seq)
+    wait_until(lambda: party.seen.packets_received == 5)
+    assert party.seen.strangers == 0
+
+
+def test_the_negotiated_port_wins_over_one_that_spoke_first(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party, early = Party(engine, pool), Outsider()
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    for seq in range(3):
+        early.say(party.port, 900 + seq, ssrc=1)
+    wait_until(lambda: party.seen.packets_received == 3)
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.strangers == 3)
+    early.say(party.port, 903, ssrc=1)
+    wait_until(lambda: party.seen.strangers == 4)
+    seen = party.seen
+    assert (seen.packets_received, seen.packets_lost, seen.ssrc_switches) == (1, 0, 0)
+    early.socket.close()
+
+
+def test_wrong_payload_type_and_nonsense_are_counted_apart(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    outsider.say(party.port, 1)
+    outsider.say(party.port, 2, payload_type=8)
+    outsider.socket.sendto(b"not rtp at all", (IP, party.port))
+    outsider.socket.sendto(b"", (IP, party.port))
+    outsider.say(party.port, 3)
+    wait_until(lambda: party.seen.packets_received == 3 and party.seen.malformed == 2)
+    assert party.seen.wrong_payload_type == 1
+
+
+def test_packets_outside_the_stream_are_counted_apart(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.packets_before_start == 1)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    outsider.say(party.port, 2)
+    wait_until(lambda: party.seen.packets_received == 1)
+    engine.stop_stream(party.slot)
+    frozen = party.seen
+    outsider.say(party.port, 3)
+    wait_until(lambda: party.seen.packets_after_stop == 1)
+    assert party.seen == frozen._replace(packets_after_stop=1)
+    assert (frozen.packets_before_start, frozen.packets_received) == (1, 1)
+
+
+def test_what_waits_in_the_socket_counts_when_the_stream_stops(pool: PortPool, outsider: Outsider) -> None:
+    engine = MediaEngine(slots=1)  # never started: nobody reads the socket but stop_stream
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    for seq in range(40):
+        outsider.say(party.port, seq)
+    engine.stop_stream(party.slot)
+    assert (party.seen.packets_received, party.seen.packets_lost) == (40, 0)
+    engine.close(party.slot)
+
+
+def test_packets_that_the_kernel_dropped_are_counted(pool: PortPool, outsider: Outsider) -> None:
+    engine = MediaEngine(slots=1)
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    for seq in range(4000):
+        outsider.say(party.port, seq)
+    engine.start()
+    wait_until(lambda: party.seen.packets_received > 0)
+    outsider.say(party.port, 4000)
+    wait_until(lambda: party.seen.kernel_drops > 0)
+    wait_until(lambda: party.seen.packets_received + party.seen.kernel_drops == 4001)
+    assert party.seen.packets_lost == party.seen.kernel_drops
+    engine.stop()
+    engine.close(party.slot)
+
+
+def test_a_closed_port_at_the_peer_costs_errors_but_no_packets(engine: MediaEngine, pool: PortPool) -> None:
+    gone = Outsider()
+    gone.socket.close()
+    party = Party(engine, pool)
+    party.start(gone.port)
+    wait_until(lambda: party.seen.send_errors >= 5)
+    assert party.seen.packets_sent >= 5
+    engine.stop_stream(party.slot)
+
+
+# --- slots
+
+
+def test_a_slot_starts_again_with_new_figures(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    for _ in range(3):
+        party.start(outsider.port)
+        outsider.say(party.port, 1)
+        wait_until(lambda: party.seen.packets_sent >= 2 and party.seen.packets_received == 1)
+        engine.stop_stream(party.slot)
+    assert party.seen.packets_received == 1
+
+
+def test_changing_the_remote_keeps_the_figures(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party, moved = Party(engine, pool), Outsider()
+    party.start(outsider.port)
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.packets_received == 1)
+    first = struct.unpack("!H", outsider.hear()[2:4])[0]
+    engine.change_remote(party.slot, remote_ip=IP, remote_rtp_port=moved.port, remote_rtcp_port=0)
+    later = struct.unpack("!H", moved.hear()[2:4])[0]
+    assert 0 < (later - first) & 0xFFFF < 1000
+    moved.say(party.port, 2)
+    wait_until(lambda: party.seen.packets_received == 2)
+    assert party.seen.packets_lost == 0
+    moved.socket.close()
+
+
+def test_streams_come_and_go_while_others_run(engine: MediaEngine, pool: PortPool) -> None:
+    speaker, listener = Party(engine, pool), Party(engine, pool)
+    listener.start(speaker.port, MediaMode.RECEIVE_ONLY)
+    speaker.start(listener.port)
+    for _ in range(20):
+        other = Party(engine, pool)
+        other.start(speaker.port, remote_ip="127.0.0.7")
+        engine.close(other.slot)
+        pool.release(other.port)
+    wait_until(lambda: listener.seen.packets_received >= 10)
+    engine.stop_stream(speaker.slot)
+    engine.stop_stream(listener.slot)
+    assert speaker.seen.packets_sent == listener.seen.packets_received
+    assert listener.seen.packets_lost == 0
+
+
+def test_no_descriptor_leaks(engine: MediaEngine, pool: PortPool) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    for _ in range(200):
+        party = Party(engine, pool) if _ % 2 else None
+        slot, port = (party.slot, party.port) if party else open_media_pair(engine, pool, IP, 0)
+        if party:
+            party.start(9)
+        engine.close(slot)
+        pool.release(port)
+        with pytest.raises(OSError, match="assign"):
+            engine.open("192.0.2.1", port, 0)
+    assert descriptors() == before
+    assert engine.snapshot_all() == []
+
+
+def test_a_taken_pair_is_refused_whole_and_the_next_one_is_tried(engine: MediaEngine) -> None:
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind((IP, 21403))
+    with pytest.raises(OSError, match="in use") as caught:
+        engine.open(IP, 21402, 0)
+    assert caught.value.errno == errno.EADDRINUSE
+    pool = PortPool(PortRange(21402, 21405))
+    slot, port = open_media_pair(engine, pool, IP, 0)
+    assert port == 21404
+    with pytest.raises(CapacityError, match=r"21402-21405: 2 pairs, 1 in use here, 1 taken by other programs"):
+        open_media_pair(engine, pool, IP, 0)
+    engine.close(slot)
+    other.close()
+
+
+def test_slots_run_out_with_a_clear_error(pool: PortPool) -> None:
+    engine = MediaEngine(slots=1)
+    slot, port = open_media_pair(engine, pool, IP, 0)
+    free = pool.free
+    with pytest.raises(CapacityError, match="all 1 media slots"):
+        open_media_pair(engine, pool, IP, 0)
+    assert pool.free == free
+    engine.close(slot)
+    pool.release(port)
+
+
+def test_an_address_that_is_not_ours_is_not_hidden(engine: MediaEngine, pool: PortPool) -> None:
+    free = pool.free
+    with pytest.raises(OSError, match="assign"):
+        open_media_pair(engine, pool, "192.0.2.1", 0)
+    assert pool.free == free
+
+
+def test_dscp_is_set_on_both_families(engine: MediaEngine, pool: PortPool) -> None:
+    for ip, receiver_family, level, option in (
+        ("127.0.0.1", socket.AF_INET, socket.IPPROTO_IP, socket.IP_RECVTOS),
+        ("::1", socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS),
+    ):
+        heard = socket.socket(receiver_family, socket.SOCK_DGRAM)
+        heard.bind((ip, 0))
+        heard.settimeout(GENEROUS_S)
+        heard.setsockopt(level, option, 1)
+        party = Party(engine, pool, ip=ip)
+        party.start(heard.getsockname()[1], remote_rtcp_port=0)
+        _, ancillary, _, _ = heard.recvmsg(2048, 64)
+        assert ancillary[0][2][0] == 46 << 2
+        engine.close(party.slot)
+        heard.close()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payload_type": 128},
+        {"ptime_ms": 0},
+        {"clock_hz": 0},
+        {"source": 99},
+        {"cname": b"x" * 256},
+        {"remote_ip": "localhost"},
+        {"remote_ip": "::1"},
+        {"remote_rtp_port": 65536},
+        {"remote_rtcp_port": -1},
+    ],
+)
+def test_bad_arguments_change_nothing(engine: MediaEngine, pool: PortPool, changes: dict[str, Any]) -> None:
+    party = Party(engine, pool)
+    with pytest.raises(LocalProtocolError):
+        party.start(9, **changes)
+    party.start(9)
+
+
+def test_commands_in_the_wrong_state_are_refused(engine: MediaEngine, pool: PortPool) -> None:
+    party = Party(engine, pool)
+    with pytest.raises(LocalProtocolError, match="no running stream"):
+        engine.change_remote(party.slot, remote_ip=IP, remote_rtp_port=9, remote_rtcp_port=0)
+    engine.stop_stream(party.slot)
+    party.start(9)
+    with pytest.raises(LocalProtocolError, match="has a running stream"):
+        party.start(9)
+    engine.close(party.slot)
+    for command in (engine.snapshot, engine.stop_stream, engine.close):
+        with pytest.raises(LocalProtocolError, match=f"slot {party.slot} is not open"):
+            command(party.slot)
+    with pytest.raises(LocalProtocolError, match="runs already"):
+        engine.start()
+
+
+# --- the thread
+
+
+def test_pacing_counts_each_scheduled_packet(engine: MediaEngine, pool: PortPool) -> None:
+    parties = [Party(engine, pool) for _ in range(4)]
+    for party in parties:
+        party.start(parties[0].port)
+    wait_until(lambda: min(party.seen.packets_sent for party in parties) >= 5)
+    first = engine.close_pacing_interval()
+    assert first.count >= 20
+    assert first.min_us is not None
+    for party in parties:
+        engine.stop_stream(party.slot)
+    whole = engine.pacing()
+    assert whole.count == sum(party.seen.packets_sent for party in parties)
+    assert whole.skipped == sum(party.seen.packets_skipped for party in parties)
+    rest = engine.close_pacing_interval()
+    assert first.count + rest.count == whole.count
+    assert first.ticks + rest.ticks >= whole.ticks > 0
+    assert engine.close_pacing_interval().count == 0
+    assert engine.pacing().count == whole.count
+
+
+def test_figures_of_the_thread() -> None:
+    engine = MediaEngine(slots=1, realtime=False)
+    assert engine.scheduling == ""
+    engine.start()
+    assert engine.scheduling == "SCHED_OTHER"
+    wait_until(lambda: engine.cpu_seconds() > 0 and engine.pacing().ticks > 3)
+    engine.stop()
+    assert (engine.cpu_seconds(), engine.pacing().ticks) == (engine.cpu_seconds(), engine.pacing().ticks)
+    engine.stop()
+    engine.start()
+    engine.stop()
+
+
+@pytest.mark.parametrize("arguments", [{"slots": 0}, {"slots": 1, "tick_us": 99}, {"slots": 1, "tick_us": 20001}])
+def test_an_engine_of_impossible_size_is_refused(arguments: dict[str, int]) -> None:
+    with pytest.raises(LocalProtocolError):
+        MediaEngine(**arguments)
