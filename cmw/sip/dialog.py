@@ -1,0 +1,200 @@
+"""A dialog: what two parties of a call remember of each other to send requests. Source: RFC 3261 12."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cmw.core.address import Address
+from cmw.errors import RemoteProtocolError
+from cmw.sip.grammar import Params
+from cmw.sip.message import Request, Response
+from cmw.sip.name_addr import parse_name_addr
+from cmw.sip.transaction_layer import is_literal
+from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.via import DEFAULT_PORT
+
+_LOOSE = re.compile(r";lr(?=[;=?]|$)", re.IGNORECASE)
+_NOT_IN_REQUEST_URI = frozenset(("method",))
+"""URI parameters that may not stand in a Request-URI; neither may headers. Source: RFC 3261 19.1.1 table 1."""
+
+
+class Dialog:
+    """The state of one dialog.
+
+    Args:
+        call_id: the Call-ID.
+        local: our From value, tag included.
+        remote: our To value, tag included.
+        local_seq: CSeq number of our last request.
+        remote_seq: CSeq number of the peer's last request, None before the first.
+        routes: the route set, Route values in the order in which they are visited.
+        remote_target: URI that requests go to.
+        peer: address that the peer's messages came from; stands in where a name would have to be resolved.
+    """
+
+    __slots__ = (
+        "_next_hop",
+        "call_id",
+        "local",
+        "local_seq",
+        "peer",
+        "remote",
+        "remote_seq",
+        "remote_tag",
+        "remote_target",
+        "routes",
+    )
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local: str,
+        remote: str,
+        remote_tag: str,
+        local_seq: int,
+        remote_seq: int | None,
+        routes: tuple[str, ...],
+        remote_target: str,
+        peer: Address,
+    ) -> None:
+        self.call_id = call_id
+        self.local = local
+        self.remote = remote
+        self.remote_tag = remote_tag
+        self.local_seq = local_seq
+        self.remote_seq = remote_seq
+        self.routes = routes
+        self.remote_target = remote_target
+        self.peer = peer
+        self._next_hop: Address | None = None
+
+    @classmethod
+    def of_caller(cls, invite: Request, response: Response, source: Address) -> Dialog:
+        """Make the caller's dialog from a response with a To tag. Source: RFC 3261 12.1.2."""
+        return cls(
+            call_id=response.call_id,
+            local=invite.headers.get("From") or "",
+            remote=response.headers.get("To") or "",
+            remote_tag=response.to.tag or "",
+            local_seq=invite.cseq.number,
+            remote_seq=None,
+            routes=tuple(reversed(response.headers.get_all("Record-Route"))),
+            remote_target=_contact_uri(response) or invite.uri,
+            peer=source,
+        )
+
+    @classmethod
+    def of_callee(cls, invite: Request, local_tag: str, first_seq: int, source: Address) -> Dialog:
+        """Make the callee's dialog from an INVITE. Source: RFC 3261 12.1.1.
+
+        Args:
+            invite: the INVITE.
+            local_tag: the tag of our responses.
+            first_seq: our first request has the CSeq number after it.
+            source: where the INVITE came from.
+        """
+        from_ = invite.from_
+        return cls(
+            call_id=invite.call_id,
+            local=f"{invite.headers.get('To')};tag={local_tag}",
+            remote=invite.headers.get("From") or "",
+            remote_tag=from_.tag or "",
+            local_seq=first_seq,
+            remote_seq=invite.cseq.number,
+            routes=tuple(invite.headers.get_all("Record-Route")),
+            remote_target=_contact_uri(invite) or from_.uri,
+            peer=source,
+        )
+
+    def make_request(
+        self, method: str, *, seq: int | None = None, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> Request:
+        """Build a request within the dialog, without its Via. Source: RFC 3261 12.2.1.1.
+
+        Args:
+            method: the method.
+            seq: CSeq number for an ACK; other requests take the next one.
+            headers: rows to add.
+            body: the body.
+        """
+        if seq is None:
+            self.local_seq += 1
+            seq = self.local_seq
+        uri, routes = self._address()
+        request = Request(method, uri, body=body)
+        add = request.headers.add
+        for route in routes:
+            add("Route", route)
+        add("Max-Forwards", "70")
+        add("From", self.local)
+        add("To", self.remote)
+        add("Call-ID", self.call_id)
+        add("CSeq", f"{seq} {method}")
+        for name, value in headers:
+            add(name, value)
+        return request
+
+    def next_hop(self) -> Address:
+        """Return where requests go: the first route or the remote target if literal, else where the peer sent from."""
+        if self._next_hop is None:
+            uri = parse_name_addr(self.routes[0]).uri if self.routes else self.remote_target
+            self._next_hop = literal_address(uri) or self.peer
+        return self._next_hop
+
+    def refresh_target(self, message: Request | Response) -> None:
+        """Take over the Contact of a target refresh request or its 2xx. Source: RFC 3261 12.2.1.2, 12.2.2."""
+        target = _contact_uri(message)
+        if target is not None and target != self.remote_target:
+            self.remote_target = target
+            self._next_hop = None
+
+    def accepts(self, seq: int) -> bool:
+        """Tell whether a request of the peer is in order, and remember its number if so. Source: RFC 3261 12.2.2."""
+        if self.remote_seq is not None and seq < self.remote_seq:
+            return False
+        self.remote_seq = seq
+        return True
+
+    def _address(self) -> tuple[str, tuple[str, ...]]:
+        """Return Request-URI and Route values."""
+        if not self.routes:
+            return self.remote_target, ()
+        first = parse_name_addr(self.routes[0]).uri
+        if _LOOSE.search(first) is not None:
+            return self.remote_target, self.routes
+        # A strict router: its URI becomes the Request-URI, the remote target the last Route.
+        return _request_uri(first), (*self.routes[1:], f"<{self.remote_target}>")
+
+
+def literal_address(uri: str) -> Address | None:
+    """Return the address that a SIP URI names without a look into DNS, None when there is none."""
+    try:
+        parsed = parse_uri(uri)
+    except RemoteProtocolError:
+        return None
+    host = (parsed.param("maddr") or parsed.host).strip("[]")
+    return Address(host, parsed.port or DEFAULT_PORT) if is_literal(host) else None
+
+
+def _contact_uri(message: Request | Response) -> str | None:
+    """Return the URI of the first Contact if it is a SIP URI."""
+    value = message.headers.get("Contact")
+    if value is None or value == "*":
+        return None
+    try:
+        contact = parse_name_addr(value)
+        contact.sip_uri()
+    except RemoteProtocolError:
+        return None
+    return contact.uri
+
+
+def _request_uri(text: str) -> str:
+    try:
+        uri: SipUri = parse_uri(text)
+    except RemoteProtocolError:
+        return text
+    params: Params = tuple([pair for pair in uri.params if pair[0] not in _NOT_IN_REQUEST_URI])
+    return str(uri._replace(params=params, headers=()))

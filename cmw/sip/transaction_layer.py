@@ -1,0 +1,292 @@
+"""All transactions of one listener: found by key, woken by one heap, forgotten when they end.
+
+The user of the layer hands in parsed messages and drains two things: datagrams, and facts about transactions.
+Source: RFC 3261 17, 18.2; RFC 3581; RFC 6026.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from cmw.core.address import Address, Datagram
+from cmw.core.clock import Nanos
+from cmw.core.ids import Ids
+from cmw.core.timers import Deadline, DeadlineHeap
+from cmw.errors import LocalProtocolError
+from cmw.sip.events import DiscardReason
+from cmw.sip.message import Request, Response, serialize_message
+from cmw.sip.timing import Timer, Timing
+from cmw.sip.transaction import Transaction, TransactionKey, client_key, make_cancel, server_key
+from cmw.sip.transaction_tables import (
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    Action,
+    Input,
+    State,
+)
+
+
+class ResponseReceived(NamedTuple):
+    """A response came that its transaction lets pass."""
+
+    transaction: Transaction
+    response: Response
+    source: Address
+
+
+class RequestReceived(NamedTuple):
+    """A new request came; the user has to respond through its transaction.
+
+    `is_merged` tells that the same request is being served already after another path. Source: RFC 3261 8.2.2.2.
+    """
+
+    transaction: Transaction
+    request: Request
+    source: Address
+    is_merged: bool
+
+
+class AckReceived(NamedTuple):
+    """An ACK came that belongs to no failure response: it is for a 2xx, or astray."""
+
+    request: Request
+    source: Address
+
+
+class TransactionTimedOut(NamedTuple):
+    """The other side stayed silent: no response to our request, or no ACK of our failure response."""
+
+    transaction: Transaction
+
+
+class TransportFailed(NamedTuple):
+    """The network refused what the transaction sent. Source: RFC 3261 8.1.3.1."""
+
+    transaction: Transaction
+    reason: str
+
+
+Fact = ResponseReceived | RequestReceived | AckReceived | TransactionTimedOut | TransportFailed
+
+
+@lru_cache(maxsize=4096)
+def is_literal(host: str) -> bool:
+    """Tell whether `host` is an IP address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class TransactionLayer:
+    """The transactions of one listener.
+
+    Args:
+        sent_by: host and port that our Via carries.
+        ids: source of branches.
+        timing: base values of the timers.
+        out: takes the datagrams to send; shared with the user, so that order is kept.
+    """
+
+    def __init__(self, *, sent_by: Address, ids: Ids, timing: Timing, out: list[Datagram]) -> None:
+        self._via_start = f"SIP/2.0/UDP {sent_by};rport;branch="
+        self._ids = ids
+        self._timing = timing
+        self._out = out
+        self._transactions: dict[TransactionKey, Transaction] = {}
+        self._merge_keys: dict[object, Transaction] = {}
+        self._waiting: dict[Address, dict[Transaction, None]] = {}
+        self._heap: DeadlineHeap[Transaction] = DeadlineHeap()
+        self._facts: deque[Fact] = deque()
+        self.retransmissions_received = 0
+        self.retransmissions_sent = 0
+
+    def __len__(self) -> int:
+        return len(self._transactions)
+
+    # inputs
+
+    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> DiscardReason | None:
+        """Take a message from the network; return why it was discarded, None when it was not."""
+        if isinstance(message, Response):
+            return self._receive_response(message, source, now)
+        message.headers.replace_first("Via", str(message.top_via.stamped(source)))
+        if message.method == "ACK":
+            return self._receive_ack(message, source, now)
+        self._receive_request(message, source, now)
+        return None
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let every timer fire that is due."""
+        for transaction in self._heap.expired(now):
+            for timer in transaction.timers.expired(now):
+                self._advance(transaction, timer, None, now)
+                if transaction.is_over:
+                    break
+            self._rearm(transaction)
+
+    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
+        """End the client transactions that wait for `destination`; how the network says that nobody is there."""
+        for transaction in list(self._waiting.get(destination, ())):
+            if Action.FAIL in self._advance(transaction, Input.TRANSPORT_FAILED, None, now):
+                self._facts.append(TransportFailed(transaction, reason))
+
+    # commands
+
+    def send_request(self, request: Request, destination: Address, owner: object, *, now: Nanos) -> Transaction:
+        """Start a client transaction; puts a Via with a new branch on top of `request`, which is kept."""
+        branch = self._ids.branch()
+        request.headers.add_first("Via", self._via_start + branch)
+        return self._begin_client(client_key(branch, request.method), request, destination, owner, now)
+
+    def send_cancel(self, invite: Transaction, owner: object, *, now: Nanos) -> Transaction:
+        """Start the transaction that cancels `invite`. Source: RFC 3261 9.1."""
+        if invite.state is not State.PROCEEDING:
+            raise LocalProtocolError(f"expected an INVITE in state PROCEEDING to cancel, found {invite.state.name}")
+        key = client_key(invite.key.branch, "CANCEL")
+        return self._begin_client(key, make_cancel(invite.request), invite.destination, owner, now)
+
+    def respond(self, transaction: Transaction, response: Response, *, now: Nanos) -> None:
+        """Send `response` through a server transaction; responses that come too late are dropped."""
+        if transaction.is_over:
+            return
+        status = response.status
+        event = Input.TX_1XX if status < 200 else Input.TX_2XX if status < 300 else Input.TX_3XX_6XX
+        self._advance(transaction, event, response, now)
+
+    def repeat_success(self, transaction: Transaction, *, now: Nanos) -> None:
+        """Send the 2xx of an INVITE again, as its user must until the ACK. Source: RFC 3261 13.3.1.4."""
+        if transaction.state is State.ACCEPTED:
+            self._advance(transaction, Input.TX_2XX, None, now)
+
+    def respond_stateless(self, response: Response, source: Address) -> None:
+        """Send a response without a transaction, for requests too broken to have one."""
+        self._out.append(Datagram(serialize_message(response), source))
+
+    def find_cancelled(self, cancel: Request) -> Transaction | None:
+        """Return the INVITE that a CANCEL is about. Source: RFC 3261 9.2."""
+        return self._transactions.get(server_key(cancel)._replace(method="INVITE"))
+
+    def new_via(self) -> str:
+        """Return a Via for a request that needs no transaction: the ACK of a 2xx."""
+        return self._via_start + self._ids.branch()
+
+    def forget(self, transaction: Transaction) -> None:
+        """End a transaction without a word. Source: RFC 3261 9.1, of an INVITE that was cancelled in vain."""
+        transaction.state = State.TERMINATED
+        self._drop(transaction)
+
+    # outputs
+
+    def next_fact(self) -> Fact | None:
+        """Return the next fact, None when all are drained."""
+        return self._facts.popleft() if self._facts else None
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when to come back."""
+        return self._heap.soonest()
+
+    # private
+
+    def _receive_response(self, response: Response, source: Address, now: Nanos) -> DiscardReason | None:
+        branch = response.top_via.branch or ""
+        transaction = self._transactions.get(client_key(branch, response.cseq.method))
+        if transaction is None:
+            return DiscardReason.STRAY_RESPONSE
+        status = response.status
+        event = Input.RX_1XX if status < 200 else Input.RX_2XX if status < 300 else Input.RX_3XX_6XX
+        known = transaction.state
+        left = self._advance(transaction, event, response, now)
+        if Action.PASS_UP in left:
+            self._facts.append(ResponseReceived(transaction, response, source))
+        if status >= 200:
+            self.retransmissions_received += transaction.state is known
+            self._no_longer_waiting(transaction)
+        return None
+
+    def _receive_ack(self, ack: Request, source: Address, now: Nanos) -> DiscardReason | None:
+        transaction = self._transactions.get(server_key(ack))
+        if transaction is None:
+            self._facts.append(AckReceived(ack, source))
+            return None
+        if Action.PASS_UP in self._advance(transaction, Input.RX_ACK, ack, now):
+            self._facts.append(AckReceived(ack, source))
+        return None
+
+    def _receive_request(self, request: Request, source: Address, now: Nanos) -> None:
+        key = server_key(request)
+        known = self._transactions.get(key)
+        if known is not None:
+            self.retransmissions_received += 1
+            self._advance(known, Input.RX_REQUEST, request, now)
+            return
+        reply_to = request.top_via.reply_address()
+        destination = reply_to if is_literal(reply_to.host) else source
+        table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
+        transaction = Transaction(key, table, request, destination)
+        self._transactions[key] = transaction
+        is_merged = self._is_merged(transaction)
+        transaction.begin(self._timing, self._out, now=now)
+        self._facts.append(RequestReceived(transaction, request, source, is_merged))
+
+    def _is_merged(self, transaction: Transaction) -> bool:
+        """Tell whether the same request is served already; the Request-URI counts, for a listener holds many users."""
+        request = transaction.request
+        if request.method == "CANCEL" or request.to.tag is not None:
+            return False
+        merge_key = (request.call_id, request.from_.tag, request.cseq, request.uri)
+        if merge_key in self._merge_keys:
+            return True
+        self._merge_keys[merge_key] = transaction
+        transaction.merge_key = merge_key
+        return False
+
+    def _begin_client(
+        self, key: TransactionKey, request: Request, destination: Address, owner: object, now: Nanos
+    ) -> Transaction:
+        table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
+        transaction = Transaction(key, table, request, destination, owner)
+        transaction.begin(self._timing, self._out, now=now)
+        self._transactions[key] = transaction
+        self._waiting.setdefault(destination, {})[transaction] = None
+        self._rearm(transaction)
+        return transaction
+
+    def _advance(
+        self, transaction: Transaction, event: Input | Timer, message: Request | Response | None, now: Nanos
+    ) -> tuple[Action, ...]:
+        sent = transaction.retransmissions
+        left = transaction.advance(event, message, self._timing, self._out, now=now)
+        self.retransmissions_sent += transaction.retransmissions - sent
+        if Action.TIME_OUT in left:
+            self._facts.append(TransactionTimedOut(transaction))
+        if transaction.is_over:
+            self._drop(transaction)
+        else:
+            self._rearm(transaction)
+        return left
+
+    def _rearm(self, transaction: Transaction) -> None:
+        self._heap.set(transaction, None if transaction.is_over else transaction.timers.soonest())
+
+    def _drop(self, transaction: Transaction) -> None:
+        transaction.timers.clear()
+        self._heap.set(transaction, None)
+        self._transactions.pop(transaction.key, None)
+        self._no_longer_waiting(transaction)
+        if transaction.merge_key is not None:
+            del self._merge_keys[transaction.merge_key]
+            transaction.merge_key = None
+
+    def _no_longer_waiting(self, transaction: Transaction) -> None:
+        waiting = self._waiting.get(transaction.destination)
+        if waiting is not None and transaction in waiting:
+            del waiting[transaction]
+            if not waiting:
+                del self._waiting[transaction.destination]

@@ -1,0 +1,260 @@
+"""The four transaction machines of RFC 3261 17, corrected by RFC 6026, as tables.
+
+Each row reads `(state, input): (next state, actions)`. The tables are total: what has no effect is written down
+as ignored. `transaction.py` carries the actions out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from cmw.sip.timing import Timer
+
+
+class State(Enum):
+    """Where a transaction stands. Source: RFC 3261 figures 5 to 8, RFC 6026 figures 1 and 2."""
+
+    CALLING = auto()
+    TRYING = auto()
+    PROCEEDING = auto()
+    COMPLETED = auto()
+    CONFIRMED = auto()
+    ACCEPTED = auto()
+    TERMINATED = auto()
+
+
+class Input(Enum):
+    """What happens to a transaction; a timer that fires is an input too."""
+
+    RX_1XX = auto()
+    """A provisional response came."""
+    RX_2XX = auto()
+    """A success response came."""
+    RX_3XX_6XX = auto()
+    """A failure response came."""
+    RX_REQUEST = auto()
+    """The request came again."""
+    RX_ACK = auto()
+    """The ACK came."""
+    TX_1XX = auto()
+    """Our user sends a provisional response."""
+    TX_2XX = auto()
+    """Our user sends a success response."""
+    TX_3XX_6XX = auto()
+    """Our user sends a failure response."""
+    TRANSPORT_FAILED = auto()
+    """The network says that what we sent did not arrive."""
+
+
+class Action(Enum):
+    """What a transaction does on the way to its next state."""
+
+    SEND = auto()
+    """Send the message that the user gave, and keep it."""
+    SEND_AGAIN = auto()
+    """Send the kept message once more."""
+    SEND_ACK = auto()
+    """Acknowledge a failure response. Source: RFC 3261 17.1.1.3."""
+    PASS_UP = auto()
+    """Hand the message to the user."""
+    TIME_OUT = auto()
+    """Tell the user that the other side was silent."""
+    FAIL = auto()
+    """Tell the user that the transport failed."""
+    START_A = auto()
+    START_B = auto()
+    START_D = auto()
+    START_E = auto()
+    START_F = auto()
+    START_G = auto()
+    START_H = auto()
+    START_I = auto()
+    START_J = auto()
+    START_K = auto()
+    START_L = auto()
+    START_M = auto()
+    DOUBLE_A = auto()
+    DOUBLE_E = auto()
+    DOUBLE_G = auto()
+    E_AT_T2 = auto()
+    """Arm timer E for T2. Source: RFC 3261 17.1.2.2."""
+    STOP_ALL = auto()
+    """Forget every timer of the transaction."""
+
+
+Key = tuple[State, "Input | Timer"]
+Row = tuple[State, tuple[Action, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One machine: the row it begins with, then its transitions.
+
+    Args:
+        name: the machine's name in the RFC.
+        inputs: everything that can happen to it.
+        start: state and actions at creation.
+        rows: the transitions, total over the states that occur and `inputs`.
+    """
+
+    name: str
+    inputs: tuple[Input | Timer, ...]
+    start: Row
+    rows: Mapping[Key, Row]
+
+
+def ignore(state: State, *inputs: Input | Timer) -> dict[Key, Row]:
+    """Return rows that stay in `state` and do nothing."""
+    return {(state, each): (state, ()) for each in inputs}
+
+
+_RX_RESPONSES = (Input.RX_1XX, Input.RX_2XX, Input.RX_3XX_6XX)
+_TX_RESPONSES = (Input.TX_1XX, Input.TX_2XX, Input.TX_3XX_6XX)
+
+# Source: RFC 3261 17.1.1.2 and figure 5; RFC 6026 7.2 and figure 2.
+INVITE_CLIENT = Table(
+    name="INVITE client",
+    inputs=(*_RX_RESPONSES, Timer.A, Timer.B, Timer.D, Timer.M, Input.TRANSPORT_FAILED),
+    start=(State.CALLING, (Action.SEND, Action.START_A, Action.START_B)),
+    rows={
+        (State.CALLING, Timer.A): (State.CALLING, (Action.SEND_AGAIN, Action.DOUBLE_A)),
+        (State.CALLING, Timer.B): (State.TERMINATED, (Action.TIME_OUT,)),
+        (State.CALLING, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        # "The client transaction SHOULD NOT retransmit the request any longer."
+        (State.CALLING, Input.RX_1XX): (State.PROCEEDING, (Action.STOP_ALL, Action.PASS_UP)),
+        (State.CALLING, Input.RX_2XX): (State.ACCEPTED, (Action.STOP_ALL, Action.START_M, Action.PASS_UP)),
+        (State.CALLING, Input.RX_3XX_6XX): (
+            State.COMPLETED,
+            (Action.STOP_ALL, Action.SEND_ACK, Action.START_D, Action.PASS_UP),
+        ),
+        **ignore(State.CALLING, Timer.D, Timer.M),
+        (State.PROCEEDING, Input.RX_1XX): (State.PROCEEDING, (Action.PASS_UP,)),
+        (State.PROCEEDING, Input.RX_2XX): (State.ACCEPTED, (Action.START_M, Action.PASS_UP)),
+        (State.PROCEEDING, Input.RX_3XX_6XX): (
+            State.COMPLETED,
+            (Action.SEND_ACK, Action.START_D, Action.PASS_UP),
+        ),
+        **ignore(State.PROCEEDING, Timer.A, Timer.B, Timer.D, Timer.M, Input.TRANSPORT_FAILED),
+        # "Any retransmissions of the final response MUST cause the ACK to be re-passed to the transport layer."
+        (State.COMPLETED, Input.RX_3XX_6XX): (State.COMPLETED, (Action.SEND_ACK,)),
+        (State.COMPLETED, Timer.D): (State.TERMINATED, ()),
+        (State.COMPLETED, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        **ignore(State.COMPLETED, Input.RX_1XX, Input.RX_2XX, Timer.A, Timer.B, Timer.M),
+        # RFC 6026 7.2: every 2xx reaches the core, which acknowledges each of them.
+        (State.ACCEPTED, Input.RX_2XX): (State.ACCEPTED, (Action.PASS_UP,)),
+        (State.ACCEPTED, Timer.M): (State.TERMINATED, ()),
+        **ignore(State.ACCEPTED, Input.RX_1XX, Input.RX_3XX_6XX, Timer.A, Timer.B, Timer.D, Input.TRANSPORT_FAILED),
+    },
+)
+
+# Source: RFC 3261 17.1.2.2 and figure 6.
+NON_INVITE_CLIENT = Table(
+    name="non-INVITE client",
+    inputs=(*_RX_RESPONSES, Timer.E, Timer.F, Timer.K, Input.TRANSPORT_FAILED),
+    start=(State.TRYING, (Action.SEND, Action.START_E, Action.START_F)),
+    rows={
+        (State.TRYING, Timer.E): (State.TRYING, (Action.SEND_AGAIN, Action.DOUBLE_E)),
+        (State.TRYING, Timer.F): (State.TERMINATED, (Action.TIME_OUT,)),
+        (State.TRYING, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        (State.TRYING, Input.RX_1XX): (State.PROCEEDING, (Action.PASS_UP,)),
+        (State.TRYING, Input.RX_2XX): (State.COMPLETED, (Action.STOP_ALL, Action.START_K, Action.PASS_UP)),
+        (State.TRYING, Input.RX_3XX_6XX): (State.COMPLETED, (Action.STOP_ALL, Action.START_K, Action.PASS_UP)),
+        **ignore(State.TRYING, Timer.K),
+        # "If Timer E fires while in the Proceeding state, Timer E MUST be reset with a value of T2 seconds."
+        (State.PROCEEDING, Timer.E): (State.PROCEEDING, (Action.SEND_AGAIN, Action.E_AT_T2)),
+        (State.PROCEEDING, Timer.F): (State.TERMINATED, (Action.TIME_OUT,)),
+        (State.PROCEEDING, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        (State.PROCEEDING, Input.RX_1XX): (State.PROCEEDING, (Action.PASS_UP,)),
+        (State.PROCEEDING, Input.RX_2XX): (State.COMPLETED, (Action.STOP_ALL, Action.START_K, Action.PASS_UP)),
+        (State.PROCEEDING, Input.RX_3XX_6XX): (
+            State.COMPLETED,
+            (Action.STOP_ALL, Action.START_K, Action.PASS_UP),
+        ),
+        **ignore(State.PROCEEDING, Timer.K),
+        (State.COMPLETED, Timer.K): (State.TERMINATED, ()),
+        **ignore(State.COMPLETED, *_RX_RESPONSES, Timer.E, Timer.F, Input.TRANSPORT_FAILED),
+    },
+)
+
+# Source: RFC 3261 17.2.1 and figure 7; RFC 6026 7.1, 8.8 and figure 1.
+INVITE_SERVER = Table(
+    name="INVITE server",
+    inputs=(
+        Input.RX_REQUEST,
+        Input.RX_ACK,
+        *_TX_RESPONSES,
+        Timer.G,
+        Timer.H,
+        Timer.I,
+        Timer.L,
+        Input.TRANSPORT_FAILED,
+    ),
+    start=(State.PROCEEDING, (Action.PASS_UP,)),
+    rows={
+        # "the most recent provisional response that was received from the TU MUST be passed to the transport layer"
+        (State.PROCEEDING, Input.RX_REQUEST): (State.PROCEEDING, (Action.SEND_AGAIN,)),
+        (State.PROCEEDING, Input.TX_1XX): (State.PROCEEDING, (Action.SEND,)),
+        (State.PROCEEDING, Input.TX_2XX): (State.ACCEPTED, (Action.SEND, Action.START_L)),
+        (State.PROCEEDING, Input.TX_3XX_6XX): (State.COMPLETED, (Action.SEND, Action.START_G, Action.START_H)),
+        # RFC 6026 8.8: a transport error leaves the state as it is; the timers end the transaction.
+        **ignore(State.PROCEEDING, Input.RX_ACK, Timer.G, Timer.H, Timer.I, Timer.L, Input.TRANSPORT_FAILED),
+        (State.COMPLETED, Input.RX_REQUEST): (State.COMPLETED, (Action.SEND_AGAIN,)),
+        (State.COMPLETED, Input.RX_ACK): (State.CONFIRMED, (Action.STOP_ALL, Action.START_I)),
+        (State.COMPLETED, Timer.G): (State.COMPLETED, (Action.SEND_AGAIN, Action.DOUBLE_G)),
+        (State.COMPLETED, Timer.H): (State.TERMINATED, (Action.TIME_OUT,)),
+        **ignore(State.COMPLETED, *_TX_RESPONSES, Timer.I, Timer.L, Input.TRANSPORT_FAILED),
+        (State.CONFIRMED, Timer.I): (State.TERMINATED, ()),
+        **ignore(
+            State.CONFIRMED,
+            Input.RX_REQUEST,
+            Input.RX_ACK,
+            *_TX_RESPONSES,
+            Timer.G,
+            Timer.H,
+            Timer.L,
+            Input.TRANSPORT_FAILED,
+        ),
+        # RFC 6026 7.1: retransmissions of the INVITE are absorbed; the core sends the 2xx again until the ACK.
+        (State.ACCEPTED, Input.TX_2XX): (State.ACCEPTED, (Action.SEND_AGAIN,)),
+        (State.ACCEPTED, Input.RX_ACK): (State.ACCEPTED, (Action.PASS_UP,)),
+        (State.ACCEPTED, Timer.L): (State.TERMINATED, ()),
+        **ignore(
+            State.ACCEPTED,
+            Input.RX_REQUEST,
+            Input.TX_1XX,
+            Input.TX_3XX_6XX,
+            Timer.G,
+            Timer.H,
+            Timer.I,
+            Input.TRANSPORT_FAILED,
+        ),
+    },
+)
+
+# Source: RFC 3261 17.2.2 and figure 8.
+NON_INVITE_SERVER = Table(
+    name="non-INVITE server",
+    inputs=(Input.RX_REQUEST, *_TX_RESPONSES, Timer.J, Input.TRANSPORT_FAILED),
+    start=(State.TRYING, (Action.PASS_UP,)),
+    rows={
+        (State.TRYING, Input.TX_1XX): (State.PROCEEDING, (Action.SEND,)),
+        (State.TRYING, Input.TX_2XX): (State.COMPLETED, (Action.SEND, Action.START_J)),
+        (State.TRYING, Input.TX_3XX_6XX): (State.COMPLETED, (Action.SEND, Action.START_J)),
+        **ignore(State.TRYING, Input.RX_REQUEST, Timer.J, Input.TRANSPORT_FAILED),
+        (State.PROCEEDING, Input.RX_REQUEST): (State.PROCEEDING, (Action.SEND_AGAIN,)),
+        (State.PROCEEDING, Input.TX_1XX): (State.PROCEEDING, (Action.SEND,)),
+        (State.PROCEEDING, Input.TX_2XX): (State.COMPLETED, (Action.SEND, Action.START_J)),
+        (State.PROCEEDING, Input.TX_3XX_6XX): (State.COMPLETED, (Action.SEND, Action.START_J)),
+        (State.PROCEEDING, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        **ignore(State.PROCEEDING, Timer.J),
+        # "any other final responses passed by the TU to the server transaction MUST be discarded"
+        (State.COMPLETED, Input.RX_REQUEST): (State.COMPLETED, (Action.SEND_AGAIN,)),
+        (State.COMPLETED, Timer.J): (State.TERMINATED, ()),
+        (State.COMPLETED, Input.TRANSPORT_FAILED): (State.TERMINATED, (Action.FAIL,)),
+        **ignore(State.COMPLETED, *_TX_RESPONSES),
+    },
+)
+
+TABLES = (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER)

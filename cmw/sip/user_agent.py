@@ -1,0 +1,455 @@
+"""A user agent for one listener: every registration and every call of all the endpoints that share its socket.
+
+Feed `receive_datagram` and `handle_timeout`, then send all of `datagrams_to_send`, take every `next_event` until None,
+and come back at `next_timeout`. It answers by itself what needs no decision: OPTIONS, unknown methods, requests for
+calls that it does not have, retransmissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cmw.core.address import Address, Datagram
+from cmw.core.clock import Nanos
+from cmw.core.ids import Ids
+from cmw.core.timers import Deadline
+from cmw.errors import CmwError, LocalProtocolError, RemoteProtocolError
+from cmw.sip.account import Account
+from cmw.sip.authentication import Authentication
+from cmw.sip.call import Call, CallSnapshot
+from cmw.sip.dialog import literal_address
+from cmw.sip.events import (
+    CallCancelled,
+    CallEnded,
+    CallRejected,
+    CallTimedOut,
+    DatagramDiscarded,
+    DiscardReason,
+    Event,
+    RegistrationEnded,
+    RegistrationFailed,
+    RequestAnswered,
+)
+from cmw.sip.inbound_call import InboundCall
+from cmw.sip.message import MalformedMessageError, Request, Response, make_response, parse_message
+from cmw.sip.outbound_call import CallTarget, OutboundCall
+from cmw.sip.registration import MAX_EXPIRES_S, Registration, RegistrationState
+from cmw.sip.request_checks import (
+    NEEDS_DIALOG,
+    OPTIONS_HEADERS,
+    Refusal,
+    refuse_body,
+    refuse_extensions,
+    refuse_uri,
+)
+from cmw.sip.stack import ALLOW, Stack
+from cmw.sip.timing import Timing
+from cmw.sip.transaction import Transaction
+from cmw.sip.transaction_layer import (
+    AckReceived,
+    Fact,
+    RequestReceived,
+    ResponseReceived,
+    TransactionTimedOut,
+    is_literal,
+)
+from cmw.sip.uri import parse_uri
+
+_LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
+_LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
+
+
+class UserAgent:
+    """All SIP endpoints of one UDP listener.
+
+    Args:
+        local: address of the socket.
+        advertised: host and port that peers reach us at, when that is another one.
+        ids: source of identifiers.
+        user_agent: value of User-Agent and Server.
+        timing: base values of the timers.
+    """
+
+    def __init__(
+        self,
+        *,
+        local: Address,
+        advertised: Address | None = None,
+        ids: Ids,
+        user_agent: str = "cmw",
+        timing: Timing | None = None,
+    ) -> None:
+        self.local = local
+        self._stack = Stack(advertised=advertised or local, ids=ids, user_agent=user_agent, timing=timing or Timing())
+        self._calls: dict[int, Call] = {}
+        self._registrations: dict[int, Registration] = {}
+        self._last_handle = 0
+        self._spent: Event | None = None
+        self._now: Nanos = 0
+        self._discarded = dict.fromkeys(DiscardReason, 0)
+
+    # inputs
+
+    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+        """Take a datagram; whatever it holds, nothing is raised."""
+        now = self._advance(now)
+        if not data.strip(b"\r\n\0"):
+            self._discard(DiscardReason.KEEPALIVE, source, "", now)
+            return
+        try:
+            message = parse_message(data)
+        except MalformedMessageError as error:
+            self._refuse_malformed(error, source, now)
+            return
+        self.receive_message(message, source, now=now)
+
+    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> None:
+        """Take a message that was parsed already, by a program that shares the socket with something else."""
+        now = self._advance(now)
+        reason = self._stack.layer.receive_message(message, source, now=now)
+        if reason is not None:
+            self._discard(reason, source, _describe(message), now)
+        self._absorb(now)
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let every timer fire that is due."""
+        now = self._advance(now)
+        self._stack.layer.handle_timeout(now=now)
+        self._absorb(now)
+        for machine in self._stack.heap.expired(now):
+            machine.handle_timeout(now=now)
+        self._absorb(now)
+
+    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
+        """Take the network's word that nobody listens at `destination`. Source: RFC 3261 8.1.3.1, 18.4.
+
+        Args:
+            destination: where our datagrams went.
+            reason: what the network said, for people.
+        """
+        now = self._advance(now)
+        self._stack.layer.transport_failed(destination, reason, now=now)
+        self._absorb(now)
+
+    # commands: registrations
+
+    def register(self, account: Account, *, expires_s: int = 300, now: Nanos) -> int:
+        """Bind an account to this listener and keep it bound.
+
+        Args:
+            account: who registers where.
+            expires_s: lifetime to ask for, 1 .. 2^32 - 1 seconds.
+
+        Returns:
+            The handle of the registration.
+        """
+        if not 1 <= expires_s <= MAX_EXPIRES_S:
+            raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_EXPIRES_S} s, found {expires_s}")
+        if account.contact_user in self._stack.accounts:
+            raise LocalProtocolError(f"expected a contact user of its own, found {account.contact_user!a} in use")
+        _check_uri(account.aor, "address of record")
+        destination = account.destination or _resolve(account.registrar)
+        now = self._advance(now)
+        registration = Registration(self._stack, self._next_handle(), account, destination, expires_s)
+        self._registrations[registration.handle] = registration
+        self._stack.accounts[account.contact_user] = account
+        registration.start(now=now)
+        return registration.handle
+
+    def unregister(self, registration: int, *, now: Nanos) -> None:
+        """Remove a binding; `RegistrationEnded` or `RegistrationFailed` follows."""
+        machine = self._registrations.get(registration)
+        if machine is None:
+            raise LocalProtocolError(f"expected the handle of a registration, found {registration}")
+        machine.leave(now=self._advance(now))
+
+    def registration_state(self, registration: int) -> RegistrationState:
+        """Return where a registration stands."""
+        machine = self._registrations.get(registration)
+        if machine is None:
+            raise LocalProtocolError(f"expected the handle of a registration, found {registration}")
+        return machine.state
+
+    # commands: calls
+
+    def invite(
+        self,
+        target: str,
+        *,
+        account: Account | None = None,
+        local_uri: str | None = None,
+        contact_user: str = "",
+        body: bytes,
+        headers: Iterable[tuple[str, str]] = (),
+        destination: Address | None = None,
+        now: Nanos,
+    ) -> int:
+        """Place a call.
+
+        Args:
+            target: SIP URI to call.
+            account: whose address of record and credentials are used.
+            local_uri: From instead of the account's.
+            contact_user: user part of our Contact; the account's when empty.
+            body: the offer, SDP.
+            headers: further rows of the INVITE.
+            destination: where the INVITE goes; else the account's destination, else the literal address in `target`.
+
+        Returns:
+            The handle of the call.
+        """
+        _check_uri(target, "target")
+        contact_user = contact_user or (account.contact_user if account is not None else "")
+        contact = self._stack.contact(contact_user)
+        local_uri = local_uri or (account.aor if account is not None else contact)
+        _check_uri(local_uri, "local URI")
+        if destination is None:
+            destination = account.destination if account is not None else None
+        call_target = CallTarget(
+            target, local_uri, contact, destination or _resolve(target), body, _check_headers(headers)
+        )
+        now = self._advance(now)
+        authentication = Authentication(account.credentials if account is not None else None, self._stack.ids)
+        call = OutboundCall(self._stack, self._next_handle(), call_target, authentication)
+        self._calls[call.handle] = call
+        call.start(now=now)
+        return call.handle
+
+    def ring(self, call: int, *, status: int = 180, body: bytes = b"", now: Nanos) -> None:
+        """Send a provisional response to an inbound call."""
+        self._inbound(call).ring(status, body, now=self._advance(now))
+
+    def answer(self, call: int, *, body: bytes, now: Nanos) -> None:
+        """Answer an inbound call with 200; `CallConfirmed` follows.
+
+        Args:
+            call: handle.
+            body: the answer to the offer, or an offer when there was none.
+        """
+        self._inbound(call).answer(body, now=self._advance(now))
+
+    def reject(
+        self, call: int, *, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = (), now: Nanos
+    ) -> None:
+        """Refuse an inbound call with 300 .. 699; `CallEnded` follows at once."""
+        self._inbound(call).reject(status, _one_line(reason), _check_headers(headers), now=self._advance(now))
+
+    def hang_up(self, call: int, *, now: Nanos) -> None:
+        """Release a call: CANCEL, BYE or a refusal, as its state asks for; nothing happens if it is over."""
+        machine = self._calls.get(call)
+        if machine is not None:
+            machine.hang_up(now=self._advance(now))
+
+    def answer_reoffer(self, call: int, *, body: bytes, now: Nanos) -> None:
+        """Agree to what `CallReoffered` told."""
+        self._call(call).answer_reoffer(body, now=self._advance(now))
+
+    def reject_reoffer(self, call: int, *, status: int = 488, now: Nanos) -> None:
+        """Refuse what `CallReoffered` told; the call goes on as it is."""
+        self._call(call).reject_reoffer(status, now=self._advance(now))
+
+    # outputs
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """Return the datagrams to send, in order; drains."""
+        datagrams = self._stack.out[:]
+        self._stack.out.clear()
+        return datagrams
+
+    def next_event(self) -> Event | None:
+        """Return the next event, None when all are drained; a handle is good until the call after its last event."""
+        if self._spent is not None:
+            self._forget(self._spent)
+        if not self._stack.events:
+            return None
+        event = self._stack.events.popleft()
+        if isinstance(event, (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS)):
+            self._spent = event
+        return event
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when to come back."""
+        first, second = self._stack.layer.next_timeout(), self._stack.heap.soonest()
+        if first is None or (second is not None and second.at < first.at):
+            return second
+        return first
+
+    # getters
+
+    def call_snapshot(self, call: int) -> CallSnapshot:
+        """Return a call as it is."""
+        return self._call(call).snapshot()
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Return counts since the start: discards by reason, retransmissions, and what is alive now."""
+        layer = self._stack.layer
+        return {
+            **{f"discarded_{reason}": count for reason, count in self._discarded.items()},
+            "retransmissions_sent": layer.retransmissions_sent,
+            "retransmissions_received": layer.retransmissions_received,
+            "transactions": len(layer),
+            "calls": len(self._calls),
+            "registrations": len(self._registrations),
+        }
+
+    # private
+
+    def _advance(self, now: Nanos) -> Nanos:
+        """Return the largest `now` seen so far."""
+        self._now = max(self._now, now)
+        return self._now
+
+    def _next_handle(self) -> int:
+        self._last_handle += 1
+        return self._last_handle
+
+    def _call(self, call: int) -> Call:
+        machine = self._calls.get(call)
+        if machine is None:
+            raise LocalProtocolError(f"expected the handle of a call, found {call}")
+        return machine
+
+    def _inbound(self, call: int) -> InboundCall:
+        machine = self._call(call)
+        if not isinstance(machine, InboundCall):
+            raise LocalProtocolError(f"expected an inbound call, found outbound call {call}")
+        return machine
+
+    def _forget(self, event: Event) -> None:
+        self._spent = None
+        if isinstance(event, _LAST_CALL_EVENTS):
+            self._calls.pop(event.call, None)
+        elif isinstance(event, _LAST_REGISTRATION_EVENTS):
+            self._registrations.pop(event.registration, None)
+
+    def _discard(self, reason: DiscardReason, source: Address, detail: str, now: Nanos) -> None:
+        self._discarded[reason] += 1
+        self._stack.events.append(DatagramDiscarded(reason, source, detail, now))
+
+    def _refuse_malformed(self, error: MalformedMessageError, source: Address, now: Nanos) -> None:
+        """Answer a request that cannot be read as far as its header rows allow it."""
+        self._discard(DiscardReason.MALFORMED, source, str(error), now)
+        if error.request is None or not error.hint:
+            return
+        try:
+            error.request.headers.replace_first("Via", str(error.request.top_via.stamped(source)))
+            response = make_response(error.request, error.hint, to_tag=self._stack.ids.tag())
+            self._stack.layer.respond_stateless(response, source)
+        except CmwError:
+            return
+
+    def _absorb(self, now: Nanos) -> None:
+        """Carry every fact about a transaction to whom it concerns."""
+        layer = self._stack.layer
+        while (fact := layer.next_fact()) is not None:
+            self._dispatch(fact, now)
+
+    def _dispatch(self, fact: Fact, now: Nanos) -> None:
+        if isinstance(fact, ResponseReceived):
+            owner = fact.transaction.owner
+            if isinstance(owner, (Call, Registration)):
+                owner.response_received(fact.transaction, fact.response, fact.source, now=now)
+        elif isinstance(fact, RequestReceived):
+            self._request_received(fact, now)
+        elif isinstance(fact, AckReceived):
+            self._ack_received(fact, now)
+        else:
+            owner = fact.transaction.owner
+            if isinstance(owner, (Call, Registration)):
+                status, reason = (408, "timeout") if isinstance(fact, TransactionTimedOut) else (503, fact.reason)
+                owner.transaction_failed(fact.transaction, status, reason, now=now)
+
+    def _ack_received(self, fact: AckReceived, now: Nanos) -> None:
+        call = self._find_call(fact.request)
+        if call is None:
+            self._discard(DiscardReason.STRAY_ACK, fact.source, _describe(fact.request), now)
+        else:
+            call.ack_received(fact.request, fact.source, now=now)
+
+    def _request_received(self, fact: RequestReceived, now: Nanos) -> None:
+        request = fact.request
+        if request.method == "CANCEL":
+            self._cancel_received(fact, now)
+        elif request.to.tag is not None:
+            call = self._find_call(request)
+            if call is None:
+                self._answer(fact, Refusal(481), now)
+            else:
+                call.request_received(fact.transaction, fact.source, now=now)
+        elif (refusal := self._refuse(fact)) is not None:
+            self._answer(fact, refusal, now)
+        elif request.method == "OPTIONS":
+            self._answer(fact, Refusal(200, OPTIONS_HEADERS), now)
+        else:
+            self._offer(fact.transaction, fact.source, now)
+
+    def _refuse(self, fact: RequestReceived) -> Refusal | None:
+        """Return the refusal of a request outside of a dialog. Source: RFC 3261 8.2.1 to 8.2.3."""
+        request = fact.request
+        if request.method in NEEDS_DIALOG:
+            return Refusal(481)
+        if request.method not in ("INVITE", "OPTIONS"):
+            return Refusal(405, (("Allow", ALLOW),))
+        if fact.is_merged:
+            return Refusal(482)
+        refusal = refuse_uri(request) or refuse_extensions(request)
+        return refusal or (refuse_body(request) if request.method == "INVITE" else None)
+
+    def _answer(self, fact: RequestReceived, answer: Refusal, now: Nanos) -> None:
+        tag = self._stack.ids.tag()
+        self._stack.respond(fact.transaction, answer.status, to_tag=tag, headers=answer.headers, now=now)
+        self._stack.events.append(RequestAnswered(fact.request.method, answer.status, fact.source, now))
+
+    def _cancel_received(self, fact: RequestReceived, now: Nanos) -> None:
+        invite = self._stack.layer.find_cancelled(fact.request)
+        if invite is None:
+            self._answer(fact, Refusal(481), now)
+            return
+        owner = invite.owner
+        tag = owner.local_tag if isinstance(owner, InboundCall) else None
+        self._stack.respond(fact.transaction, 200, to_tag=tag, now=now)
+        if isinstance(owner, InboundCall):
+            owner.cancel_received(now=now)
+
+    def _offer(self, transaction: Transaction, source: Address, now: Nanos) -> None:
+        user = parse_uri(transaction.request.uri).user or ""
+        call = InboundCall(self._stack, self._next_handle(), transaction, source, user)
+        transaction.owner = call
+        self._calls[call.handle] = call
+        call.start(now=now)
+
+    def _find_call(self, request: Request) -> Call | None:
+        call = self._stack.dialogs.get((request.call_id, request.to.tag or ""))
+        return call if isinstance(call, Call) else None
+
+
+def _describe(message: Request | Response) -> str:
+    if isinstance(message, Request):
+        return message.method
+    return f"{message.status} to {message.cseq.method}"
+
+
+def _check_uri(text: str, what: str) -> None:
+    try:
+        parse_uri(text)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(f"{what}: {error}") from None
+
+
+def _check_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple([(name, _one_line(value)) for name, value in headers])
+
+
+def _one_line(text: str) -> str:
+    if "\r" in text or "\n" in text:
+        raise LocalProtocolError(f"expected text without line breaks, found {text!a}")
+    return text
+
+
+def _resolve(uri: str) -> Address:
+    """Return the literal address in a URI; names are for the driver, who passes a destination."""
+    address = literal_address(uri)
+    if address is None or not is_literal(address.host):
+        raise LocalProtocolError(f"expected a literal address or a destination, found {uri!a}")
+    return address
