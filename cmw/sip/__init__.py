@@ -1,7 +1,32 @@
 """SIP as a library without I/O: values, transactions, dialogs, registrations and calls. Standard library only."""
 
+from cmw.sip.account import Account
+from cmw.sip.call import CallInstants, CallSnapshot, CallState
 from cmw.sip.digest import Challenge, Credentials, authorize, choose_challenges, parse_challenges
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
+from cmw.sip.events import (
+    CallAnswered,
+    CallCancelled,
+    CallConfirmed,
+    CallEnded,
+    CallEvent,
+    CallModified,
+    CallOffered,
+    CallProceeding,
+    CallRejected,
+    CallReoffered,
+    CallTimedOut,
+    DatagramDiscarded,
+    DiscardReason,
+    Ending,
+    Event,
+    RegistrationEnded,
+    RegistrationEvent,
+    RegistrationFailed,
+    RegistrationSucceeded,
+    RequestAnswered,
+    TimeoutStage,
+)
 from cmw.sip.grammar import Params
 from cmw.sip.headers import Headers
 from cmw.sip.message import (
@@ -16,32 +41,71 @@ from cmw.sip.message import (
 )
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.offer_answer import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
+from cmw.sip.registrar import Registrar
+from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
+from cmw.sip.registration import RegistrationState
 from cmw.sip.sdp import MediaDescription, SessionDescription, parse_sdp, serialize_sdp
 from cmw.sip.status import reason_phrase
+from cmw.sip.timing import Timer, Timing
 from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.user_agent import UserAgent
 from cmw.sip.via import Via, parse_via
 
 __all__ = [
     "PCMA",
     "PCMU",
+    "Account",
     "AudioCodec",
     "CSeq",
+    "CallAnswered",
+    "CallCancelled",
+    "CallConfirmed",
+    "CallEnded",
+    "CallEvent",
+    "CallInstants",
+    "CallModified",
+    "CallOffered",
+    "CallProceeding",
+    "CallRejected",
+    "CallReoffered",
+    "CallSnapshot",
+    "CallState",
+    "CallTimedOut",
     "Challenge",
     "Credentials",
+    "DatagramDiscarded",
     "DigestResult",
     "DigestStatus",
     "DigestVerifier",
     "Direction",
+    "DiscardReason",
+    "Ending",
+    "Event",
     "Headers",
     "MalformedMessageError",
     "MediaDescription",
     "NameAddr",
     "NegotiatedAudio",
     "Params",
+    "Registrar",
+    "RegistrarDiscarded",
+    "RegistrarEvent",
+    "RegistrationEnded",
+    "RegistrationEvent",
+    "RegistrationFailed",
+    "RegistrationState",
+    "RegistrationSucceeded",
     "Request",
+    "RequestAnswered",
     "Response",
     "SessionDescription",
     "SipUri",
+    "TimeoutStage",
+    "Timer",
+    "Timing",
+    "UserAgent",
+    "UserRegistered",
+    "UserUnregistered",
     "Via",
     "authorize",
     "choose_challenges",

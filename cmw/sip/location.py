@@ -1,0 +1,113 @@
+"""Where users can be reached: the bindings that registrations made. Source: RFC 3261 10."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cmw.core.address import Address
+from cmw.core.clock import Nanos
+from cmw.core.timers import Deadline, DeadlineHeap
+from cmw.errors import CapacityError
+from cmw.sip.uri import SipUri
+
+MAX_CONTACTS = 10
+"""Contacts of one user; more is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One contact of one user.
+
+    Args:
+        user: user part of the address of record.
+        contact: raw text of the contact's URI.
+        uri: the same, taken apart.
+        destination: where requests for this contact are sent.
+        call_id: Call-ID of the REGISTER that made it.
+        cseq: its CSeq number.
+        expires_at: instant of the monotonic clock, nanoseconds.
+    """
+
+    user: str
+    contact: str
+    uri: SipUri
+    destination: Address
+    call_id: str
+    cseq: int
+    expires_at: Nanos
+
+
+class LocationTable:
+    """Bindings by user, oldest first, and the deadlines at which they end.
+
+    Args:
+        max_bindings: bindings in all; more is refused.
+    """
+
+    def __init__(self, max_bindings: int = 100_000) -> None:
+        self._max_bindings = max_bindings
+        self._users: dict[str, list[Binding]] = {}
+        self._destinations: Counter[Address] = Counter()
+        self._expiry: DeadlineHeap[tuple[str, str]] = DeadlineHeap()
+
+    def __len__(self) -> int:
+        return self._destinations.total()
+
+    def bindings(self, user: str) -> list[Binding]:
+        """Return the bindings of a user in the order they were first made."""
+        return list(self._users.get(user, ()))
+
+    def find(self, user: str, uri: SipUri) -> Binding | None:
+        """Return the binding of a user to an equivalent URI. Source: RFC 3261 10.3 step 7, 19.1.4."""
+        return next((known for known in self._users.get(user, ()) if known.uri.is_equivalent(uri)), None)
+
+    def is_destination(self, address: Address) -> bool:
+        """Tell whether some binding leads to `address`."""
+        return self._destinations[address] > 0
+
+    def check_room(self, user: str, added: int) -> None:
+        """Raise `CapacityError` if `added` more bindings of a user would be too many."""
+        if len(self._users.get(user, ())) + added > MAX_CONTACTS:
+            raise CapacityError(f"expected at most {MAX_CONTACTS} contacts of one user")
+        if len(self) + added > self._max_bindings:
+            raise CapacityError(f"expected at most {self._max_bindings} bindings")
+
+    def put(self, binding: Binding) -> None:
+        """Add a binding, or put it in the place of the one it is equivalent to."""
+        known = self.find(binding.user, binding.uri)
+        mine = self._users.setdefault(binding.user, [])
+        if known is None:
+            mine.append(binding)
+        else:
+            mine[mine.index(known)] = binding
+            self._forget(known)
+        self._destinations[binding.destination] += 1
+        self._expiry.set((binding.user, binding.contact), Deadline(binding.expires_at, "BINDING"))
+
+    def remove(self, binding: Binding) -> None:
+        """Remove a binding."""
+        mine = self._users[binding.user]
+        mine.remove(binding)
+        if not mine:
+            del self._users[binding.user]
+        self._forget(binding)
+
+    def expire(self, now: Nanos) -> list[Binding]:
+        """Remove and return the bindings whose time is over."""
+        gone = []
+        for user, contact in self._expiry.expired(now):
+            binding = next(known for known in self._users[user] if known.contact == contact)
+            self.remove(binding)
+            gone.append(binding)
+        return gone
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when the next binding ends."""
+        return self._expiry.soonest()
+
+    def _forget(self, binding: Binding) -> None:
+        self._destinations[binding.destination] -= 1
+        if not self._destinations[binding.destination]:
+            del self._destinations[binding.destination]
+        self._expiry.set((binding.user, binding.contact), None)

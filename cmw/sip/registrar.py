@@ -1,0 +1,348 @@
+"""A registrar with a stateless proxy in front of its users. Source: RFC 3261 10.3, 16.11, 22.
+
+It may share a socket with a `UserAgent`: what `claims` says yes to goes to `receive_message`, the rest to the agent.
+Requests for users that are not registered here are not claimed, so whoever stands behind can answer them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping
+
+from cmw.core.address import Address, Datagram
+from cmw.core.clock import SECOND, Nanos
+from cmw.core.ids import Ids
+from cmw.core.timers import Deadline
+from cmw.errors import CapacityError, RemoteProtocolError
+from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
+from cmw.sip.grammar import is_number
+from cmw.sip.location import Binding, LocationTable
+from cmw.sip.message import (
+    MalformedMessageError,
+    Request,
+    Response,
+    make_response,
+    parse_message,
+    serialize_message,
+)
+from cmw.sip.name_addr import NameAddr, parse_name_addr
+from cmw.sip.registrar_events import (
+    RegistrarDiscarded,
+    RegistrarDiscardReason,
+    RegistrarEvent,
+    UserRegistered,
+    UserUnregistered,
+)
+from cmw.sip.stateless_proxy import StatelessProxy
+from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.via import DEFAULT_PORT
+
+DEFAULT_EXPIRES_S = 3600
+"""Lifetime of a binding when nobody says anything. Source: RFC 3261 10.3 step 7."""
+
+TIMER_J_NS: Nanos = 32 * SECOND
+"""How long an answer is kept for retransmissions of its request. Source: RFC 3261 17.2.2."""
+
+MAX_ANSWERS = 65536
+"""Answers kept for retransmissions; the oldest go first."""
+
+
+_Reason = RegistrarDiscardReason
+
+
+class _RefusedError(Exception):
+    """A REGISTER that is answered with something else than 200."""
+
+    def __init__(self, status: int, *headers: tuple[str, str]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+
+
+class Registrar:
+    """Keeps the location table, and sends requests for registered users on to them.
+
+    Args:
+        local: address of the socket; a literal.
+        ids: source of identifiers and keys.
+        advertised: address that we write into our Via when it differs from `local`.
+        domains: domains that we are responsible for, besides our own addresses; None for every domain.
+        accounts: passwords by user name; None lets everybody in.
+        realm: protection space; by default the first domain or our own host.
+        min_expires_s: shortest lifetime granted; shorter ones are refused with 423.
+        max_expires_s: longest lifetime granted; longer ones are cut.
+    """
+
+    def __init__(
+        self,
+        *,
+        local: Address,
+        ids: Ids,
+        advertised: Address | None = None,
+        domains: Iterable[str] | None = None,
+        accounts: Mapping[str, str] | None = None,
+        realm: str | None = None,
+        min_expires_s: int = 1,
+        max_expires_s: int = DEFAULT_EXPIRES_S,
+    ) -> None:
+        self._own = advertised or local
+        self._ports = (None, local.port, self._own.port)
+        self._domains = None if domains is None else {name.lower() for name in (*domains, local.host, self._own.host)}
+        self._min_expires_s = min_expires_s
+        self._max_expires_s = max_expires_s
+        self._locations = LocationTable()
+        self._events: deque[RegistrarEvent] = deque()
+        self._out: list[Datagram] = []
+        self._answers: OrderedDict[tuple[str, str, int], tuple[Nanos, bytes]] = OrderedDict()
+        verifier = None
+        if accounts is not None:
+            verifier = DigestVerifier(realm or next(iter(domains or ()), self._own.host), accounts, ids)
+        self._verifier = verifier
+        self._proxy = StatelessProxy(own=self._own, locations=self._locations, verifier=verifier, key=ids.uuid())
+
+    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+        """Take a datagram that nobody else looks at; what is not claimed is discarded."""
+        try:
+            message = parse_message(data)
+        except MalformedMessageError as error:
+            if error.request is not None and error.hint:
+                self._answer_malformed(error.request, error.hint, source)
+            self._discard(_Reason.MALFORMED, source, str(error), now)
+            return
+        self.receive_message(message, source, now=now)
+
+    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> None:
+        """Take a parsed message; `claims` tells beforehand whether it is for us. Its headers may be changed."""
+        self.handle_timeout(now=now)
+        if isinstance(message, Request) and self._is_register(message):
+            self._register(message, source, now)
+            return
+        if isinstance(message, Response):
+            sent = self._proxy.forward_response(message) if self._proxy.is_ours(message.top_via) else None
+            reason = _Reason.STRAY_RESPONSE
+        else:
+            user = self._claimed_user(message)
+            sent = self._proxy.forward_request(message, source, user, now=now) if user is not None else None
+            reason = _Reason.NOT_CLAIMED if user is None else _Reason.ACK_ABSORBED
+        if sent is not None:
+            self._out.append(sent)
+        else:
+            self._discard(reason, source, "nothing to send on", now)
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let bindings end and kept answers go."""
+        for gone in self._locations.expire(now):
+            self._events.append(UserUnregistered(gone.user, gone.contact, True, now))
+        while self._answers and (len(self._answers) > MAX_ANSWERS or next(iter(self._answers.values()))[0] <= now):
+            self._answers.popitem(last=False)
+
+    def claims(self, message: Request | Response, source: Address) -> bool:
+        """Tell whether a message is for us: a REGISTER, a request for a registered user, or a response to such a one.
+
+        Args:
+            message: a parsed message; it is not changed.
+            source: where it came from.
+        """
+        if isinstance(message, Response):
+            return self._proxy.is_ours(message.top_via)
+        return self._is_register(message) or self._claimed_user(message) is not None
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """Return what there is to send, and forget it."""
+        out, self._out = self._out, []
+        return out
+
+    def next_event(self) -> RegistrarEvent | None:
+        """Return the next fact, and forget it."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when the next binding ends."""
+        return self._locations.next_timeout()
+
+    def bindings(self, user: str) -> list[Binding]:
+        """Return the bindings of a user."""
+        return self._locations.bindings(user)
+
+    def __len__(self) -> int:
+        """Return the number of bindings."""
+        return len(self._locations)
+
+    def _is_register(self, request: Request) -> bool:
+        if request.method != "REGISTER":
+            return False
+        try:
+            return self._is_own(parse_uri(request.uri))
+        except RemoteProtocolError:
+            return self._domains is None
+
+    def _is_own(self, uri: SipUri) -> bool:
+        """Tell whether a URI is in a domain of ours, or names one of our addresses."""
+        if self._domains is None:
+            return True
+        return uri.host.lower() in self._domains and uri.port in self._ports
+
+    def _claimed_user(self, request: Request) -> str | None:
+        """Return the registered user a request is for; "" when its URI is a contact itself, None for nobody of ours."""
+        try:
+            uri = parse_uri(request.uri)
+        except RemoteProtocolError:
+            return None
+        address = Address(uri.host, uri.port or DEFAULT_PORT)
+        if self._locations.is_destination(address):
+            return ""
+        if uri.user is not None and self._is_own(uri) and self._locations.bindings(uri.user):
+            return uri.user
+        return None
+
+    def _register(self, request: Request, source: Address, now: Nanos) -> None:
+        """Answer a REGISTER, from memory when it is a retransmission. Source: RFC 3261 10.3."""
+        via = request.top_via
+        key = (f"{via.branch} {via.sent_by}", request.call_id, request.cseq.number)
+        kept = self._answers.get(key)
+        if kept is not None and via.branch is not None:
+            self._out.append(Datagram(kept[1], via.stamped(source).reply_address()))
+            return
+        try:
+            contacts = self._update(request, source, now)
+            response = self._answer(request, 200, [("Contact", contact) for contact in contacts])
+        except _RefusedError as refused:
+            response = self._answer(request, refused.status, refused.headers)
+        except RemoteProtocolError as error:
+            response = self._answer(request, error.hint)
+        self._answers[key] = (now + TIMER_J_NS, self._send_answer(request, source, response))
+
+    def _update(self, request: Request, source: Address, now: Nanos) -> list[str]:
+        """Check a REGISTER, then change the table, then return the contacts to answer with."""
+        required = request.headers.get_tokens("Require")
+        if required:
+            raise _RefusedError(420, ("Unsupported", ", ".join(required)))
+        username = self._authenticate(request, now)
+        user = self._registered_user(request)
+        if username is not None and username not in (user, f"{user}@{request.to.sip_uri().host}"):
+            raise _RefusedError(403)
+        contacts = request.headers.get_all("Contact")
+        if "*" in contacts:
+            self._apply(self._all_bindings(request, user, contacts), [], now)
+        else:
+            self._apply(*self._plan(request, source, user, contacts, now), now)
+        return [self._shown(binding, now) for binding in self._locations.bindings(user)]
+
+    def _authenticate(self, request: Request, now: Nanos) -> str | None:
+        """Return the name that a REGISTER proved, None when nobody need to."""
+        if self._verifier is None:
+            return None
+        result = self._verifier.verify(request.headers.get_all("Authorization"), "REGISTER", now=now)
+        if result.status is DigestStatus.ACCEPTED:
+            return result.username
+        stale = result.status is DigestStatus.STALE
+        rows = [("WWW-Authenticate", value) for value in self._verifier.challenges(now=now, stale=stale)]
+        raise _RefusedError(401, *rows)
+
+    def _registered_user(self, request: Request) -> str:
+        uri = request.to.sip_uri()
+        if uri.user is None or (self._domains is not None and uri.host.lower() not in self._domains):
+            raise _RefusedError(404)
+        return uri.user
+
+    def _all_bindings(self, request: Request, user: str, contacts: list[str]) -> list[Binding]:
+        """Return what ``Contact: *`` removes. Source: RFC 3261 10.3 step 6."""
+        expires = request.headers.get("Expires") or ""
+        if len(contacts) != 1 or not is_number(expires) or expires.strip("0"):
+            raise _RefusedError(400)
+        removed = self._locations.bindings(user)
+        for binding in removed:
+            _check_order(binding, request)
+        return removed
+
+    def _plan(
+        self, request: Request, source: Address, user: str, contacts: list[str], now: Nanos
+    ) -> tuple[list[Binding], list[Binding]]:
+        """Return which bindings a REGISTER removes and which it makes, without changing anything."""
+        removed: list[Binding] = []
+        added: dict[str, Binding] = {}
+        for text in contacts:
+            contact = parse_name_addr(text)
+            uri = contact.sip_uri()
+            expires_s = self._expires_s(request, contact)
+            known = self._locations.find(user, uri)
+            if known is not None:
+                _check_order(known, request)
+            if expires_s == 0:
+                removed += [known] if known is not None else []
+                continue
+            destination = _destination(uri, request, source)
+            if destination == self._own:
+                raise _RefusedError(403)
+            expires_at = now + expires_s * SECOND
+            added[contact.uri] = Binding(
+                user, contact.uri, uri, destination, request.call_id, request.cseq.number, expires_at
+            )
+        new = sum(self._locations.find(user, binding.uri) is None for binding in added.values())
+        try:
+            self._locations.check_room(user, new - len(removed))
+        except CapacityError:
+            raise _RefusedError(503) from None
+        return removed, list(added.values())
+
+    def _expires_s(self, request: Request, contact: NameAddr) -> int:
+        """Return the lifetime to grant, 0 to remove. Source: RFC 3261 10.3 step 7, 20.19 (malformed counts as 3600)."""
+        text = contact.param("expires")
+        if text is None:
+            text = request.headers.get("Expires")
+        wanted = self._max_expires_s if text is None else DEFAULT_EXPIRES_S
+        if text is not None and is_number(text):
+            wanted = int(text) if len(text) <= 10 else self._max_expires_s
+        if 0 < wanted < self._min_expires_s:
+            raise _RefusedError(423, ("Min-Expires", str(self._min_expires_s)))
+        return min(wanted, self._max_expires_s)
+
+    def _apply(self, removed: list[Binding], added: list[Binding], now: Nanos) -> None:
+        for binding in dict.fromkeys(removed):
+            self._locations.remove(binding)
+            self._events.append(UserUnregistered(binding.user, binding.contact, False, now))
+        for binding in added:
+            self._locations.put(binding)
+            expires_s = (binding.expires_at - now) // SECOND
+            self._events.append(UserRegistered(binding.user, binding.contact, expires_s, now))
+
+    def _shown(self, binding: Binding, now: Nanos) -> str:
+        left_s = -((now - binding.expires_at) // SECOND)
+        return f"<{binding.contact}>;expires={max(left_s, 1)}"
+
+    def _answer(self, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        return make_response(request, status, to_tag=self._proxy.own_tag(request), headers=headers)
+
+    def _answer_malformed(self, request: Request, status: int, source: Address) -> None:
+        try:
+            self._send_answer(request, source, self._answer(request, status))
+        except RemoteProtocolError:
+            return  # what an answer needs is malformed too
+
+    def _send_answer(self, request: Request, source: Address, response: Response) -> bytes:
+        """Queue a response by the top Via as the request came; return its bytes."""
+        via = request.top_via.stamped(source)
+        response.headers.replace_first("Via", str(via))
+        data = serialize_message(response)
+        self._out.append(Datagram(data, via.reply_address()))
+        return data
+
+    def _discard(self, reason: _Reason, source: Address, detail: str, now: Nanos) -> None:
+        self._events.append(RegistrarDiscarded(reason, source, detail, now))
+
+
+def _destination(uri: SipUri, request: Request, source: Address) -> Address:
+    """Return where requests for a contact go: to its address; to the source when that is a name, or behind NAT."""
+    try:
+        ipaddress.ip_address(uri.host)
+    except ValueError:
+        return source
+    is_behind_nat = source.host not in (request.top_via.host, uri.host)
+    return source if is_behind_nat else Address(uri.host, uri.port or DEFAULT_PORT)
+
+
+def _check_order(binding: Binding, request: Request) -> None:
+    """Refuse a REGISTER that is older than the binding it would change. Source: RFC 3261 10.3 steps 6, 7."""
+    if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
+        raise _RefusedError(500)
