@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from cmw.core.words import Blame, OutcomeKind, Phase
+from cmw.metrics.histogram import ExponentialHistogram
+
+Span = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Milliseconds, 0 or more."""
+
+Figure = int | Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ReportModel(BaseModel):
     """Base of the reports. Unknown fields are ignored: a newer worker may say more than an older gateway knows."""
 
-    model_config = ConfigDict(ser_json_inf_nan="null")
+    model_config = ConfigDict(extra="ignore")
 
 
 class RegistrationReport(ReportModel):
@@ -22,7 +28,7 @@ class RegistrationReport(ReportModel):
     succeeded: bool = False
     status: int = 0
     """Final status, 0 when none came."""
-    time_ms: float | None = Field(default=None, ge=0)
+    time_ms: Span | None = None
     expires_s: int | None = None
     """Expiry that the server granted."""
 
@@ -41,15 +47,18 @@ class CallReport(ReportModel):
     status_code: int = 0
     """Final status of the INVITE, 0 when none came."""
     codec: str = ""
-    timing: dict[str, float | None] = Field(default_factory=dict)
+    timing: dict[str, Span | None] = Field(default_factory=dict)
     """Keys of cmw.metrics.keys.TIMING_KEYS; absent or None when the instant did not come."""
 
 
 class MediaReport(ReportModel):
-    """The last figures of the streams, by metric key; None or absent when not known."""
+    """The figures of the streams, by metric key; None or absent when not known.
 
-    send: dict[str, float | int | None] = Field(default_factory=dict)
-    receive: dict[str, float | int | None] = Field(default_factory=dict)
+    Counters: their last value. Gauges: their mean over the seconds of the call.
+    """
+
+    send: dict[str, Figure | None] = Field(default_factory=dict)
+    receive: dict[str, Figure | None] = Field(default_factory=dict)
 
 
 class EndpointReport(ReportModel):
@@ -103,6 +112,14 @@ def lost_endpoint(run_id: str, *, index: int, name: str, group: str, worker: str
     )
 
 
+def _check_histogram(wire: dict[str, Any]) -> dict[str, Any]:
+    ExponentialHistogram.from_dict(wire)
+    return wire
+
+
+HistogramWire = Annotated[dict[str, Any], AfterValidator(_check_histogram)]
+
+
 class RunTotals(ReportModel):
     """The health of one worker during a run, sent with `run_done`. What could not be measured is None.
 
@@ -110,9 +127,10 @@ class RunTotals(ReportModel):
     """
 
     endpoints: int = 0
-    pacing_error_us: dict[str, Any] | None = None
+    pacing_error_us: HistogramWire | None = None
     """Lateness of each packet sent against its schedule, microseconds."""
     packets_sent: int = 0
+    packets_received: int = 0
     packets_skipped: int = 0
     """Packets that were not sent because their time had passed."""
     send_errors: int = 0
@@ -121,7 +139,7 @@ class RunTotals(ReportModel):
     """Datagrams that the kernel dropped because our receive buffers were full."""
     samples_dropped: int = 0
     """Sample batches that the spool of the link had to give up."""
-    loop_lag_ms: dict[str, Any] | None = None
+    loop_lag_ms: HistogramWire | None = None
     """Lateness of a periodic timer of the signalling loop, milliseconds."""
     cpu_seconds: float = 0.0
     """User and system time of the process during the run."""

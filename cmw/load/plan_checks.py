@@ -106,6 +106,6 @@ def _check_accounts(registrars: Mapping[str, Registrar], groups: Mapping[str, Gr
             if account.username in seen:
                 faults.add(
                     (*path, k, "username"),
-                    f"found {account.username!r}, expected each account once (it is entry {seen[account.username]} too)",
+                    f"found {account.username!r}, expected each account once: entry {seen[account.username]} has it",
                 )
             seen.setdefault(account.username, k)

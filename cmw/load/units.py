@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
@@ -34,7 +35,7 @@ def parse_duration(text: str) -> Nanos:
         units.append(UNITS_NS[part[2]])
         total += Fraction(part[1]) * units[-1]
         at = part.end()
-    if not units or any(later >= earlier for earlier, later in zip(units, units[1:], strict=False)):
+    if not units or any(later >= earlier for earlier, later in pairwise(units)):
         raise ValueError(f"{text!r} is not a duration")
     if total.denominator != 1:
         raise ValueError(f"{text!r} is finer than a nanosecond")

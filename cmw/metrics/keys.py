@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with few breaks
 """Every metric, once: key, unit, kind, direction, definition, source, bands. docs/metrics.md is made from this table.
 
 python -m cmw.metrics.keys > docs/metrics.md

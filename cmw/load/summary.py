@@ -1,0 +1,381 @@
+"""summary.json: everything that a run found out, in one document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cmw.core.words import Blame, OutcomeKind, Phase, RunStatus, Verdict
+from cmw.load.outcome import EndpointReport, RunTotals
+from cmw.load.plan import Plan
+from cmw.load.thresholds import Judgement, Threshold, evaluate
+from cmw.load.verdict import Limit, generator_limits, verdict
+from cmw.metrics.histogram import ExponentialHistogram
+from cmw.metrics.keys import METRICS, TIMING_KEYS, Kind
+from cmw.metrics.quantiles import describe
+from cmw.metrics.samples import SampleAggregate
+
+SCHEMA_VERSION: Literal[1] = 1
+MAX_FAILURE_KINDS = 50
+NO_STATUS = "none"
+"""Key of `by_status_code` for calls that got no final status."""
+
+
+class SummaryModel(BaseModel):
+    """Base of the summary's parts."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Q(SummaryModel):
+    """A population; all but count are null when it is empty."""
+
+    count: int = 0
+    mean: float | None = None
+    min: float | None = None
+    p5: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+class RunPart(SummaryModel):
+    """The run itself."""
+
+    id: str
+    name: str
+    status: RunStatus
+    verdict: Verdict
+    started_at: str | None
+    """ISO 8601, UTC."""
+    duration_s: float | None
+
+
+class EndpointsPart(SummaryModel):
+    """Endpoints by how they ended and how far they came."""
+
+    total: int
+    by_outcome: dict[str, int]
+    by_phase: dict[str, int]
+
+
+class RegistrationsPart(SummaryModel):
+    """First registrations."""
+
+    attempted: int
+    succeeded: int
+    failed: int
+
+
+class CallsPart(SummaryModel):
+    """Calls, each counted once: at the caller if it is ours, at the receiver if the caller is somebody else's."""
+
+    attempted: int
+    answered: int
+    failed: int
+    """Attempted, but not answered or not ended well."""
+    by_status_code: dict[str, int]
+
+
+class MediaPart(SummaryModel):
+    """Gauges as populations over (endpoint, second), counters as totals; null when not known."""
+
+    send: dict[str, Q | int | None]
+    receive: dict[str, Q | int | None]
+    one_way_calls: int
+    silent_calls: int
+
+
+class GeneratorPart(SummaryModel):
+    """Whether the generator was healthy, and what it took."""
+
+    valid: bool
+    limits: list[Limit]
+    pacing_error_us: Q
+    packets_skipped: int
+    send_errors: int
+    kernel_drops: int | None
+    samples_dropped: int
+    loop_lag_ms: Q
+    cpu_seconds: float
+    rss_bytes: int
+    cpu_steal_ratio: float | None
+    """The greatest of any worker."""
+    scheduling: list[str]
+
+
+class ThresholdPart(SummaryModel):
+    """A threshold and its value; null when nothing was measured, which fails it."""
+
+    metric: str
+    expression: str
+    value: float | None
+    passed: bool
+    note: str = ""
+
+
+class WorkerPart(SummaryModel):
+    """A worker of the run."""
+
+    id: str
+    name: str
+    endpoints: int
+
+
+class FailurePart(SummaryModel):
+    """A kind of failure, with the first endpoint that had it."""
+
+    outcome: OutcomeKind
+    blame: Blame | None
+    status_code: int
+    reason: str
+    count: int
+    example: str
+
+
+class Summary(SummaryModel):
+    """The document."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: RunPart
+    endpoints: EndpointsPart
+    registrations: RegistrationsPart
+    calls: CallsPart
+    timing: dict[str, Q]
+    media: MediaPart
+    generator: GeneratorPart
+    thresholds: list[ThresholdPart]
+    workers: list[WorkerPart]
+    failures: list[FailurePart] = Field(default_factory=list)
+    """The most frequent kinds of failure first."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What is known of a run beside its plan; `started_at` is ISO 8601 UTC."""
+
+    id: str
+    status: RunStatus
+    started_at: str | None = None
+    duration_s: float | None = None
+    workers: list[WorkerPart] = field(default_factory=list)
+
+
+def build_summary(
+    run: RunInfo,
+    plan: Plan,
+    reports: Iterable[EndpointReport],
+    samples: SampleAggregate,
+    totals: Mapping[str, RunTotals],
+) -> Summary:
+    """Return the summary of a run.
+
+    Args:
+        reports: one of each endpoint.
+        samples: of the whole run.
+        totals: of each worker that reported its end, by worker id.
+    """
+    figures = _Figures(plan, list(reports), samples)
+    judgements = evaluate(plan.thresholds, figures.lookup)
+    limits = generator_limits(totals, [worker.id for worker in run.workers], figures.reports)
+    failed_endpoints = sum(not report.ended_well for report in figures.reports)
+    decided = verdict(
+        limits=limits,
+        status=run.status,
+        attempted=len(figures.calls),
+        failed=failed_endpoints,
+        thresholds=[judgement.passed for judgement in judgements],
+    )
+    return Summary(
+        run=RunPart(
+            id=run.id,
+            name=plan.name,
+            status=run.status,
+            verdict=decided,
+            started_at=run.started_at,
+            duration_s=run.duration_s,
+        ),
+        endpoints=figures.endpoints(plan.total_endpoints),
+        registrations=figures.registrations(),
+        calls=figures.calls_part(),
+        timing={key: _q(histogram) for key, histogram in figures.timing.items()},
+        media=figures.media(),
+        generator=_generator(limits, totals),
+        thresholds=[_threshold(judgement) for judgement in judgements],
+        workers=run.workers,
+        failures=figures.failures(),
+    )
+
+
+class _Figures:
+    """The figures of one run, each computed once."""
+
+    def __init__(self, plan: Plan, reports: list[EndpointReport], samples: SampleAggregate) -> None:
+        called = {group.call.group for group in plan.groups.values() if group.call is not None}
+        self.reports = reports
+        self.samples = samples
+        self.calls = [
+            report
+            for report in reports
+            if report.call.attempted and (report.call.direction == "outbound" or report.group not in called)
+        ]
+        self.timing = {key: self._timing(key) for key in TIMING_KEYS}
+        self.totals = {(m.key, side): self._total(m.key, side) for m in METRICS for side in m.direction.sides}
+
+    def lookup(self, threshold: Threshold, side: str) -> float | None:
+        """Return the value that a threshold judges; None when nothing was measured."""
+        if threshold.function in ("rate", "count"):
+            return self._of_run(threshold.metric)
+        if threshold.function == "total":
+            return self.totals[threshold.key, side]
+        histogram = self.samples.histogram(f"{side}.{threshold.key}") if side else self.timing[threshold.key]
+        match threshold.function:
+            case "avg":
+                return histogram.mean
+            case "min":
+                return histogram.min
+            case "max":
+                return histogram.max
+        return histogram.quantile(0.5 if threshold.function == "med" else threshold.percent / 100)
+
+    def endpoints(self, planned: int) -> EndpointsPart:
+        """Count endpoints by outcome and by the phase that they reached."""
+        outcomes = Counter(report.outcome for report in self.reports)
+        phases = Counter(report.phase for report in self.reports)
+        return EndpointsPart(
+            total=planned,
+            by_outcome={kind.value: outcomes[kind] for kind in OutcomeKind},
+            by_phase={phase.name: phases[phase.name] for phase in Phase},
+        )
+
+    def registrations(self) -> RegistrationsPart:
+        """Count first registrations."""
+        attempted = sum(report.registration.attempted for report in self.reports)
+        succeeded = sum(report.registration.succeeded for report in self.reports)
+        return RegistrationsPart(attempted=attempted, succeeded=succeeded, failed=attempted - succeeded)
+
+    def calls_part(self) -> CallsPart:
+        """Count calls."""
+        codes = Counter(str(report.call.status_code or NO_STATUS) for report in self.calls)
+        return CallsPart(
+            attempted=len(self.calls),
+            answered=sum(report.call.answered for report in self.calls),
+            failed=len(self.calls) - self._good_calls(),
+            by_status_code=dict(sorted(codes.items())),
+        )
+
+    def media(self) -> MediaPart:
+        """Describe the media of both sides."""
+        return MediaPart(
+            send=self._side("send"),
+            receive=self._side("receive"),
+            one_way_calls=sum(report.one_way for report in self.calls),
+            silent_calls=sum(report.silent for report in self.calls),
+        )
+
+    def failures(self) -> list[FailurePart]:
+        """Group failures by what they say, the most frequent first."""
+        kinds: dict[tuple[OutcomeKind, Blame | None, int, str], list[str]] = {}
+        for report in self.reports:
+            if not report.ended_well:
+                key = (report.outcome, report.blame, report.call.status_code, report.reason)
+                kinds.setdefault(key, []).append(report.name)
+        ranked = sorted(kinds.items(), key=lambda item: -len(item[1]))
+        return [
+            FailurePart(
+                outcome=outcome, blame=blame, status_code=status, reason=reason, count=len(names), example=names[0]
+            )
+            for (outcome, blame, status, reason), names in ranked[:MAX_FAILURE_KINDS]
+        ]
+
+    def _good_calls(self) -> int:
+        return sum(report.call.answered and report.ended_well for report in self.calls)
+
+    def _of_run(self, metric: str) -> float | None:
+        registrations = self.registrations()
+        match metric:
+            case "call_success":
+                return self._good_calls() / len(self.calls) if self.calls else None
+            case "registration_success":
+                return registrations.succeeded / registrations.attempted if registrations.attempted else None
+            case "calls_failed":
+                return float(len(self.calls) - self._good_calls()) if self.calls else None
+            case "one_way_calls":
+                return float(sum(report.one_way for report in self.calls)) if self.calls else None
+            case "silent_calls":
+                return float(sum(report.silent for report in self.calls)) if self.calls else None
+        raise KeyError(metric)
+
+    def _timing(self, key: str) -> ExponentialHistogram:
+        histogram = ExponentialHistogram()
+        if key == "registration_time_ms":
+            values = [report.registration.time_ms for report in self.reports]
+        else:
+            values = [report.call.timing.get(key) for report in self.calls]
+        histogram.record_many([value for value in values if value is not None])
+        return histogram
+
+    def _total(self, key: str, side: str) -> int | None:
+        values = [getattr(report.media, side).get(key) for report in self.reports]
+        known = [int(value) for value in values if value is not None]
+        return sum(known) if known else None
+
+    def _side(self, side: str) -> dict[str, Q | int | None]:
+        return {
+            m.key: _q(self.samples.histogram(f"{side}.{m.key}")) if m.kind is Kind.GAUGE else self.totals[m.key, side]
+            for m in METRICS
+            if m.measured and side in m.direction.sides
+        }
+
+
+def _generator(limits: list[Limit], totals: Mapping[str, RunTotals]) -> GeneratorPart:
+    """Add up the health of all workers."""
+    every = list(totals.values())
+    drops = [one.kernel_drops for one in every if one.kernel_drops is not None]
+    steals = [one.cpu_steal_ratio for one in every if one.cpu_steal_ratio is not None]
+    return GeneratorPart(
+        valid=not limits,
+        limits=limits,
+        pacing_error_us=_q(_merged(one.pacing_error_us for one in every)),
+        packets_skipped=sum(one.packets_skipped for one in every),
+        send_errors=sum(one.send_errors for one in every),
+        kernel_drops=sum(drops) if drops else None,
+        samples_dropped=sum(one.samples_dropped for one in every),
+        loop_lag_ms=_q(_merged(one.loop_lag_ms for one in every)),
+        cpu_seconds=round(sum(one.cpu_seconds for one in every), 3),
+        rss_bytes=sum(one.rss_bytes for one in every),
+        cpu_steal_ratio=max(steals, default=None),
+        scheduling=sorted({one.scheduling for one in every if one.scheduling}),
+    )
+
+
+def _merged(wires: Iterable[dict[str, Any] | None]) -> ExponentialHistogram:
+    merged = ExponentialHistogram()
+    for wire in wires:
+        if wire is not None:
+            merged.merge(ExponentialHistogram.from_dict(wire))
+    return merged
+
+
+def _threshold(judgement: Judgement) -> ThresholdPart:
+    value = judgement.value
+    return ThresholdPart(
+        metric=judgement.threshold.metric,
+        expression=judgement.threshold.expression,
+        value=None if value is None else float(f"{value:.6g}"),
+        passed=judgement.passed,
+        note="nothing was measured, which fails the threshold" if value is None else "",
+    )
+
+
+def _q(histogram: ExponentialHistogram) -> Q:
+    return Q.model_validate(describe(histogram))
