@@ -66,6 +66,7 @@ cdef int64_t SECOND_NS = 1000000000
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
+cdef int64_t BELIEVED_WAIT_NS = 5000000000  # no datagram waits longer in a socket
 
 # Squares of the 256 linear values, for the level of what is heard: row 1 PCMU, row 2 PCMA.
 cdef int64_t SQUARES[3][256]
@@ -610,9 +611,12 @@ cdef class MediaEngine:
 
     cdef void _send_report(self, Slot* s, bint bye) noexcept nogil:
         cdef uint8_t report[RTCP_MAX_BYTES]
-        cdef size_t size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
         cdef bint shared = port_of(s.rtp_peer.address) == port_of(s.rtcp_peer.address)
-        if s.rtcp_wanted and not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
+        cdef size_t size
+        if not s.rtcp_wanted:
+            return
+        size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
+        if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
 
     # receiving
@@ -687,7 +691,7 @@ cdef class MediaEngine:
                     s.kernel_drops += <uint32_t>(drops - s.rtp_drops)
                     s.rtp_drops = drops
             item = CMSG_NXTHDR(message, item)
-        if now_ns - SECOND_NS < arrival_ns <= now_ns:
+        if now_ns - BELIEVED_WAIT_NS < arrival_ns <= now_ns:
             return arrival_ns
         return now_ns  # the wall clock was stepped since the offset was read
 
@@ -806,6 +810,7 @@ cdef class MediaEngine:
         cdef Slot* s = &self.slots[slot]
         if self.states[slot] != ACTIVE:
             return
+        self._read_offset()
         self._drain(slot, 0, EVENTS)
         self._drain(slot, 1, BURST)
         rtp_sender_stop(&s.sender)

@@ -27,8 +27,9 @@ class PacingSnapshot(NamedTuple):
     """How far our own sending was from its schedule."""
 
     histogram: dict[str, object]
-    """Actual send time minus due time in microseconds, one for each scheduled packet; `cmw.metrics.histogram` reads it."""
-    count: int
+    """Actual send time minus due time in microseconds, one for each scheduled packet; for `cmw.metrics.histogram`."""
+    packets: int
+    """Scheduled packets sent, as many as the histogram has values."""
     min_us: float | None
     max_us: float | None
     skipped: int

@@ -308,13 +308,13 @@ def test_packets_that_the_kernel_dropped_are_counted(pool: PortPool, outsider: O
     engine = MediaEngine(slots=1)
     party = Party(engine, pool)
     party.start(outsider.port, MediaMode.RECEIVE_ONLY)
-    for seq in range(4000):
+    for seq in range(1000):
         outsider.say(party.port, seq)
     engine.start()
     wait_until(lambda: party.seen.packets_received > 0)
-    outsider.say(party.port, 4000)
+    outsider.say(party.port, 1000)
     wait_until(lambda: party.seen.kernel_drops > 0)
-    wait_until(lambda: party.seen.packets_received + party.seen.kernel_drops == 4001)
+    wait_until(lambda: party.seen.packets_received + party.seen.kernel_drops == 1001)
     assert party.seen.packets_lost == party.seen.kernel_drops
     engine.stop()
     engine.close(party.slot)
@@ -488,18 +488,18 @@ def test_pacing_counts_each_scheduled_packet(engine: MediaEngine, pool: PortPool
         party.start(parties[0].port)
     wait_until(lambda: min(party.seen.packets_sent for party in parties) >= 5)
     first = engine.close_pacing_interval()
-    assert first.count >= 20
+    assert first.packets >= 20
     assert first.min_us is not None
     for party in parties:
         engine.stop_stream(party.slot)
     whole = engine.pacing()
-    assert whole.count == sum(party.seen.packets_sent for party in parties)
+    assert whole.packets == sum(party.seen.packets_sent for party in parties)
     assert whole.skipped == sum(party.seen.packets_skipped for party in parties)
     rest = engine.close_pacing_interval()
-    assert first.count + rest.count == whole.count
+    assert first.packets + rest.packets == whole.packets
     assert first.ticks + rest.ticks >= whole.ticks > 0
-    assert engine.close_pacing_interval().count == 0
-    assert engine.pacing().count == whole.count
+    assert engine.close_pacing_interval().packets == 0
+    assert engine.pacing().packets == whole.packets
 
 
 def test_figures_of_the_thread() -> None:
