@@ -137,7 +137,7 @@ cdef struct RtpReceiver:
     int64_t jitter_count            # packets that moved the estimate
     int64_t first_arrival_ns
     int64_t last_arrival_ns         # of the newest counted packet
-    int64_t spacing_min_ns          # over the whole stream; valid from the second packet on
+    int64_t spacing_min_ns          # over the whole stream; INT64_MAX before the second packet
     int64_t spacing_max_ns
     SpacingBucket spacing[SPACING_BUCKETS]
     HeldPacket held

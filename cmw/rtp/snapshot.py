@@ -128,17 +128,3 @@ class ReceptionBlock(NamedTuple):
     """Middle 32 bits of the NTP timestamp of the last sender report, 0 for none."""
     dlsr: int
     """Delay since that report in 1/65536 s, 0 for none."""
-
-
-class HistogramSnapshot(NamedTuple):
-    """A base-2 exponential histogram: bucket i holds (2^(i / 2^scale), 2^((i + 1) / 2^scale)]."""
-
-    scale: int
-    zero_count: int
-    offset: int
-    """Index of counts[0]."""
-    counts: tuple[int, ...]
-    count: int
-    sum: float
-    min: float | None
-    max: float | None
