@@ -11,6 +11,12 @@ from typing import NoReturn
 
 from cmw.errors import RemoteProtocolError
 
+CACHE_VALUES = 512
+"""How many parsed values of each kind are remembered: enough for the messages of a moment, little even if all are long.
+
+A message's Via, addresses and CSeq are looked at by several layers, and its answer carries them again.
+"""
+
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order: lower-case name and raw value (quotes included), None without an equals sign."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from cmw.sip.grammar import (
+    CACHE_VALUES,
     Params,
     fail,
     get_param,
@@ -63,6 +65,7 @@ class NameAddr(NamedTuple):
         return parse_uri(self.uri)
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def parse_name_addr(text: str) -> NameAddr:
     """Parse ``"Alice" <sip:alice@example>;tag=1`` or ``sip:alice@example;tag=1``.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from cmw.sip.grammar import (
+    CACHE_VALUES,
     HOST_PATTERN,
     Params,
     check_host,
@@ -84,6 +86,7 @@ class SipUri(NamedTuple):
         return sorted(_folded(self.headers).items()) == sorted(_folded(other.headers).items())
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def parse_uri(text: str) -> SipUri:
     """Parse a SIP or SIPS URI.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from cmw.core.address import Address
 from cmw.sip.grammar import (
+    CACHE_VALUES,
     HOST_PATTERN,
     TOKEN_CHARS,
     Params,
@@ -88,6 +90,7 @@ class Via(NamedTuple):
         return Address(host.strip("[]"), self.port or DEFAULT_PORT)
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def parse_via(text: str) -> Via:
     """Parse one Via element (lists are split when a message is parsed).
 
