@@ -13,6 +13,8 @@ _PATTERN: Final = re.compile(
     r"(?:(?P<scheme>wss?)://)?(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}))(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
+_LOOPBACK: Final = re.compile(r"127(?:\.[0-9]{1,3}){3}")
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayUrl:
@@ -20,6 +22,21 @@ class GatewayUrl:
 
     address: Address
     tls: bool
+
+    @property
+    def host_header(self) -> str:
+        """The Host header of the upgrade; the port is left out where it is the scheme's own. Source: RFC 9110 7.2."""
+        own_port = 443 if self.tls else 80
+        text = str(self.address)
+        return text.removesuffix(f":{own_port}") if self.address.port == own_port else text
+
+    @property
+    def warning(self) -> str | None:
+        """What to warn of: a token that leaves this machine without TLS; None if it does not."""
+        host = self.address.host
+        if self.tls or host in ("localhost", "::1") or _LOOPBACK.fullmatch(host):
+            return None
+        return f"CLOUD_URL: {self} sends the token and every report without TLS; use host:port outside of a lab"
 
     def __str__(self) -> str:
         return str(self.address) if self.tls else f"ws://{self.address}"
