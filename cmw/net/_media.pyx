@@ -113,6 +113,7 @@ cdef struct Slot:
     uint8_t law                     # row of SQUARES; 0 when the level is not measured
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
+    uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
 
 
 cdef int64_t clock_ns(clockid_t clock) noexcept nogil:
@@ -412,6 +413,18 @@ cdef class MediaEngine:
         if not active:
             raise LocalProtocolError(f"media slot {slot} has no running stream")
 
+    def set_sending(self, int slot, bint on) -> None:
+        """Let RTP leave, or keep it back, as on hold and after a BYE; receiving, RTCP and the schedule go on.
+
+        Packets kept back are neither sent nor skipped. Does nothing to a slot that has no running stream.
+        """
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            if self.states[slot] == ACTIVE:
+                self.slots[slot].muted = not on
+            pthread_mutex_unlock(&self.lock)
+
     def stop_stream(self, int slot) -> None:
         """Stop sending, say BYE on RTCP and freeze what was measured; what waits in the socket still counts.
 
@@ -594,6 +607,11 @@ cdef class MediaEngine:
         cdef uint32_t size = s.source.frame_bytes
         cdef int64_t frame
         if rtp_pull_due(&s.sender, clock_ns(CLOCK_MONOTONIC), 0):
+            if s.muted:
+                s.sender.next_packet += 1
+                s.sender.marker_due = 1
+                self.next_due[slot] = rtp_next_due(&s.sender)
+                return
             frame = s.sender.next_packet % s.source.frame_count  # sound keeps step with the timestamps when packets are skipped
             memcpy(self.packet + RTP_HEADER_BYTES, s.source.frames + frame * size, size)  # cheaper than an iovec
             histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
@@ -733,6 +751,8 @@ cdef class MediaEngine:
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
 
     cdef void _echo(self, Slot* s, const RtpHeader* header) noexcept nogil:
+        if s.muted:
+            return
         if not s.echo_started:
             s.echo_offset = s.sender.first_timestamp - header.timestamp
             s.echo_started = 1
@@ -798,6 +818,7 @@ cdef class MediaEngine:
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.energy = s.energy_samples = 0
         s.echo_started = 0
+        s.muted = 0
 
     cdef void _set_peers(self, Slot* s, const Peer* rtp_peer, const Peer* rtcp_peer) noexcept nogil:
         s.rtp_peer = rtp_peer[0]
