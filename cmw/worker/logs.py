@@ -56,6 +56,9 @@ class Log(structlog.BoundLoggerBase):
         """Log raw messages; very many."""
         self._write("trace", event, fields)
 
+    warning = warn
+    critical = error
+
     def exception(self, event: str, **fields: Any) -> None:
         """Log a failure with the traceback of the exception being handled."""
         self._write("error", event, {"exception": traceback.format_exc(), **fields})
@@ -76,20 +79,20 @@ def configure_logging(
         colours: of ``pretty``; None means yes unless NO_COLOR is set.
     """
     out = stream or sys.stdout
-    coloured = not os.environ.get("NO_COLOR") if colours is None else colours
+    coloured = colours if colours is not None else not os.environ.get("NO_COLOR")
     structlog.configure(
         processors=[_stamp, mask_secrets, render_json if format == "json" else _PrettyRenderer(coloured)],
         wrapper_class=_wrapper_class(level),
         context_class=dict,
-        logger_factory=lambda *_: _Writer(out),
+        logger_factory=lambda name="", *_: _Writer(out, name),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=LEVELS[level], force=True)
 
 
-def get_logger(**fields: Any) -> Log:
-    """Return a logger that adds `fields` to every line; call `configure_logging` before."""
-    log: Log = structlog.get_logger().bind(**fields)
+def get_logger(name: str = "", **fields: Any) -> Log:
+    """Return a logger that adds its name and `fields` to every line; call `configure_logging` before."""
+    log: Log = structlog.get_logger(name).bind(**fields)
     return log
 
 
@@ -133,8 +136,9 @@ class _PrettyRenderer:
 class _Writer:
     """The end of the line: one write for each, and a reader that went away is no reason to stop working."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
+        self.name = name
 
     def __getattr__(self, level: str) -> Callable[[str], None]:
         return self._write
@@ -154,7 +158,7 @@ class _LibraryHandler(logging.Handler):
     """Hand records of the standard library's logging to ours, so that a line is a line of the same kind."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name}
+        fields: dict[str, Any] = {}
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception"] = "".join(traceback.format_exception(*record.exc_info))
         level = next((name for name, number in LEVELS.items() if record.levelno >= number), "trace")
@@ -162,14 +166,14 @@ class _LibraryHandler(logging.Handler):
             message = record.getMessage()
         except Exception:
             message = str(record.msg)
-        getattr(get_logger(), level)(message, **fields)
+        getattr(get_logger(record.name), level)(message, **fields)
 
 
 def _wrapper_class(level: str) -> type[Log]:
     def nothing(self: Log, event: str, **fields: Any) -> None:
         return None
 
-    silent = {name: nothing for name, number in LEVELS.items() if number < LEVELS[level]}
+    silent = {name: nothing for name, number in {**LEVELS, "warning": 30}.items() if number < LEVELS[level]}
     return type("Log", (Log,), silent)
 
 
@@ -177,7 +181,8 @@ def _stamp(logger: Any, level: str, event_dict: EventDict) -> EventDict:
     event = event_dict.pop("event", "")
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = {key: value for key, value in event_dict.items() if key not in ("time", "level")}
-    return {"time": time, "level": level, "event": event, **fields}
+    named = {"logger": logger.name} if logger.name else {}
+    return {"time": time, "level": level, "event": event, **named, **fields}
 
 
 def _mask_header(match: re.Match[str]) -> str:

@@ -1,0 +1,135 @@
+"""An endpoint that calls."""
+
+from __future__ import annotations
+
+from cmw.core.address import Address
+from cmw.core.clock import SECOND, Nanos
+from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
+from cmw.errors import CmwError
+from cmw.sip import (
+    CallAnswered,
+    CallEnded,
+    CallEvent,
+    CallProceeding,
+    CallRejected,
+    CallTimedOut,
+    TimeoutStage,
+    UserAgent,
+)
+from cmw.worker.endpoint import Endpoint, status_text
+
+NEGOTIATION_STATUSES = (415, 488, 606)
+"""Final responses that mean: no media in common. Source: RFC 3261 21.4.13, 21.4.26, 21.6.4."""
+
+TIMEOUT_STATUSES = (408, 504)
+"""Final responses by which somebody on the way says that nobody answered. Source: RFC 3261 21.4.9, 21.5.5."""
+
+
+class Caller(Endpoint):
+    """Place one call, hold it, hang up."""
+
+    def place_call(self, target: str, destination: Address | None, local_uri: str) -> None:
+        """Send the INVITE.
+
+        Args:
+            target: SIP URI to call.
+            destination: literal address to send to; None when `target` names one.
+            local_uri: what we call ourselves in From.
+        """
+        if self.lifecycle.is_closed:
+            return
+        self._advance(Phase.CALLING)
+        self.call.attempted = True
+        self.call.target = target
+        media = self._open_media()
+        if media is None:
+            return
+        offer = media.offer()
+
+        def invite(agent: UserAgent, now: Nanos) -> int:
+            self.call.times.invite_at = now
+            return agent.invite(
+                target,
+                account=self.settings.account,
+                local_uri=local_uri,
+                contact_user=self.settings.name,
+                body=offer,
+                destination=destination,
+                now=now,
+            )
+
+        try:
+            self._call_handle = self._station.invite(self, invite)
+        except CmwError as error:
+            self.fail(OutcomeKind.CALL_FAILED, Blame.WORKER, str(error))
+            return
+        self._set_timer(self._alarm.now() + self.settings.setup_timeout_ns, self._give_up)
+
+    def _give_up(self) -> None:
+        seconds = self.settings.setup_timeout_ns / SECOND
+        answered = "it rang" if self.lifecycle.phase is Phase.RINGING else "it did not ring"
+        reason = f"no answer within {seconds:g} s ({answered}); cancelled"
+        self.fail(OutcomeKind.TIMEOUT, Blame.TARGET, reason)
+
+    def _follow_call(self, event: CallEvent) -> None:
+        if isinstance(event, CallProceeding):
+            self._proceed(event)
+        elif isinstance(event, CallAnswered):
+            self._answered(event)
+        elif isinstance(event, CallRejected):
+            self.call.status = event.status
+            self._settle_rejection(event)
+            self._close_call()
+        elif isinstance(event, CallTimedOut):
+            stage = "to the INVITE at all" if event.stage is TimeoutStage.INVITE else "after it rang"
+            self.lifecycle.settle(Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, f"no answer {stage}"))
+            self._close_call()
+
+    def _settle_rejection(self, event: CallRejected) -> None:
+        text = f"the call was answered {status_text(event.status, event.reason)}"
+        if event.status in NEGOTIATION_STATUSES:
+            kind = OutcomeKind.NEGOTIATION_FAILED
+        elif event.status in TIMEOUT_STATUSES:
+            kind = OutcomeKind.TIMEOUT
+        else:
+            kind = OutcomeKind.CALL_FAILED
+        self.lifecycle.settle(Outcome(kind, Blame.TARGET, text))
+
+    def _proceed(self, event: CallProceeding) -> None:
+        times = self.call.times
+        if event.status == 100:
+            times.trying_at = times.trying_at or event.at
+            return
+        if event.status == 180:
+            times.ringing_at = times.ringing_at or event.at
+        if event.status == 180 or (event.status == 183 and event.body):
+            times.ringback_at = times.ringback_at or event.at
+        self._advance(Phase.RINGING)
+
+    def _answered(self, event: CallAnswered) -> None:
+        self._stop_timer()
+        self.call.answered = True
+        self.call.status = event.status
+        self.call.times.answered_at = event.at
+        self._advance(Phase.NEGOTIATING)
+        media = self._media
+        assert media is not None
+        try:
+            media.agree(event.body)
+        except CmwError as error:
+            self.fail(OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET, f"the answer cannot be used: {error}")
+            return
+        self._start_media()
+        if self.lifecycle.phase is Phase.INCALL:
+            self._set_timer(event.at + self.settings.hold_ns, self._finish_call)
+
+    def _finish_call(self) -> None:
+        self._stop_timer()
+        self._hang_up()
+
+    def _lose_call(self, event: CallEnded) -> None:
+        held_ns = event.at - (self.call.times.answered_at or event.at)
+        wanted = self.settings.hold_ns / SECOND
+        if self.lifecycle.phase < Phase.DISCONNECTING:
+            reason = f"the remote party hung up after {held_ns / SECOND:.1f} s of {wanted:g} s"
+            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))

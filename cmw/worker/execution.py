@@ -1,0 +1,384 @@
+"""A worker's share of one run: its endpoints from the first REGISTER to the last report."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from math import nan
+from typing import Any, Protocol
+
+from cmw.core.address import Address
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
+from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
+from cmw.errors import CommandError
+from cmw.link.samples import ABSENT_COUNT, SampleBatch
+from cmw.load.share import AudioShare, EndpointShare, GroupShare, RegistrarShare, RunShare
+from cmw.net.clock import wall_clock
+from cmw.sip import Account, CallOffered, Credentials, parse_uri
+from cmw.worker.alarm import Alarm
+from cmw.worker.call_media import AudioChoice
+from cmw.worker.callee import AnswerChoice, Callee
+from cmw.worker.caller import Caller
+from cmw.worker.endpoint import Endpoint, EndpointSettings
+from cmw.worker.generator import GeneratorWatch
+from cmw.worker.measurement import COLUMNS, Row
+from cmw.worker.reporting import endpoint_report
+from cmw.worker.resolver import ResolutionError, resolve
+from cmw.worker.station import CallOwner, Station
+
+BUSY_HERE = 486
+
+
+class Uplink(Protocol):
+    """Where reports and samples go; nothing handed over here is lost but for samples that the spool had to drop."""
+
+    @property
+    def samples_dropped(self) -> int: ...
+
+    def report(self, kind: str, run_id: str, data: dict[str, Any]) -> None: ...
+
+    def send_samples(self, batch: SampleBatch) -> None: ...
+
+
+class RunExecution:
+    """Carry out one share.
+
+    `prepare` registers and returns where the receivers are reached; `start` lets callers call; `stop` ends everything
+    politely. `finished` is set after the last report was handed to the uplink.
+    """
+
+    def __init__(self, share: RunShare, station: Station, alarm: Alarm, uplink: Uplink, watch: GeneratorWatch) -> None:
+        self.share = share
+        self.finished = asyncio.Event()
+        self._station = station
+        self._alarm = alarm
+        self._uplink = uplink
+        self._watch = watch
+        self._wall = wall_clock()
+        self._endpoints: list[Endpoint] = []
+        self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
+        self._callees: dict[str, Callee] = {}
+        self._called_groups = _called_groups(share)
+        self._takes_any: list[Callee] = []
+        self._destinations: dict[tuple[str, int], Address | str] = {}
+        self._open = 0
+        self._unready = 0
+        self._ready = asyncio.Event()
+        self._started_at: Nanos | None = None
+        self._second = 0
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._is_stopping = False
+        self._on_finished: Callable[[RunExecution], None] | None = None
+
+    # Commands.
+
+    async def prepare(self) -> dict[str, Any]:
+        """Make the endpoints, register those with an account, and return when each is ready or has failed.
+
+        Returns:
+            ``targets``: for each group that waits, position to URI; ``failed``: how many endpoints are not ready.
+        """
+        await self._resolve_hosts()
+        now = self._alarm.now()
+        for group in self.share.groups.values():
+            for endpoint_share in group.endpoints:
+                self._add_endpoint(group, endpoint_share)
+        self._open = self._unready = len(self._endpoints)
+        self._station.takers.append(self._take_call)
+        for endpoint in list(self._endpoints):
+            _, endpoint_share = self._shares[endpoint.settings.index]
+            self._at(now + (endpoint_share.register_at_ns or 0), endpoint.prepare)
+        self._at(now + self.share.register_within_ns, self._give_up_registering)
+        await self._ready.wait()
+        return {"targets": self._targets(), "failed": sum(e.lifecycle.is_closed for e in self._endpoints)}
+
+    def start(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+        """Begin: from now on calls are placed, waited for and measured.
+
+        Args:
+            targets: for each group that is called, position to URI.
+        """
+        if self._started_at is not None:
+            raise CommandError("RUN_STARTED", f"run {self.share.run_id} was started already")
+        if not self._ready.is_set():
+            raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
+        self._started_at = self._alarm.now()
+        for endpoint in self._endpoints:
+            self._start_endpoint(endpoint, self._started_at, targets)
+        self._at(self._started_at + self.share.run_within_ns, self._give_up)
+        self._tick_later()
+        self._finish_if_done()
+
+    def stop(self, reason: str) -> None:
+        """Hang up, un-register and report; an endpoint that is in a call ends well, any other with a warning."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        for endpoint in list(self._endpoints):
+            if endpoint.lifecycle.is_closed:
+                continue
+            if endpoint.lifecycle.phase is not Phase.INCALL:
+                warning = Outcome(
+                    OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, f"stopped before its end: {reason}"
+                )
+                endpoint.lifecycle.settle(warning)
+            endpoint.abort()
+        self._finish_if_done()
+
+    def when_finished(self, callback: Callable[[RunExecution], None]) -> None:
+        """Have `callback` told once, right after the last report."""
+        self._on_finished = callback
+
+    # Looks.
+
+    @property
+    def endpoints_open(self) -> int:
+        """Return how many endpoints have not closed yet."""
+        return self._open
+
+    @property
+    def calls_active(self) -> int:
+        """Return how many endpoints are in a call."""
+        return sum(endpoint.lifecycle.phase is Phase.INCALL for endpoint in self._endpoints)
+
+    # Preparation.
+
+    async def _resolve_hosts(self) -> None:
+        """Look up every host that the share names; a failure is kept, and ends the endpoints that need it."""
+        wanted = {(r.domain, r.port) for r in self.share.registrars.values()}
+        for group in self.share.groups.values():
+            for endpoint in group.endpoints:
+                if endpoint.callee is not None and endpoint.callee.uri is not None and group.registrar is None:
+                    wanted.add(_host_and_port(endpoint.callee.uri))
+        await asyncio.gather(*(self._resolve(host, port) for host, port in wanted))
+
+    async def _resolve(self, host: str, port: int) -> None:
+        try:
+            self._destinations[host, port] = await resolve(host, port)
+        except ResolutionError as error:
+            self._destinations[host, port] = str(error)
+
+    def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
+        registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
+        settings = EndpointSettings(
+            index=share.index,
+            name=share.name,
+            group=group.name,
+            audio=_audio_choice(group.audio),
+            hold_ns=group.hold_ns,
+            hold_limit_ns=group.hold_limit_ns,
+            setup_timeout_ns=group.setup_timeout_ns,
+            account=self._account(share, registrar) if registrar is not None else None,
+            expires_s=registrar.expires_s if registrar is not None else 0,
+        )
+        make = Caller if group.calls else Callee
+        endpoint = make(settings, self._station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
+        self._endpoints.append(endpoint)
+        self._shares[share.index] = (group, share)
+        if isinstance(endpoint, Callee):
+            self._callees[share.name] = endpoint
+            if group.name not in self._called_groups:
+                self._takes_any.append(endpoint)
+
+    def _account(self, share: EndpointShare, registrar: RegistrarShare) -> Account:
+        assert share.account is not None
+        destination = self._destinations[registrar.domain, registrar.port]
+        return Account(
+            aor=share.target or f"sip:{share.account.username}@{registrar.domain}",
+            registrar=f"sip:{registrar.domain}:{registrar.port}",
+            credentials=Credentials(
+                share.account.username, share.account.password.get_secret_value(), share.account.realm
+            ),
+            contact_user=share.name,
+            destination=destination if isinstance(destination, Address) else None,
+        )
+
+    def _mark_ready(self, endpoint: Endpoint) -> None:
+        self._unready -= 1
+        if self._unready == 0:
+            self._ready.set()
+
+    def _give_up_registering(self) -> None:
+        for endpoint in self._endpoints:
+            if endpoint.lifecycle.phase is Phase.INITIALIZING and endpoint.settings.account is not None:
+                endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, "registration was not answered in time")
+
+    def _targets(self) -> dict[str, dict[str, str]]:
+        targets: dict[str, dict[str, str]] = {}
+        for group, share in self._shares.values():
+            if not group.calls:
+                targets.setdefault(group.name, {})[str(share.position)] = share.target or self._station.uri_of(
+                    share.name
+                )
+        return targets
+
+    # Calls.
+
+    def _start_endpoint(self, endpoint: Endpoint, start: Nanos, targets: Mapping[str, Mapping[str, str]]) -> None:
+        group, share = self._shares[endpoint.settings.index]
+        if isinstance(endpoint, Caller):
+            self._at(start + (share.starts_at_ns or 0), lambda: self._place_call(endpoint, group, share, targets))
+        elif isinstance(endpoint, Callee) and group.answer is not None:
+            answer = group.answer
+            if not share.expects_call:
+                endpoint.abort()
+                return
+            choice = AnswerChoice(after_ns=answer.after_ns, ring=answer.ring, reject=answer.reject)
+            endpoint.expect_call(choice, start + answer.wait_ns)
+
+    def _place_call(
+        self, caller: Caller, group: GroupShare, share: EndpointShare, targets: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        if caller.lifecycle.is_closed or self._is_stopping:
+            return
+        callee = share.callee
+        assert callee is not None
+        target = callee.uri or targets.get(callee.group or "", {}).get(str(callee.position))
+        if target is None:
+            reason = f"endpoint {callee.position} of group {callee.group} never became ready"
+            caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, reason)
+            return
+        destination = self._destination(group, target)
+        if isinstance(destination, str):
+            caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, destination)
+            return
+        local_uri = share.target or self._station.uri_of(share.name)
+        caller.place_call(target, destination, local_uri)
+
+    def _destination(self, group: GroupShare, target: str) -> Address | str | None:
+        """Return where the INVITE goes: to the registrar, to the host of the target, or why to neither."""
+        if group.registrar is not None:
+            registrar = self.share.registrars[group.registrar]
+            return self._destinations[registrar.domain, registrar.port]
+        return self._destinations.get(_host_and_port(target))
+
+    def _take_call(self, offer: CallOffered) -> CallOwner | int | None:
+        """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
+        named = self._callees.get(offer.request_user)
+        if named is not None:
+            return named if named.can_take() else BUSY_HERE
+        while self._takes_any:
+            if self._takes_any[0].can_take():
+                return self._takes_any[0]
+            self._takes_any.pop(0)
+        return None
+
+    # Measurement.
+
+    def _tick_later(self) -> None:
+        assert self._started_at is not None
+        self._at(self._started_at + (self._second + 1) * SECOND, self._tick)
+
+    def _tick(self) -> None:
+        """Close the second: a row for each endpoint in a call, and how the run stands."""
+        self._watch.observe()
+        now = self._alarm.now()
+        snapshots = dict(self._station.engine.snapshot_all())
+        rows: list[tuple[int, Row]] = []
+        for endpoint in self._endpoints:
+            row = endpoint.close_interval(snapshots, now)
+            if row is not None:
+                rows.append((endpoint.settings.index, row))
+        if rows:
+            self._uplink.send_samples(self._batch(rows, now))
+        self._report_progress()
+        assert self._started_at is not None
+        self._second = max(
+            self._second + 1, (now - self._started_at) // SECOND
+        )  # a tick that came late skips, never doubles
+        if not self.finished.is_set():
+            self._tick_later()
+
+    def _batch(self, rows: list[tuple[int, Row]], now: Nanos) -> SampleBatch:
+        columns: dict[str, array[Any]] = {}
+        for key, code in COLUMNS.items():
+            absent: Any = nan if code == "f" else ABSENT_COUNT
+            column = array(code, [row.get(key, absent) for _, row in rows])
+            if any(key in row for _, row in rows):
+                columns[key] = column
+        return SampleBatch(
+            run_id=self.share.run_id,
+            second=self._second,
+            at_unix_ms=self._wall.unix_at(now) // MILLISECOND,
+            endpoints=array("I", [index for index, _ in rows]),
+            columns=columns,
+        )
+
+    def _report_progress(self) -> None:
+        phases = Counter(endpoint.lifecycle.phase.name for endpoint in self._endpoints)
+        outcomes = Counter(
+            endpoint.lifecycle.outcome.kind.value
+            for endpoint in self._endpoints
+            if endpoint.lifecycle.is_closed and endpoint.lifecycle.outcome is not None
+        )
+        data = {
+            "second": self._second,
+            "by_phase": dict(phases),
+            "by_outcome": dict(outcomes),
+            "calls_active": phases[Phase.INCALL.name],
+            "calls_attempted": sum(e.call.attempted for e in self._endpoints if isinstance(e, Caller)),
+            "calls_answered": sum(e.call.answered for e in self._endpoints if isinstance(e, Caller)),
+            "endpoints": len(self._endpoints),
+        }
+        self._uplink.report("progress", self.share.run_id, data)
+
+    # Ends.
+
+    def _give_up(self) -> None:
+        """The last resort: nothing may keep a run open for ever."""
+        for endpoint in list(self._endpoints):
+            if not endpoint.lifecycle.is_closed:
+                endpoint.fail(OutcomeKind.TIMEOUT, Blame.WORKER, "the endpoint did not end in the time of the run")
+                endpoint.close_now()
+
+    def _close_endpoint(self, endpoint: Endpoint) -> None:
+        report = endpoint_report(endpoint, self.share.run_id)
+        self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
+        self._open -= 1
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
+        if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
+            return
+        self.finished.set()
+        for timer in self._timers:
+            timer.cancel()
+        self._station.takers.remove(self._take_call)
+        if self._started_at is not None:
+            self._report_progress()
+        figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
+        totals = self._watch.finish(
+            endpoints=len(self._endpoints),
+            packets_sent=sum(f.packets_sent for f in figures),
+            send_errors=sum(f.send_errors for f in figures),
+            samples_dropped=self._uplink.samples_dropped,
+        )
+        self._uplink.report("run_done", self.share.run_id, {"generator": totals.model_dump(mode="json")})
+        if self._on_finished is not None:
+            self._on_finished(self)
+
+    def _at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
+        """Call back at an instant, unless the run has finished by then."""
+
+        def fire() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = self._alarm.at(due_ns, fire)
+        self._timers.add(timer)
+
+
+def _called_groups(share: RunShare) -> set[str]:
+    endpoints = (endpoint for group in share.groups.values() for endpoint in group.endpoints)
+    return {e.callee.group for e in endpoints if e.callee is not None and e.callee.group is not None}
+
+
+def _audio_choice(audio: AudioShare) -> AudioChoice:
+    return AudioChoice(codecs=tuple(audio.codecs), source=audio.source, ptime_ms=audio.ptime_ms, dscp=audio.dscp)
+
+
+def _host_and_port(uri: str) -> tuple[str, int]:
+    parsed = parse_uri(uri)
+    return parsed.host, parsed.port or 5060

@@ -1,0 +1,72 @@
+"""What an endpoint's life comes to: the one report that is sent when it has closed."""
+
+from __future__ import annotations
+
+from cmw.core.clock import MILLISECOND, Nanos
+from cmw.core.words import OutcomeKind
+from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport
+from cmw.worker.endpoint import CallRecord, CallTimes, Endpoint, RegistrationRecord
+
+
+def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
+    """Return the report of a closed endpoint."""
+    outcome = endpoint.lifecycle.outcome
+    assert outcome is not None, "only closed endpoints report"
+    figures = endpoint.figures
+    heard = figures is not None and figures.packets_received > 0
+    spoken = figures is not None and figures.packets_sent > 0
+    return EndpointReport(
+        run_id=run_id,
+        index=endpoint.settings.index,
+        name=endpoint.settings.name,
+        group=endpoint.settings.group,
+        phase=endpoint.furthest_phase.name,
+        outcome=outcome.kind,
+        blame=outcome.blame if outcome.kind is not OutcomeKind.SUCCESS else None,
+        reason=outcome.reason,
+        registration=_registration(endpoint.registration),
+        call=_call(endpoint.call, figures.codec if figures else ""),
+        media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
+        one_way=figures is not None and heard != spoken,
+        silent=figures is not None and not heard and not spoken,
+    )
+
+
+def _registration(record: RegistrationRecord) -> RegistrationReport:
+    return RegistrationReport(
+        attempted=record.attempted,
+        succeeded=record.succeeded,
+        status=record.status,
+        time_ms=_span_ms(record.began_at, record.ended_at) if record.succeeded else None,
+        expires_s=record.expires_s,
+    )
+
+
+def _call(record: CallRecord, codec: str) -> CallReport:
+    return CallReport(
+        attempted=record.attempted,
+        answered=record.answered,
+        direction="outbound" if record.direction == "outbound" else "inbound",
+        call_id=record.call_id,
+        target=record.target,
+        status_code=record.status,
+        codec=codec,
+        timing=_timing(record.times, is_outbound=record.direction == "outbound"),
+    )
+
+
+def _timing(times: CallTimes, *, is_outbound: bool) -> dict[str, float | None]:
+    """Return what is known; the times of setup are the caller's alone."""
+    timing = {"call_duration_ms": _span_ms(times.answered_at, times.ended_at)}
+    if is_outbound:
+        timing |= {
+            "time_to_trying_ms": _span_ms(times.invite_at, times.trying_at),
+            "time_to_ringing_ms": _span_ms(times.invite_at, times.ringing_at),
+            "post_dial_delay_ms": _span_ms(times.invite_at, times.ringback_at),
+            "call_setup_time_ms": _span_ms(times.invite_at, times.answered_at),
+        }
+    return {key: value for key, value in timing.items() if value is not None}
+
+
+def _span_ms(since: Nanos | None, until: Nanos | None) -> float | None:
+    return None if since is None or until is None else (until - since) / MILLISECOND

@@ -1,0 +1,192 @@
+"""What all endpoints of one process share: a SIP listener, the media engine, the ports and the prepared sounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from cmw import __version__
+from cmw.core.address import Address, PortRange
+from cmw.core.clock import Nanos
+from cmw.errors import LocalProtocolError
+from cmw.net._media import MediaEngine
+from cmw.net.driver import Trace, UdpListener, open_udp_listener
+from cmw.net.ids import RandomIds
+from cmw.rtp.ports import PortPool
+from cmw.sip import (
+    Account,
+    CallCancelled,
+    CallEnded,
+    CallEvent,
+    CallOffered,
+    CallRejected,
+    CallTimedOut,
+    Event,
+    RegistrationEnded,
+    RegistrationEvent,
+    RegistrationFailed,
+    UserAgent,
+)
+from cmw.worker.settings import Addresses
+from cmw.worker.sounds import Sounds
+
+ResultT = TypeVar("ResultT")
+
+LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
+LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
+
+
+class CallOwner(Protocol):
+    """Whoever a call belongs to."""
+
+    def receive_call_event(self, event: CallEvent) -> None:
+        """Take a fact about a call that this owner placed or took."""
+        ...
+
+
+class RegistrationOwner(Protocol):
+    """Whoever a registration belongs to."""
+
+    def receive_registration_event(self, event: RegistrationEvent) -> None:
+        """Take a fact about a registration that this owner began."""
+        ...
+
+
+CallTaker = Callable[[CallOffered], CallOwner | int | None]
+"""Returns the owner of an inbound call, a status to refuse it with, or None to let the next taker look at it."""
+
+
+class Station:
+    """Hand the events of the one user agent to the endpoint that each belongs to; made by `open_station`.
+
+    Endpoints give their commands here. Takers are asked in order for each inbound call; what nobody takes is
+    answered 404.
+    """
+
+    def __init__(self, addresses: Addresses, engine: MediaEngine, rtp_ports: PortRange) -> None:
+        self.addresses = addresses
+        self.engine = engine
+        self.ports = PortPool(rtp_ports)
+        self.sounds = Sounds(engine)
+        self.ids = RandomIds()
+        self.takers: list[CallTaker] = []
+        self.unclaimed_calls_total = 0
+        self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
+        self._calls: dict[int, CallOwner] = {}
+        self._registrations: dict[int, RegistrationOwner] = {}
+        self._listener: UdpListener[UserAgent] | None = None
+
+    def uri_of(self, user: str) -> str:
+        """Return the URI under which `user` is reached at this listener."""
+        return f"sip:{user}@{Address(self.addresses.external, self.port)}"
+
+    @property
+    def port(self) -> int:
+        """Return the UDP port that SIP is bound to."""
+        return self._bound.local.port
+
+    def close(self) -> None:
+        """Stop listening and end the media thread."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self.engine.stop()
+
+    def command(self, order: Callable[[UserAgent, Nanos], ResultT]) -> ResultT:
+        """Give the user agent a command, such as ``lambda agent, now: agent.hang_up(call, now=now)``."""
+        return self._bound.run(order)
+
+    def invite(self, owner: CallOwner, order: Callable[[UserAgent, Nanos], int]) -> int:
+        """Place a call whose events go to `owner`; return its handle."""
+
+        def place(agent: UserAgent, now: Nanos) -> int:
+            call = order(agent, now)
+            self._calls[call] = owner  # before the driver drains: an event may come with the command
+            return call
+
+        return self.command(place)
+
+    def register(self, owner: RegistrationOwner, account: Account, *, expires_s: int) -> int:
+        """Register an account whose events go to `owner`; return the registration's handle."""
+
+        def begin(agent: UserAgent, now: Nanos) -> int:
+            registration = agent.register(account, expires_s=expires_s, now=now)
+            self._registrations[registration] = owner
+            return registration
+
+        return self.command(begin)
+
+    def attach(self, listener: UdpListener[UserAgent]) -> None:
+        """Send commands to `listener` from now on."""
+        self._listener = listener
+
+    @property
+    def _bound(self) -> UdpListener[UserAgent]:
+        if self._listener is None:
+            raise LocalProtocolError("the station is closed")
+        return self._listener
+
+    def receive_event(self, event: Event) -> None:
+        """Hand a fact from the user agent to its owner."""
+        if isinstance(event, CallOffered):
+            self._offer(event)
+        elif isinstance(event, RegistrationEvent):
+            self._receive_registration_event(event)
+        elif isinstance(event, CallEvent):
+            self._receive_call_event(event)
+
+    def _offer(self, offer: CallOffered) -> None:
+        for taker in self.takers:
+            taken = taker(offer)
+            if isinstance(taken, int):
+                self._refuse(offer.call, taken)
+                return
+            if taken is not None:
+                self._calls[offer.call] = taken
+                taken.receive_call_event(offer)
+                return
+        self.unclaimed_calls_total += 1
+        self._refuse(offer.call, 404)
+
+    def _refuse(self, call: int, status: int) -> None:
+        self.command(lambda agent, now: agent.reject(call, status=status, now=now))
+
+    def _receive_call_event(self, event: CallEvent) -> None:
+        owner = self._calls.get(event.call)
+        if isinstance(event, LAST_CALL_EVENTS):
+            self._calls.pop(event.call, None)
+        if owner is not None:
+            owner.receive_call_event(event)
+
+    def _receive_registration_event(self, event: RegistrationEvent) -> None:
+        owner = self._registrations.get(event.registration)
+        if isinstance(event, LAST_REGISTRATION_EVENTS):
+            self._registrations.pop(event.registration, None)
+        if owner is not None:
+            owner.receive_registration_event(event)
+
+
+async def open_station(
+    addresses: Addresses, sip_ports: int | PortRange, rtp_ports: PortRange, *, slots: int, trace: Trace | None = None
+) -> Station:
+    """Start a media engine and listen for SIP.
+
+    Args:
+        sip_ports: the port, or the range whose first free port is taken.
+        slots: how many calls can have media at once.
+        trace: sees every SIP datagram.
+
+    Raises:
+        CapacityError: no SIP port is free.
+        OSError: an address cannot be bound.
+    """
+    engine = MediaEngine(slots=max(1, slots))
+    station = Station(addresses, engine, rtp_ports)
+
+    def make_agent(local: Address) -> UserAgent:
+        advertised = Address(addresses.external, local.port)
+        return UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
+
+    station.attach(await open_udp_listener(make_agent, addresses.sip, sip_ports, station.receive_event, trace=trace))
+    engine.start()
+    return station

@@ -1,0 +1,310 @@
+"""The worker: one SIP listener, one media engine and one link, and the runs that the gateway gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+from typing import Any
+
+from pydantic import ValidationError
+
+import cmw
+from cmw.core.address import Address
+from cmw.core.clock import SECOND, Nanos
+from cmw.errors import CommandError
+from cmw.link.events import CommandReceived, LinkLost, LinkOpened, LinkRefused, WorkerEvent
+from cmw.link.presence import WorkerInfo, WorkerStatus
+from cmw.link.samples import SampleBatch
+from cmw.link.url import parse_gateway_url
+from cmw.load.share import RunShare
+from cmw.net.clock import monotonic_ns
+from cmw.net.driver import Trace
+from cmw.net.link_client import LinkClient
+from cmw.worker.alarm import Alarm
+from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.execution import RunExecution
+from cmw.worker.generator import Generator
+from cmw.worker.health import HealthServer, HealthState
+from cmw.worker.logs import get_logger
+from cmw.worker.settings import WorkerSettings
+from cmw.worker.station import Station, open_station
+
+
+class Worker:
+    """Start with `start`, end with `stop`; in between the gateway decides.
+
+    Args:
+        settings: as read from the environment, or made by a program that embeds the worker.
+        with_health: whether the health page is served.
+    """
+
+    def __init__(self, settings: WorkerSettings, *, with_health: bool = True) -> None:
+        self.refused: LinkRefused | None = None
+        self._settings = settings
+        self._with_health = with_health
+        self._log = get_logger(component="worker")
+        self._started_at: Nanos = monotonic_ns()
+        self._runs: dict[str, RunExecution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+        self.is_connected = False
+        self.on_refused = asyncio.Event()
+        self._capacity = 0
+        self._status_timer: asyncio.TimerHandle | None = None
+        self._station: Station | None = None
+        self._generator: Generator | None = None
+        self._link: LinkClient | None = None
+        self._health: HealthServer | None = None
+        self._alarm: Alarm | None = None
+        self.opened = asyncio.Event()
+
+    # Life.
+
+    async def start(self) -> None:
+        """Bind what has to be bound and dial out.
+
+        Raises:
+            SettingsError, CapacityError, OSError: an address, a port or a file of the settings cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        addresses = await loop.run_in_executor(None, self._settings.addresses)
+        self._alarm = Alarm(loop)
+        self._capacity = capacity = endpoint_capacity(self._settings.rtp_ports)
+        self._station = await open_station(
+            addresses, self._settings.sip_ports, self._settings.rtp_ports, slots=capacity, trace=self._trace_sip()
+        )
+        self._generator = Generator(self._station.engine, self._alarm)
+        if self._with_health:
+            self._health = HealthServer(self._settings.health_port, self._health_state)
+            await self._health.start()
+        self._start_link()
+        self._log.info(
+            "worker started",
+            version=cmw.__version__,
+            sip=f"{addresses.sip}:{self._station.port}",
+            media=addresses.media,
+            rtp_ports=str(self._settings.rtp_ports),
+            capacity=capacity,
+            scheduling=self._station.engine.scheduling,
+        )
+
+    async def stop(self, reason: str = "the worker is stopping", *, patience_s: float = 10.0) -> None:
+        """End every run politely, hand over what is still to be reported, and let everything go."""
+        self._is_draining = True
+        deadline = asyncio.get_running_loop().time() + patience_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._finish_runs(reason)
+        if self._link is not None:
+            if self.is_connected:
+                await self._link.flush(max(0.1, deadline - asyncio.get_running_loop().time()))
+            await self._link.close()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._status_timer is not None:
+            self._status_timer.cancel()
+        if self._health is not None:
+            await self._health.close()
+        if self._generator is not None:
+            self._generator.close()
+        if self._station is not None:
+            self._station.close()
+        self._log.info("worker stopped", reason=reason)
+
+    async def _finish_runs(self, reason: str) -> None:
+        for run in list(self._runs.values()):
+            run.stop(reason)
+        await asyncio.gather(*(run.finished.wait() for run in self._runs.values()))
+
+    # Looks.
+
+    def _health_state(self) -> HealthState:
+        uptime_s = (monotonic_ns() - self._started_at) / SECOND
+        return HealthState(healthy=self.refused is None, connected=self.is_connected, uptime_s=uptime_s)
+
+    def _status(self) -> WorkerStatus:
+        runs = list(self._runs.values())
+        generator = self._generator
+        return WorkerStatus(
+            capacity=0 if self._is_draining else self._capacity,
+            endpoints=sum(run.endpoints_open for run in runs),
+            calls=sum(run.calls_active for run in runs),
+            loop_lag_ms=generator.lag_ms if generator is not None else None,
+            runs=tuple(self._runs),
+        )
+
+    # The link.
+
+    def _start_link(self) -> None:
+        settings = self._settings
+        assert self._station is not None
+        info = WorkerInfo(
+            capacity=self._capacity,
+            name=settings.worker_name,
+            version=cmw.__version__,
+            host=platform.node(),
+            sip_ip=self._station.addresses.sip,
+            media_ip=self._station.addresses.media,
+            engine="compiled",
+        )
+        self._link = LinkClient(
+            url=parse_gateway_url(settings.cloud_url),
+            token=settings.worker_token.get_secret_value(),
+            info=info,
+            on_event=self._receive_link_event,
+            on_warning=self._log.warn,
+        )
+        self._link.start()
+        self._update_link()
+
+    def _update_link(self) -> None:
+        """Keep what hello and heartbeats say of this worker fresh."""
+        assert self._alarm is not None
+        if self._link is not None:
+            status = self._status()
+            self._link.run(lambda link, now: link.update(status))
+        self._status_timer = self._alarm.at(self._alarm.now() + SECOND, self._update_link)
+
+    def _receive_link_event(self, event: WorkerEvent) -> None:
+        if isinstance(event, LinkOpened):
+            self.is_connected = True
+            self.refused = None
+            self.opened.set()
+            self._log.info("link open", worker_id=event.worker_id, name=event.name, acknowledged=event.acknowledged)
+        elif isinstance(event, LinkRefused):
+            self.is_connected = False
+            self.refused = event
+            self.on_refused.set()
+            self._log.error(event.message, status=event.status, retry_in_s=self._seconds_until(event.retry_at))
+        elif isinstance(event, LinkLost):
+            self.is_connected = False
+            retry_in_s = self._seconds_until(event.retry_at)
+            self._log.warn("link lost", reason=event.reason, retry_in_s=retry_in_s)
+        elif isinstance(event, CommandReceived):
+            self._carry_out(event)
+        else:
+            self._log.debug("link event", fact=type(event).__name__)
+
+    def _seconds_until(self, instant: Nanos | None) -> float | None:
+        return None if instant is None else round((instant - monotonic_ns()) / SECOND, 1)
+
+    # Commands of the gateway.
+
+    def _carry_out(self, command: CommandReceived) -> None:
+        """Answer a command in the end with done or rejected, whatever happens."""
+        link = self._link
+        assert link is not None
+        link.run(lambda machine, now: machine.accept(command.id, now=now))
+        task = asyncio.get_running_loop().create_task(self._answer(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, command: CommandReceived) -> None:
+        link = self._link
+        assert link is not None
+        try:
+            result = await self._execute(command)
+        except CommandError as error:
+            code, detail = error.code, error.detail
+        except Exception as error:  # whatever it is, the gateway has to know, and the worker goes on
+            self._log.exception("command failed", command=command.name, run=command.run_id)
+            code, detail = "INTERNAL", f"{type(error).__name__}: {error}"
+        else:
+            link.run(lambda machine, now: machine.done(command.id, result, now=now))
+            return
+        self._log.warn("command rejected", command=command.name, run=command.run_id, code=code, detail=detail)
+        link.run(lambda machine, now: machine.reject(command.id, code, detail, now=now))
+
+    async def _execute(self, command: CommandReceived) -> dict[str, Any]:
+        if command.name == "prepare_run":
+            return await self._prepare(command)
+        if command.name == "start_run":
+            self._run(command).start(_read_targets(command.data.get("targets")))
+            self._log.info("run started", run=command.run_id)
+            return {}
+        if command.name == "stop_run":
+            self._stop_run(command)
+            return {}
+        if command.name == "drain":
+            self._is_draining = True
+            self._log.info("draining: no new runs are taken")
+            return {}
+        raise CommandError(
+            "UNKNOWN_COMMAND", f"expected prepare_run, start_run, stop_run or drain, found {command.name}"
+        )
+
+    async def _prepare(self, command: CommandReceived) -> dict[str, Any]:
+        share = _read_share(command)
+        if self._is_draining:
+            raise CommandError("DRAINING", "this worker takes no new runs")
+        if share.run_id in self._runs:
+            raise CommandError("RUN_EXISTS", f"run {share.run_id} is here already")
+        free = self._capacity - sum(run.endpoints_open for run in self._runs.values())
+        if share.total_endpoints > free:
+            raise CommandError("NO_CAPACITY", f"{share.total_endpoints} endpoints asked for, {free} are free here")
+        assert self._station is not None
+        assert self._alarm is not None
+        assert self._generator is not None
+        run = RunExecution(share, self._station, self._alarm, self, self._generator.watch())
+        self._runs[share.run_id] = run
+        run.when_finished(self._forget_run)
+        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints)
+        return await run.prepare()
+
+    def _stop_run(self, command: CommandReceived) -> None:
+        run = self._runs.get(command.run_id or "")
+        if run is not None:  # a run that has ended already is as good as stopped
+            run.stop(str(command.data.get("reason", "stopped by the gateway")))
+
+    def _run(self, command: CommandReceived) -> RunExecution:
+        run = self._runs.get(command.run_id or "")
+        if run is None:
+            raise CommandError("UNKNOWN_RUN", f"run {command.run_id} is not here")
+        return run
+
+    def _forget_run(self, run: RunExecution) -> None:
+        self._runs.pop(run.share.run_id, None)
+        self._log.info("run finished", run=run.share.run_id)
+
+    # The uplink of the runs.
+
+    @property
+    def samples_dropped(self) -> int:
+        """Return how many sample batches the spool had to give up so far."""
+        return self._link.link.spool.dropped_samples if self._link is not None else 0
+
+    def report(self, kind: str, run_id: str, data: dict[str, Any]) -> None:
+        """Hand a report to the link."""
+        if self._link is not None:
+            self._link.run(lambda link, now: link.report(kind, run_id, data, now=now))
+
+    def send_samples(self, batch: SampleBatch) -> None:
+        """Hand samples to the link."""
+        if self._link is not None:
+            self._link.run(lambda link, now: link.send_samples(batch, now=now))
+
+    def _trace_sip(self) -> Trace | None:
+        """Return what logs raw SIP, when the level asks for it: it costs too much to be always there."""
+        if self._settings.log_level != "trace":
+            return None
+        log = get_logger(component="sip")
+
+        def trace(direction: str, data: bytes, peer: Address) -> None:
+            log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
+
+        return trace
+
+
+def _read_share(command: CommandReceived) -> RunShare:
+    try:
+        return RunShare.model_validate(command.data.get("share"))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
+        raise CommandError("BAD_SHARE", faults) from None  # without the input: it holds passwords
+
+
+def _read_targets(found: object) -> dict[str, dict[str, str]]:
+    if not isinstance(found, dict):
+        raise CommandError("BAD_TARGETS", "expected targets by group and position")
+    return {group: dict(uris) for group, uris in found.items() if isinstance(uris, dict)}
