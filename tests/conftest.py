@@ -10,6 +10,8 @@ import pytest
 REQUIRE_PEERS = os.environ.get("CMW_REQUIRE_PEERS", "") not in ("", "0")
 """Set by .ci/run: a peer program that is not installed then fails its tests instead of skipping them."""
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian keeps kamailio and ip, and users have no path to
+
 _SETTINGS = (
     "WORKER_TOKEN WORKER_TOKEN_FILE CLOUD_URL WORKER_NAME LOG_LEVEL LOG_FORMAT HEALTH_PORT SIP_IP MEDIA_IP SDP_IP "
     "SIP_PORT_START SIP_PORT_END RTP_PORT_MIN RTP_PORT_MAX EXTERNAL_IP CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE"

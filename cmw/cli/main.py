@@ -43,6 +43,7 @@ DEBUG_VARIABLE = "CMW_DEBUG"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that `arguments` (without the program's name) ask for, and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    _log_warnings()
     sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -136,6 +137,13 @@ def _say(message: str) -> None:
 
     for line in message.splitlines():
         print(f"cmw: {mask(line)}", file=sys.stderr)
+
+
+def _log_warnings() -> None:
+    """Send warnings to stderr until the command decides over its logs: nothing but answers belongs on stdout."""
+    from cmw.worker.logs import configure_logging
+
+    configure_logging("debug" if os.environ.get(DEBUG_VARIABLE) else "warn", "pretty", sys.stderr)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -154,6 +154,19 @@ def test_libraries_log_through_the_same_door(stream: io.StringIO) -> None:
     assert (line["level"], line["event"], line["logger"]) == ("warn", "cmw_**** is slow\n", "uvicorn.error")
 
 
+def test_a_logger_made_by_name_without_ours_writes_the_same_lines(stream: io.StringIO) -> None:
+    named = structlog.get_logger("cmw.gateway.hub")
+    configure_logging("warn", "json", stream)
+    named.info("not shown")
+    named.warning("worker refused", address="127.0.0.1")
+    assert list(line_of(stream).items())[1:] == [
+        ("level", "warn"),
+        ("event", "worker refused"),
+        ("logger", "cmw.gateway.hub"),
+        ("address", "127.0.0.1"),
+    ]
+
+
 def test_a_reader_that_went_away_stops_nothing() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:

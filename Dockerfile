@@ -1,0 +1,42 @@
+# cmw: worker (default) and gateway in one image.
+#
+#   docker build -t cmw .
+#   docker run --network host -e WORKER_TOKEN -e CLOUD_URL=gateway.example:443 cmw
+#   docker run -p 8080:8080 -v cmw-data:/data cmw gateway --listen 0.0.0.0:8080 --data /data
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+RUN python -m venv /opt/cmw
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY cmw ./cmw
+RUN /opt/cmw/bin/pip install --no-cache-dir ".[gateway]" \
+ && /opt/cmw/bin/python -m pip uninstall -y pip setuptools \
+ && find /opt/cmw -name __pycache__ -prune -exec rm -rf {} + \
+ && /opt/cmw/bin/python -m compileall -q /opt/cmw/lib
+
+FROM ${BASE}
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="cmw" \
+      org.opencontainers.image.description="Load and quality testing for SIP: worker and gateway" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends curl ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd --gid 10001 cmw \
+ && useradd --uid 10001 --gid cmw --no-create-home --home-dir /data --shell /usr/sbin/nologin cmw \
+ && install -d -o cmw -g cmw -m 0750 /data
+COPY --from=build /opt/cmw /opt/cmw
+ENV PATH=/opt/cmw/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER cmw
+WORKDIR /data
+VOLUME /data
+EXPOSE 3030/tcp
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 \
+    CMD curl -fsS "http://localhost:${HEALTH_PORT:-3030}/health" || exit 1
+ENTRYPOINT ["cmw"]
+CMD ["worker"]
