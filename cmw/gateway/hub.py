@@ -1,0 +1,342 @@
+"""The live links: one per worker, looked after until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from cmw.core.clock import Nanos
+from cmw.core.words import WorkerState
+from cmw.errors import LocalProtocolError
+from cmw.gateway.journal import Entry, Journal
+from cmw.gateway.workers import WorkerRegistry, WorkerRow
+from cmw.link import events
+from cmw.link.commands import CommandOutbox
+from cmw.link.gateway_link import GatewayLink, GatewayState
+from cmw.link.limits import HEARTBEAT, SILENCE
+from cmw.link.messages import Command, Heartbeat, Hello, JsonObject
+from cmw.link.refusal import CloseCode, Refusal
+from cmw.load.outcome import EndpointReport
+from cmw.net.clock import monotonic_ns, wall_clock
+
+STALE: Nanos = 2 * HEARTBEAT
+"""A link that was silent for two heartbeats gives way to another connection with the same token."""
+
+SWEEP_S = 1.0
+
+log = structlog.get_logger("cmw.gateway.hub")
+
+
+class LinkListener(Protocol):
+    """Who wants to know what workers say, apart from what the journal keeps."""
+
+    def worker_greeted(self, worker_id: str, hello: Hello) -> Awaitable[None]:
+        """Take note of a worker that connects; called before its welcome, so commands queued now go out with it."""
+
+    def command_done(self, worker_id: str, command_id: str, result: JsonObject) -> Awaitable[None]:
+        """Take the result of a command."""
+
+    def command_rejected(self, worker_id: str, command_id: str, code: str, detail: str) -> Awaitable[None]:
+        """Take note that a command cannot be carried out."""
+
+
+@dataclass(eq=False, slots=True)
+class LiveLink:
+    """One WebSocket and the machine behind it.
+
+    Args:
+        session: what the upgrade said of the worker process, None if nothing.
+    """
+
+    worker: WorkerRow
+    session: str | None
+    websocket: WebSocket
+    machine: GatewayLink
+    heartbeat: Heartbeat | None = None
+    has_output: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def worker_id(self) -> str:
+        """Return the worker's id."""
+        return str(self.worker["id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the worker was welcomed."""
+        return self.machine.state is GatewayState.OPEN
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End the link with the exact message."""
+        self.machine.refuse(refusal, now=monotonic_ns())
+        self.has_output.set()
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """End the link for another reason."""
+        self.machine.end(code, reason, now=monotonic_ns())
+        self.has_output.set()
+
+
+class Hub:
+    """Every live link, at most one per worker."""
+
+    def __init__(self, registry: WorkerRegistry, journal: Journal) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._listener: LinkListener | None = None
+        self._links: dict[str, LiveLink] = {}
+        self._outboxes: dict[str, CommandOutbox] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+
+    def start(self, listener: LinkListener) -> None:
+        """Begin to look after links."""
+        self._listener = listener
+        self._sweeper = asyncio.create_task(self._sweep(), name="hub sweep")
+
+    async def stop(self) -> None:
+        """Tell every worker that this gateway goes away; they come back by themselves."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for link in list(self._links.values()):
+            link.end(CloseCode.GOING_AWAY, "the gateway stops")
+
+    # What the link endpoint calls.
+
+    def attach(self, worker: WorkerRow, session: str | None, websocket: WebSocket) -> LiveLink | Refusal:
+        """Take a connection whose token was found right, in place of a stale one if there is one.
+
+        Returns:
+            the link, for `serve` after the upgrade; or the refusal when another live connection has the token.
+        """
+        now = monotonic_ns()
+        old = self._links.get(worker["id"])
+        if old is not None:
+            same_process = session is not None and session == old.session
+            if not same_process and now - old.machine.last_heard_at <= STALE:
+                return Refusal.DUPLICATE_CONNECTION
+            old.end(CloseCode.SUPERSEDED, "superseded by a newer connection")
+        machine = GatewayLink(wall=wall_clock(), now=now, outbox=self.outbox(worker["id"]))
+        link = LiveLink(worker, session, websocket, machine)
+        self._links[worker["id"]] = link
+        return link
+
+    async def serve(self, link: LiveLink) -> None:
+        """Look after one link until it ends."""
+        writer = asyncio.create_task(self._write(link), name=f"link {link.worker['name']}")
+        try:
+            await self._read(link)
+        finally:
+            await self.detach(link)
+            link.has_output.set()
+            if link.machine.close is None:
+                writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def detach(self, link: LiveLink) -> None:
+        """Forget a link that has ended."""
+        if self._links.get(link.worker_id) is link:
+            del self._links[link.worker_id]
+            await self._registry.seen(link.worker_id)
+        await self._notify()
+
+    # What the gateway asks.
+
+    def state(self, worker_id: str) -> WorkerState:
+        """Return ONLINE while there is a welcomed link that was heard of within a minute."""
+        link = self._links.get(worker_id)
+        is_live = link is not None and link.is_open and monotonic_ns() - link.machine.last_heard_at <= SILENCE
+        return WorkerState.ONLINE if is_live else WorkerState.OFFLINE
+
+    def link_of(self, worker_id: str) -> LiveLink | None:
+        """Return the live link of a worker."""
+        return self._links.get(worker_id)
+
+    def session_of(self, worker_id: str) -> str | None:
+        """Return the session that the worker's hello named, None without a link."""
+        link = self._links.get(worker_id)
+        return link.machine.hello.session if link is not None and link.machine.hello is not None else None
+
+    def refuse(self, worker_id: str, refusal: Refusal) -> None:
+        """End the live link of a worker, if there is one."""
+        link = self._links.get(worker_id)
+        if link is not None:
+            link.refuse(refusal)
+
+    def outbox(self, worker_id: str) -> CommandOutbox:
+        """Return the commands that the worker has not finished."""
+        return self._outboxes.setdefault(worker_id, CommandOutbox())
+
+    def command(self, worker_id: str, command_id: str, name: str, run_id: str, data: dict[str, Any]) -> None:
+        """Order something: at once if the worker is linked, with its next welcome otherwise.
+
+        A command that is outstanding already is not ordered again.
+        """
+        outbox = self.outbox(worker_id)
+        if any(command.id == command_id for command in outbox.outstanding()):
+            return
+        link = self._links.get(worker_id)
+        if link is None:
+            outbox.submit(Command(id=command_id, name=name, run_id=run_id, data=data))
+            return
+        link.machine.send_command(command_id, name, run_id, data, now=monotonic_ns())
+        link.has_output.set()
+
+    def forget(self, worker_id: str, run_id: str) -> None:
+        """Order nothing more of a run, and take no further answers to what was ordered."""
+        outbox = self.outbox(worker_id)
+        for command in outbox.outstanding():
+            if command.run_id == run_id:
+                outbox.forget(command.id)
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Acknowledge what the journal has committed."""
+        highest: dict[tuple[str, str], int] = {}
+        for entry in entries:
+            key = (entry.worker_id, entry.session)
+            highest[key] = max(highest.get(key, 0), entry.seq)
+        for (worker_id, session), seq in highest.items():
+            link = self._links.get(worker_id)
+            if link is None or not link.is_open or self.session_of(worker_id) != session:
+                continue
+            try:
+                link.machine.committed(seq, now=monotonic_ns())
+            except LocalProtocolError:
+                continue  # it came over the link before this one: it will come again, and be acknowledged then
+            link.has_output.set()
+
+    async def wait_online(self, worker_id: str, timeout_s: float) -> bool:
+        """Wait until a worker is ONLINE; return False when it is not in time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self.state(worker_id) is WorkerState.ONLINE)
+        except TimeoutError:
+            return False
+        return True
+
+    # Private.
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = monotonic_ns()
+            for link in list(self._links.values()):
+                deadline = link.machine.next_timeout()
+                if deadline is not None and deadline.at <= now:
+                    link.machine.handle_timeout(now=now)
+                    link.has_output.set()
+
+    async def _write(self, link: LiveLink) -> None:
+        try:
+            while True:
+                for frame in link.machine.frames_to_send():
+                    await link.websocket.send_text(frame)
+                if link.machine.close is not None:
+                    await link.websocket.close(link.machine.close.code, link.machine.close.reason)
+                    return
+                await link.has_output.wait()
+                link.has_output.clear()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the reader is told the same
+
+    async def _read(self, link: LiveLink) -> None:
+        while True:
+            message = await link.websocket.receive()
+            now = monotonic_ns()
+            if message["type"] == "websocket.disconnect":
+                link.machine.receive_close(message.get("code"), now=now)
+            elif (text := message.get("text")) is not None:
+                link.machine.receive_text(text, now=now)
+            else:
+                link.machine.receive_bytes(message.get("bytes") or b"", now=now)
+            await self._absorb(link)
+            link.has_output.set()
+            if link.machine.state is GatewayState.CLOSED:
+                return
+
+    async def _absorb(self, link: LiveLink) -> None:
+        while (event := link.machine.next_event()) is not None:
+            if isinstance(event, events.HelloReceived):
+                await self._greet(link, event.hello)
+            elif isinstance(event, events.HeartbeatReceived):
+                link.heartbeat = event.heartbeat
+            elif isinstance(event, events.ReportReceived | events.SamplesReceived):
+                await self._journal.append(self._entry(link, event))
+            elif isinstance(event, events.LinkLost):
+                log.info("link ended", worker=link.worker["name"], reason=event.reason)
+            else:
+                await self._tell(link, event)
+
+    async def _tell(self, link: LiveLink, event: events.GatewayEvent) -> None:
+        assert self._listener is not None
+        if isinstance(event, events.CommandWasDone):
+            await self._listener.command_done(link.worker_id, event.id, event.result)
+        elif isinstance(event, events.CommandWasRejected):
+            await self._listener.command_rejected(link.worker_id, event.id, event.code, event.detail)
+        elif isinstance(event, events.ErrorReceived):
+            log.warning(
+                "a worker did not understand us", worker=link.worker["name"], code=event.code, detail=event.detail
+            )
+
+    def _entry(self, link: LiveLink, event: events.ReportReceived | events.SamplesReceived) -> Entry:
+        assert link.machine.hello is not None
+        session = link.machine.hello.session
+        if isinstance(event, events.SamplesReceived):
+            batch = event.batch
+            return Entry(
+                link.worker_id,
+                session,
+                event.seq,
+                "samples",
+                batch.run_id,
+                frame=event.data,
+                second=batch.second,
+                rows=len(batch),
+            )
+        kind, data = event.kind, event.data
+        if kind == "endpoint":
+            kind, data = _checked(data, event.run_id or "", link.machine.hello.name or link.worker["name"])
+        return Entry(link.worker_id, session, event.seq, kind, event.run_id or "", data)
+
+    async def _greet(self, link: LiveLink, hello: Hello) -> None:
+        """Answer the hello, if the token still holds: it may have been changed since the upgrade was allowed."""
+        assert self._listener is not None
+        refusal = await self._recheck(link)
+        if refusal is not None:
+            link.refuse(refusal)
+            return
+        acknowledged = await self._journal.committed_seq(link.worker_id, hello.session)
+        await self._registry.seen(link.worker_id, hello.model_dump(mode="json", exclude={"type", "runs"}))
+        await self._listener.worker_greeted(link.worker_id, hello)
+        if link.machine.state is not GatewayState.AWAITING_WELCOME:
+            return
+        name = hello.name or link.worker["name"]
+        link.machine.welcome(worker_id=link.worker_id, name=name, acknowledged=acknowledged, now=monotonic_ns())
+        log.info("worker online", worker=name, id=link.worker_id, version=hello.version, host=hello.host)
+        await self._notify()
+
+    async def _recheck(self, link: LiveLink) -> Refusal | None:
+        row = await self._registry.find(link.worker_id)
+        if row is None or row["token_sha256"] != link.worker["token_sha256"]:
+            return Refusal.INVALID_TOKEN
+        return None if row["enabled"] else Refusal.WORKER_DISABLED
+
+
+def _checked(data: JsonObject, run_id: str, worker: str) -> tuple[str, JsonObject]:
+    """Return a final report in the name of its worker; one that cannot be read becomes an event that says so."""
+    try:
+        report = EndpointReport.model_validate(data | {"run_id": run_id, "worker": data.get("worker") or worker})
+    except ValidationError as error:
+        log.warning("an endpoint's report cannot be read", worker=worker, run=run_id, faults=error.error_count())
+        return "event", {"kind": "unreadable_report", "worker": worker, "report": data}
+    return "endpoint", report.model_dump(mode="json")

@@ -1,0 +1,236 @@
+"""Group commit: what workers report is written in one transaction for many frames, and acknowledged after it.
+
+Everything that came within `GATHER_S`, or `GROUP_ENTRIES` frames, shares a commit. The last sequence number committed
+of each session is written in the same transaction, so whatever happens to the process, the store and that number agree:
+a frame that comes again is told from a new one, and one that was not written is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cmw.core.words import RunStatus
+from cmw.gateway.database import Database
+from cmw.gateway.instants import UnixClock
+from cmw.gateway.parts import PartState
+from cmw.gateway.tables import batches, endpoints, events, run_workers, runs, sessions
+
+GATHER_S = 0.05
+GROUP_ENTRIES = 500
+BACKLOG_ENTRIES = 4000
+"""Frames waiting for their commit; beyond it the links are not read, so the workers keep theirs."""
+
+RETRY_S = 1.0
+
+log = structlog.get_logger("cmw.gateway.journal")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One numbered frame of a worker.
+
+    Args:
+        kind: ``samples``, or the kind of the report: ``endpoint``, ``progress``, ``run_done``, ``event``.
+        data: the report's data; for an endpoint a checked report.
+        frame, second, rows: of samples: the frame as it came, its second, and how many endpoints it speaks of.
+    """
+
+    worker_id: str
+    session: str
+    seq: int
+    kind: str
+    run_id: str
+    data: dict[str, Any] | None = None
+    frame: bytes = b""
+    second: int = 0
+    rows: int = 0
+
+
+class Journal:
+    """The one writer of results.
+
+    Args:
+        on_commit: called after each commit with the entries it settled, duplicates included, in order of arrival.
+    """
+
+    def __init__(self, database: Database, clock: UnixClock, on_commit: Callable[[Sequence[Entry]], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_commit = on_commit
+        self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(BACKLOG_ENTRIES)
+        self._task: asyncio.Task[None] | None = None
+        self.counters = {"committed": 0, "duplicates": 0, "refused": 0, "late": 0, "commits": 0}
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._write_groups(), name="journal")
+
+    async def stop(self) -> None:
+        """Write what has come, then end."""
+        if self._task is not None:
+            await self._queue.put(None)
+            await self._task
+            self._task = None
+
+    async def append(self, entry: Entry) -> None:
+        """Hand over a frame; waits while too many are waiting already."""
+        await self._queue.put(entry)
+
+    async def committed_seq(self, worker_id: str, session: str) -> int:
+        """Return the last sequence number committed of a session, 0 if none."""
+        row = await self._database.row(
+            sa.select(sessions.c.committed_seq).where(sessions.c.worker_id == worker_id, sessions.c.session == session)
+        )
+        return int(row["committed_seq"]) if row is not None else 0
+
+    async def _write_groups(self) -> None:
+        open_for_more = True
+        while open_for_more:
+            group, open_for_more = await self._gather()
+            while group:
+                try:
+                    await self._write(group)
+                except sa.exc.DatabaseError as error:
+                    log.error("cannot write results; trying again", error=str(error.orig), frames=len(group))
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                self._on_commit(group)
+                break
+
+    async def _gather(self) -> tuple[list[Entry], bool]:
+        first = await self._queue.get()
+        if first is None:
+            return [], False
+        group = [first]
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GATHER_S
+        while len(group) < GROUP_ENTRIES:
+            try:
+                async with asyncio.timeout_at(until):
+                    entry = await self._queue.get()
+            except TimeoutError:
+                break
+            if entry is None:
+                return group, False
+            group.append(entry)
+        return group, True
+
+    async def _write(self, group: Sequence[Entry]) -> None:
+        counted = dict.fromkeys(self.counters, 0)
+        async with self._database.write() as connection:
+            fresh = await self._advance_sessions(connection, group)
+            statuses = await _statuses(connection, {entry.run_id for entry in fresh})
+            accepted = []
+            for entry in fresh:
+                status = statuses.get((entry.run_id, entry.worker_id))
+                if status is None:
+                    counted["refused"] += 1
+                elif status.is_final and entry.kind != "samples":
+                    counted["late"] += 1
+                else:
+                    accepted.append(entry)
+            await _insert(connection, accepted)
+        counted |= {"committed": len(accepted), "duplicates": len(group) - len(fresh), "commits": 1}
+        for name, number in counted.items():
+            self.counters[name] += number
+        if counted["refused"] or counted["late"]:
+            log.warning("reports that no run waits for were dropped", **counted)
+
+    async def _advance_sessions(self, connection: AsyncConnection, group: Sequence[Entry]) -> list[Entry]:
+        """Drop what was committed before, and move the sessions' numbers to the last of the rest."""
+        known = await _committed(connection, {(entry.worker_id, entry.session) for entry in group})
+        before = dict(known)
+        fresh = []
+        for entry in group:
+            key = (entry.worker_id, entry.session)
+            if entry.seq > known.get(key, 0):
+                known[key] = entry.seq
+                fresh.append(entry)
+        moved = [
+            {"worker_id": key[0], "session": key[1], "committed_seq": seq, "seen_at_ms": self._clock()}
+            for key, seq in known.items()
+            if seq != before.get(key)
+        ]
+        if moved:
+            statement = insert(sessions)
+            new = statement.excluded
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["worker_id", "session"],
+                    set_={"committed_seq": new.committed_seq, "seen_at_ms": new.seen_at_ms},
+                ),
+                moved,
+            )
+        return fresh
+
+
+async def _committed(connection: AsyncConnection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    query = sa.select(sessions.c.worker_id, sessions.c.session, sessions.c.committed_seq).where(
+        sa.tuple_(sessions.c.worker_id, sessions.c.session).in_(list(keys))
+    )
+    return {(row.worker_id, row.session): row.committed_seq for row in await connection.execute(query)}
+
+
+async def _statuses(connection: AsyncConnection, run_ids: Iterable[str]) -> dict[tuple[str, str], RunStatus]:
+    """Return the status of each run, keyed by (run, worker that has a part in it)."""
+    query = (
+        sa.select(run_workers.c.run_id, run_workers.c.worker_id, runs.c.status)
+        .join(runs, runs.c.id == run_workers.c.run_id)
+        .where(run_workers.c.run_id.in_(list(run_ids)))
+    )
+    return {(row.run_id, row.worker_id): RunStatus(row.status) for row in await connection.execute(query)}
+
+
+async def _insert(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+    samples = [_batch_row(entry) for entry in entries if entry.kind == "samples"]
+    if samples:
+        await connection.execute(batches.insert(), samples)
+    ended = [endpoint_row(e.run_id, e.worker_id, e.data or {}) for e in entries if e.kind == "endpoint"]
+    if ended:
+        await connection.execute(insert(endpoints).on_conflict_do_nothing(), ended)
+    happened = [
+        {"run_id": e.run_id, "worker_id": e.worker_id, "data": e.data or {}} for e in entries if e.kind == "event"
+    ]
+    if happened:
+        await connection.execute(events.insert(), happened)
+    latest = {(e.run_id, e.worker_id): e.data for e in entries if e.kind == "progress"}
+    for (run_id, worker_id), data in latest.items():
+        await connection.execute(_part(run_id, worker_id).values(progress=data))
+    for e in entries:
+        if e.kind == "run_done":
+            await connection.execute(_part(e.run_id, e.worker_id).values(state=PartState.DONE, done=e.data, reason=""))
+
+
+def _part(run_id: str, worker_id: str) -> sa.Update:
+    return run_workers.update().where(run_workers.c.run_id == run_id, run_workers.c.worker_id == worker_id)
+
+
+def _batch_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "run_id": entry.run_id,
+        "worker_id": entry.worker_id,
+        "second": entry.second,
+        "rows": entry.rows,
+        "frame": entry.frame,
+    }
+
+
+def endpoint_row(run_id: str, worker_id: str, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the table `endpoints` for a final report."""
+    return {
+        "run_id": run_id,
+        "endpoint": report["index"],
+        "worker_id": worker_id,
+        "name": report["name"],
+        "group_name": report["group"],
+        "outcome": report["outcome"],
+        "report": report,
+    }

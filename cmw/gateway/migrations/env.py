@@ -1,0 +1,11 @@
+"""Run the revisions on the connection that `cmw.gateway.database` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from cmw.gateway.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,121 @@
+"""A run while it is not over, as the coordinator holds it; the store has the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from cmw.core.words import RunStatus
+from cmw.gateway.instants import UnixMillis
+
+
+class PartState(StrEnum):
+    """How far one worker's part of a run has come."""
+
+    ASSIGNED = "ASSIGNED"
+    """The share is made; `prepare_run` is on its way."""
+    PREPARED = "PREPARED"
+    """The worker is ready: receivers are registered, targets known."""
+    STARTED = "STARTED"
+    """`start_run` has arrived."""
+    DONE = "DONE"
+    """Every endpoint has reported."""
+    LOST = "LOST"
+    """The worker is given up; endpoints it did not report count as OSERROR."""
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether nothing more is expected of the worker."""
+        return self in (PartState.DONE, PartState.LOST)
+
+
+class PartEndpoint(NamedTuple):
+    """One endpoint of a part: its number in the run, and its place in its group."""
+
+    number: int
+    name: str
+    group: str
+    position: int
+
+
+Targets = dict[str, dict[str, str]]
+"""group -> position, in decimal digits -> URI; positions are texts because JSON has no other keys."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What one worker has of a run.
+
+    Args:
+        session: the link session, that is the worker process, that prepared the part.
+        endpoints: the endpoints of the share, in its order.
+        targets: URI of each endpoint here that can be called, by group and position.
+        progress: the data of the last progress report.
+    """
+
+    worker_id: str
+    worker_name: str
+    endpoints: list[PartEndpoint]
+    state: PartState = PartState.ASSIGNED
+    session: str | None = None
+    targets: Targets | None = None
+    prepared: dict[str, Any] | None = None
+    progress: dict[str, Any] | None = None
+    done: dict[str, Any] | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class ActiveRun:
+    """A run that is not over.
+
+    Args:
+        deadline_at_ms: when every endpoint must have ended by itself; set when the run starts or is stopped.
+        is_finishing: its results are being summed up.
+    """
+
+    id: str
+    name: str
+    status: RunStatus
+    total_endpoints: int
+    created_at_ms: UnixMillis
+    queued_at_ms: UnixMillis | None = None
+    started_at_ms: UnixMillis | None = None
+    deadline_at_ms: UnixMillis | None = None
+    reason: str = ""
+    is_finishing: bool = False
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more is expected of any worker."""
+        return bool(self.parts) and all(part.state.is_final for part in self.parts.values())
+
+    def open_parts(self) -> list[Part]:
+        """Return the parts that something is still expected of."""
+        return [part for part in self.parts.values() if not part.state.is_final]
+
+    def final_status(self) -> RunStatus:
+        """Return how a run whose parts are all final ends: FAILED when every worker was lost."""
+        is_lost = all(part.state is PartState.LOST for part in self.parts.values())
+        return RunStatus.FAILED if is_lost else RunStatus.COMPLETED
+
+    def progress(self) -> dict[str, Any]:
+        """Return the sum of what the workers last said."""
+        return add_progress(part.progress for part in self.parts.values() if part.progress)
+
+
+def add_progress(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Add progress reports up: numbers are added, mappings of numbers by key; `second` is the latest."""
+    total: dict[str, Any] = {}
+    for report in reports:
+        for key, value in report.items():
+            if key == "second":
+                total[key] = max(total.get(key, 0), value)
+            elif isinstance(value, dict):
+                total[key] = add_progress([total.get(key) or {}, value])
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                total[key] = total.get(key, 0) + value
+    return total

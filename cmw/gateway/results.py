@@ -1,0 +1,117 @@
+"""What a run measured: rows of samples, and the summary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from math import isnan
+from typing import Any
+
+from pydantic import ValidationError
+
+from cmw.gateway.instants import UnixMillis, iso
+from cmw.gateway.parts import ActiveRun, Part
+from cmw.gateway.run_store import RunStore
+from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples
+from cmw.load.outcome import EndpointReport, RunTotals
+from cmw.load.plan import Plan
+from cmw.load.plan_parser import parse_plan
+from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
+from cmw.load.verdict import exit_code
+from cmw.metrics.samples import SampleAggregate
+
+Row = dict[str, Any]
+
+
+class Results:
+    """Reads the results of runs; everything that takes long is done in a thread, some batches at a time."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    async def rows(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[list[Row]]:
+        """Yield the samples of a run by second, some at a time; only those of one endpoint if given."""
+        async for frames in self._store.frames(run_id):
+            yield await asyncio.to_thread(_rows, frames, endpoint)
+
+    async def keys(self, run_id: str) -> list[str]:
+        """Return the names of the columns that occur in a run, sorted."""
+        found: set[str] = set()
+        async for frames in self._store.frames(run_id):
+            found |= await asyncio.to_thread(_keys, frames)
+        return sorted(found)
+
+    async def aggregate(self, run_id: str) -> SampleAggregate:
+        """Add the samples of a run up."""
+        total = SampleAggregate()
+        async for frames in self._store.frames(run_id):
+            await asyncio.to_thread(_aggregate, frames, total)
+        return total
+
+    async def sum_up(self, run: ActiveRun, ended_at_ms: UnixMillis) -> dict[str, Any]:
+        """Return the summary of a run whose parts are all over."""
+        plan = parse_plan(await self._store.plan(run.id)).model_copy(update={"name": run.name})
+        samples = await self.aggregate(run.id)
+        reports = await self._store.reports(run.id)
+        return await asyncio.to_thread(_summary, run, ended_at_ms, plan, reports, samples)
+
+    def exit_code(self, summary: dict[str, Any]) -> int:
+        """Return the exit code that a summary means."""
+        return exit_code(Summary.model_validate(summary))
+
+
+def _summary(
+    run: ActiveRun, ended_at_ms: UnixMillis, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate
+) -> dict[str, Any]:
+    parts = run.parts.values()
+    info = RunInfo(
+        id=run.id,
+        status=run.final_status(),
+        started_at=iso(run.started_at_ms),
+        duration_s=None if run.started_at_ms is None else (ended_at_ms - run.started_at_ms) / 1000,
+        workers=[WorkerPart(id=part.worker_id, name=part.worker_name, endpoints=len(part.endpoints)) for part in parts],
+    )
+    totals = {part.worker_id: figures for part in parts if (figures := _totals(part)) is not None}
+    checked = [EndpointReport.model_validate(report) for report in reports]
+    return build_summary(info, plan, checked, samples, totals).to_document()
+
+
+def _totals(part: Part) -> RunTotals | None:
+    """Return what a worker said of its health; None when it said nothing that can be read."""
+    try:
+        return RunTotals.model_validate((part.done or {}).get("generator"))
+    except ValidationError:
+        return None
+
+
+def _batches(frames: Sequence[bytes]) -> Iterator[SampleBatch]:
+    for frame in frames:
+        yield decode_samples(frame)[1]
+
+
+def _rows(frames: Sequence[bytes], endpoint: int | None) -> list[Row]:
+    rows: list[Row] = []
+    for batch in _batches(frames):
+        for at, index in enumerate(batch.endpoints):
+            if endpoint is not None and index != endpoint:
+                continue
+            row: Row = {"endpoint": index, "second": batch.second, "at_unix_ms": batch.at_unix_ms}
+            row.update((key, _value(column.typecode, column[at])) for key, column in batch.columns.items())
+            rows.append(row)
+    return rows
+
+
+def _value(typecode: str, value: Any) -> float | int | None:
+    """Return a sample as people read it: None when absent, floats with the digits that float32 has."""
+    if typecode == "I":
+        return None if value == ABSENT_COUNT else int(value)
+    return None if isnan(value) else float(f"{value:.7g}")
+
+
+def _keys(frames: Sequence[bytes]) -> set[str]:
+    return {key for batch in _batches(frames) for key in batch.columns}
+
+
+def _aggregate(frames: Sequence[bytes], total: SampleAggregate) -> None:
+    for batch in _batches(frames):
+        total.add(batch.columns)

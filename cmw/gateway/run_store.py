@@ -1,0 +1,258 @@
+"""Runs in the store: what survives the process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from cmw.core.words import RunStatus
+from cmw.gateway.database import Database
+from cmw.gateway.errors import not_found
+from cmw.gateway.journal import endpoint_row
+from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState
+from cmw.gateway.tables import batches, endpoints, events, run_workers, runs
+from cmw.gateway.vault import Vault
+from cmw.gateway.views import Page
+from cmw.load.plan import Plan
+from cmw.load.plan_parser import parse_plan
+from cmw.load.share import RunShare
+
+BATCHES_AT_ONCE = 64
+
+RunRow = dict[str, Any]
+
+_LIST_COLUMNS = [
+    *(c for c in runs.c if c.name not in ("plan", "sealed_plan", "summary")),
+    runs.c.summary.is_not(None).label("summary_known"),
+]
+
+
+class RunStore:
+    """Rows of `runs`, `run_workers`, `endpoints` and `batches`."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    # Runs.
+
+    async def add(self, run: ActiveRun, plan: Plan, seed: int) -> None:
+        """Write a new run; the passwords of its plan only sealed."""
+        row = {
+            "id": run.id,
+            "name": run.name,
+            "status": run.status,
+            "verdict": None,
+            "reason": run.reason,
+            "plan": plan.model_dump(mode="json", exclude_none=True),
+            "sealed_plan": self._vault.seal(json.dumps(plan.to_document())),
+            "endpoints": run.total_endpoints,
+            "seed": seed,
+            "created_at_ms": run.created_at_ms,
+        }
+        async with self._database.write() as connection:
+            await connection.execute(runs.insert().values(row))
+
+    async def update(self, run: ActiveRun, **more: Any) -> None:
+        """Write what changes of a run while it goes on."""
+        values = {
+            "status": run.status,
+            "reason": run.reason,
+            "queued_at_ms": run.queued_at_ms,
+            "started_at_ms": run.started_at_ms,
+            "deadline_at_ms": run.deadline_at_ms,
+        } | more
+        async with self._database.write() as connection:
+            await connection.execute(runs.update().where(runs.c.id == run.id).values(values))
+
+    async def finish(self, run: ActiveRun, *, ended_at_ms: int, **more: Any) -> None:
+        """Write the end of a run, and erase its secrets."""
+        await self.update(run, ended_at_ms=ended_at_ms, sealed_plan=None, **more)
+        async with self._database.write() as connection:
+            parts = run_workers.update().where(run_workers.c.run_id == run.id)
+            await connection.execute(parts.values(sealed_share=None))
+
+    async def row(self, run_id: str) -> RunRow:
+        """Return a run without plan and summary.
+
+        Raises:
+            RequestError: there is none with this id.
+        """
+        return await self._one(sa.select(*_LIST_COLUMNS), run_id)
+
+    async def plan(self, run_id: str) -> dict[str, Any]:
+        """Return the plan as it was given, with its passwords masked."""
+        found: dict[str, Any] = (await self._one(sa.select(runs.c.plan), run_id))["plan"]
+        return found
+
+    async def summary(self, run_id: str) -> dict[str, Any] | None:
+        """Return the summary, None as long as there is none."""
+        found: dict[str, Any] | None = (await self._one(sa.select(runs.c.summary), run_id))["summary"]
+        return found
+
+    async def page(self, page: Page, status: RunStatus | None = None) -> tuple[list[RunRow], int]:
+        """Return one page of the runs, the latest first, and how many there are; only those in `status` if given."""
+        query = sa.select(*_LIST_COLUMNS).order_by(runs.c.created_at_ms.desc(), runs.c.id)
+        if status is not None:
+            query = query.where(runs.c.status == status)
+        rows = await self._database.rows(query.limit(page.per_page).offset(page.offset))
+        return rows, await self._database.count(query)
+
+    async def sealed_plan(self, run_id: str) -> tuple[Plan, int]:
+        """Return the whole plan of a run that is not over, and its seed."""
+        row = await self._one(sa.select(runs.c.sealed_plan, runs.c.seed), run_id)
+        return parse_plan(json.loads(self._vault.unseal(row["sealed_plan"]))), row["seed"]
+
+    async def active(self) -> list[ActiveRun]:
+        """Return every run that is not over, the oldest first."""
+        over = [status for status in RunStatus if status.is_final]
+        query = sa.select(*_LIST_COLUMNS).where(runs.c.status.not_in(over)).order_by(runs.c.created_at_ms)
+        found = []
+        for row in await self._database.rows(query):
+            run = ActiveRun(
+                id=row["id"],
+                name=row["name"],
+                status=RunStatus(row["status"]),
+                total_endpoints=row["endpoints"],
+                created_at_ms=row["created_at_ms"],
+                queued_at_ms=row["queued_at_ms"],
+                started_at_ms=row["started_at_ms"],
+                deadline_at_ms=row["deadline_at_ms"],
+                reason=row["reason"],
+            )
+            run.parts = {part.worker_id: part for part in await self.parts(run.id)}
+            found.append(run)
+        return found
+
+    # Parts.
+
+    async def assign(self, run: ActiveRun, shares: dict[str, RunShare]) -> None:
+        """Write the parts of a run that has just been split, and its status."""
+        rows = [
+            _part_row(run.id, run.parts[worker_id], self._vault.seal(json.dumps(share.to_wire())))
+            for worker_id, share in shares.items()
+        ]
+        async with self._database.write() as connection:
+            await connection.execute(run_workers.insert(), rows)
+            values = {"status": run.status, "queued_at_ms": run.queued_at_ms, "deadline_at_ms": run.deadline_at_ms}
+            await connection.execute(runs.update().where(runs.c.id == run.id).values(values))
+
+    async def update_part(self, run_id: str, part: Part, **more: Any) -> None:
+        """Write what changes of a part by what its worker answers; reports are written by the journal."""
+        values = {
+            "state": part.state,
+            "session": part.session,
+            "targets": part.targets,
+            "prepared": part.prepared,
+            "reason": part.reason,
+        } | more
+        mine = run_workers.update().where(run_workers.c.run_id == run_id, run_workers.c.worker_id == part.worker_id)
+        async with self._database.write() as connection:
+            await connection.execute(mine.values(values))
+
+    async def parts(self, run_id: str) -> list[Part]:
+        """Return the parts of a run."""
+        query = sa.select(run_workers).where(run_workers.c.run_id == run_id).order_by(run_workers.c.worker_name)
+        return [_part(row) for row in await self._database.rows(query)]
+
+    async def share(self, run_id: str, worker_id: str) -> dict[str, Any] | None:
+        """Return the share of a part that has not started, passwords included."""
+        query = sa.select(run_workers.c.sealed_share).where(
+            run_workers.c.run_id == run_id, run_workers.c.worker_id == worker_id
+        )
+        row = await self._database.row(query)
+        if row is None or row["sealed_share"] is None:
+            return None
+        share: dict[str, Any] = json.loads(self._vault.unseal(row["sealed_share"]))
+        return share
+
+    # Results.
+
+    async def add_missing(self, run_id: str, worker_id: str, reports: Iterable[dict[str, Any]]) -> None:
+        """Write reports in the name of a worker for the endpoints that it did not report itself."""
+        rows = [endpoint_row(run_id, worker_id, report) for report in reports]
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(insert(endpoints).on_conflict_do_nothing(), rows)
+
+    async def reported(self, run_id: str) -> set[int]:
+        """Return the indices of the endpoints that have ended."""
+        query = sa.select(endpoints.c.endpoint).where(endpoints.c.run_id == run_id)
+        return {row["endpoint"] for row in await self._database.rows(query)}
+
+    async def endpoint_page(
+        self, run_id: str, page: Page, outcome: str | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return one page of the final reports, by index, and how many there are."""
+        query = sa.select(endpoints.c.report).where(endpoints.c.run_id == run_id).order_by(endpoints.c.endpoint)
+        if outcome is not None:
+            query = query.where(endpoints.c.outcome == outcome)
+        rows = await self._database.rows(query.limit(page.per_page).offset(page.offset))
+        return [row["report"] for row in rows], await self._database.count(query)
+
+    async def reports(self, run_id: str) -> list[dict[str, Any]]:
+        """Return every final report of a run, by index."""
+        query = sa.select(endpoints.c.report).where(endpoints.c.run_id == run_id).order_by(endpoints.c.endpoint)
+        return [row["report"] for row in await self._database.rows(query)]
+
+    async def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the events of a run in the order in which they were written."""
+        query = sa.select(events.c.data).where(events.c.run_id == run_id).order_by(events.c.id)
+        return [row["data"] for row in await self._database.rows(query)]
+
+    async def frames(self, run_id: str) -> AsyncIterator[list[bytes]]:
+        """Yield the sample frames of a run by second, some at a time.
+
+        Pages by (second, id), so that no transaction stays open while the caller works.
+        """
+        after = (-1, -1)
+        columns = sa.select(batches.c.second, batches.c.id, batches.c.frame).where(batches.c.run_id == run_id)
+        while True:
+            query = (
+                columns.where(sa.tuple_(batches.c.second, batches.c.id) > sa.tuple_(*after))
+                .order_by(batches.c.second, batches.c.id)
+                .limit(BATCHES_AT_ONCE)
+            )
+            rows = await self._database.rows(query)
+            if not rows:
+                return
+            yield [row["frame"] for row in rows]
+            after = (rows[-1]["second"], rows[-1]["id"])
+
+    async def _one(self, query: sa.Select[Any], run_id: str) -> dict[str, Any]:
+        row = await self._database.row(query.where(runs.c.id == run_id))
+        if row is None:
+            raise not_found("run", run_id)
+        return row
+
+
+def _part_row(run_id: str, part: Part, sealed_share: bytes) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "worker_id": part.worker_id,
+        "worker_name": part.worker_name,
+        "state": part.state,
+        "endpoints": [list(endpoint) for endpoint in part.endpoints],
+        "endpoint_count": len(part.endpoints),
+        "sealed_share": sealed_share,
+        "reason": part.reason,
+    }
+
+
+def _part(row: dict[str, Any]) -> Part:
+    return Part(
+        worker_id=row["worker_id"],
+        worker_name=row["worker_name"],
+        endpoints=[PartEndpoint(*endpoint) for endpoint in row["endpoints"]],
+        state=PartState(row["state"]),
+        session=row["session"],
+        targets=row["targets"],
+        prepared=row["prepared"],
+        progress=row["progress"],
+        done=row["done"],
+        reason=row["reason"],
+    )

@@ -1,0 +1,289 @@
+"""The gateway as one object: what the API offers, for callers in the same process too.
+
+async with Gateway.open(data_dir) as gateway:
+    server = await serve(gateway, "127.0.0.1", 0)
+    worker, token = await gateway.create_worker("here", 100)
+    ...                                                     # a worker dials server.link_url
+    run_id = await gateway.start_run(plan)
+    await gateway.wait_run(run_id)
+    summary = await gateway.summary(run_id)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from cmw.core.words import RunStatus, WorkerState
+from cmw.errors import SettingsError
+from cmw.gateway.api_keys import ApiKeys
+from cmw.gateway.coordinator import Coordinator
+from cmw.gateway.database import Database
+from cmw.gateway.errors import conflict
+from cmw.gateway.hub import Hub
+from cmw.gateway.instants import UnixClock, iso, unix_ms
+from cmw.gateway.journal import Entry, Journal
+from cmw.gateway.limiter import FailureLimiter
+from cmw.gateway.link_endpoint import LinkEndpoint
+from cmw.gateway.parts import Part, add_progress
+from cmw.gateway.results import Results
+from cmw.gateway.run_store import RunRow, RunStore
+from cmw.gateway.vault import Vault
+from cmw.gateway.views import Page, RunPart, RunView, WorkerView
+from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
+from cmw.link.refusal import Refusal
+from cmw.load.plan import Plan
+
+LOCK_FILE = "lock"
+UNAVAILABLE_EXIT_CODE = 75
+INTERNAL_EXIT_CODE = 70
+
+
+class Gateway:
+    """Workers, runs and results on one data directory. `open` makes one; `serve` puts it on the network."""
+
+    def __init__(self, data_dir: Path, database: Database, clock: UnixClock) -> None:
+        self.data_dir = data_dir
+        self._clock = clock
+        self._database = database
+        self._registry = WorkerRegistry(database, clock)
+        self._store = RunStore(database, Vault.open(data_dir))
+        self._results = Results(self._store)
+        self._journal = Journal(database, clock, self._committed)
+        self._hub = Hub(self._registry, self._journal)
+        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock)
+        self._limiter = FailureLimiter()
+        self.api_keys = ApiKeys(database, clock)
+        self.link_endpoint = LinkEndpoint(self._registry, self._hub, self._limiter)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, data_dir: Path, *, clock: UnixClock = unix_ms) -> AsyncIterator[Gateway]:
+        """Open the store of `data_dir`, made if need be, and go on with what an earlier process left.
+
+        Raises:
+            SettingsError: the directory or the store cannot be used, or another gateway uses it.
+        """
+        lock = _lock(data_dir)
+        try:
+            database = await Database.open(data_dir)
+            try:
+                gateway = cls(data_dir, database, clock)
+                await gateway._start()
+                try:
+                    yield gateway
+                finally:
+                    await gateway._stop()
+            finally:
+                await database.close()
+        finally:
+            os.close(lock)
+
+    # Workers.
+
+    async def create_worker(self, name: str, capacity: int = DEFAULT_CAPACITY) -> tuple[WorkerView, str]:
+        """Add a worker; return it and its token, which is shown nowhere else."""
+        row, token = await self._registry.create(name, capacity)
+        return self._worker_view(row), token
+
+    async def workers(self, page: Page, *, name: str | None = None) -> tuple[list[WorkerView], int]:
+        """Return one page of the workers, and how many there are."""
+        rows, total = await self._registry.page(page, name=name)
+        return [self._worker_view(row) for row in rows], total
+
+    async def worker(self, worker_id: str) -> WorkerView:
+        """Return one worker."""
+        return self._worker_view(await self._registry.get(worker_id))
+
+    async def regenerate_token(self, worker_id: str) -> tuple[WorkerView, str]:
+        """Give a worker a new token; the old one ends at once, with its live link."""
+        row, token = await self._registry.regenerate(worker_id)
+        self._hub.refuse(worker_id, Refusal.INVALID_TOKEN)
+        return self._worker_view(row), token
+
+    async def enable_worker(self, worker_id: str) -> WorkerView:
+        """Let a worker connect."""
+        return self._worker_view(await self._registry.set_enabled(worker_id, True))
+
+    async def disable_worker(self, worker_id: str) -> WorkerView:
+        """Let a worker connect no more, and end its live link at once."""
+        row = await self._registry.set_enabled(worker_id, False)
+        self._hub.refuse(worker_id, Refusal.WORKER_DISABLED)
+        return self._worker_view(row)
+
+    async def delete_worker(self, worker_id: str) -> None:
+        """Forget a worker, and end its live link; results of its runs stay."""
+        await self._registry.delete(worker_id)
+        self._hub.refuse(worker_id, Refusal.INVALID_TOKEN)
+
+    async def wait_worker(self, worker_id: str, *, timeout_s: float) -> bool:
+        """Wait until a worker is ONLINE; return False when it is not in time."""
+        return await self._hub.wait_online(worker_id, timeout_s)
+
+    # Runs.
+
+    async def start_run(self, plan: Plan, *, name: str | None = None) -> str:
+        """Take a run in and return its id; its status tells what becomes of it."""
+        return await self._coordinator.submit(plan, name)
+
+    async def runs(self, page: Page, *, status: RunStatus | None = None) -> tuple[list[RunView], int]:
+        """Return one page of the runs, the latest first, without their workers, and how many there are."""
+        rows, total = await self._store.page(page, status)
+        return [self._run_view(row, ()) for row in rows], total
+
+    async def run(self, run_id: str) -> RunView:
+        """Return one run with its progress and its workers."""
+        row = await self._store.row(run_id)
+        active = self._coordinator.active(run_id)
+        parts = list(active.parts.values()) if active is not None else await self._store.parts(run_id)
+        view = self._run_view(row, parts)
+        if row["summary_known"]:
+            view.exit_code = self._results.exit_code(await self._store.summary(run_id) or {})
+        return view
+
+    async def wait_run(self, run_id: str) -> RunView:
+        """Wait until a run is over, and return it."""
+        await self._store.row(run_id)
+        await self._coordinator.wait_over(run_id)
+        return await self.run(run_id)
+
+    async def stop_run(self, run_id: str) -> RunView:
+        """End a run early."""
+        await self._coordinator.stop_run(run_id)
+        return await self.run(run_id)
+
+    async def plan(self, run_id: str) -> dict[str, Any]:
+        """Return the plan of a run, its passwords masked."""
+        return await self._store.plan(run_id)
+
+    # Results.
+
+    async def summary(self, run_id: str) -> dict[str, Any]:
+        """Return the summary of a run.
+
+        Raises:
+            RequestError: there is none, or not yet.
+        """
+        summary = await self._store.summary(run_id)
+        if summary is None:
+            row = await self._store.row(run_id)
+            raise conflict(f"there is no summary: the run is {row['status']}")
+        return summary
+
+    async def endpoints(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the final reports of the endpoints that have ended, by index."""
+        await self._store.row(run_id)
+        return await self._store.reports(run_id)
+
+    async def endpoint_page(
+        self, run_id: str, page: Page, *, outcome: str | None = None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return one page of the final reports, and how many there are."""
+        await self._store.row(run_id)
+        return await self._store.endpoint_page(run_id, page, outcome)
+
+    async def samples(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[dict[str, Any]]:
+        """Yield what was measured: a mapping for each endpoint and second, by second; absent values are None."""
+        await self._store.row(run_id)
+        async for rows in self._results.rows(run_id, endpoint):
+            for row in rows:
+                yield row
+
+    async def sample_keys(self, run_id: str) -> list[str]:
+        """Return the names that occur in the samples of a run."""
+        return await self._results.keys(run_id)
+
+    def counters(self) -> dict[str, int]:
+        """Return what the journal has counted since the start."""
+        return dict(self._journal.counters)
+
+    # Private.
+
+    async def _start(self) -> None:
+        self._journal.start()
+        self._hub.start(self._coordinator)
+        await self._coordinator.start()
+
+    async def _stop(self) -> None:
+        await self._hub.stop()
+        await self._coordinator.stop()
+        await self._journal.stop()
+
+    def _committed(self, entries: Sequence[Entry]) -> None:
+        self._hub.settle(entries)
+        self._coordinator.reports_committed(entries)
+
+    def _worker_view(self, row: WorkerRow) -> WorkerView:
+        link = self._hub.link_of(row["id"])
+        hello = row["hello"] or {}
+        state = self._hub.state(row["id"])
+        heartbeat = link.heartbeat if link is not None else None
+        return WorkerView(
+            id=row["id"],
+            name=hello.get("name") or row["name"],
+            capacity=self._coordinator.capacity(row),
+            configured_capacity=row["capacity"],
+            active_endpoints=self._coordinator.endpoints_on(row["id"]),
+            enabled=row["enabled"],
+            state=state,
+            token_prefix=row["token_prefix"],
+            created_at=iso(row["created_at_ms"]) or "",
+            last_seen_at=iso(self._clock() if state is WorkerState.ONLINE else row["last_seen_at_ms"]),
+            version=hello.get("version") or None,
+            host=hello.get("host") or None,
+            sip_ip=hello.get("sip_ip") or None,
+            media_ip=hello.get("media_ip") or None,
+            engine=hello.get("engine") or None,
+            load=heartbeat.model_dump(mode="json", exclude={"type", "sent_at_unix_ns"}) if heartbeat else {},
+        )
+
+    def _run_view(self, row: RunRow, parts: Sequence[Part]) -> RunView:
+        status = RunStatus(row["status"])
+        return RunView(
+            id=row["id"],
+            name=row["name"],
+            status=status,
+            verdict=row["verdict"],
+            reason=row["reason"],
+            endpoints=row["endpoints"],
+            created_at=iso(row["created_at_ms"]) or "",
+            started_at=iso(row["started_at_ms"]),
+            ended_at=iso(row["ended_at_ms"]),
+            progress=add_progress(part.progress for part in parts if part.progress),
+            workers=[
+                RunPart(
+                    worker_id=part.worker_id,
+                    worker_name=part.worker_name,
+                    state=part.state,
+                    endpoints=len(part.endpoints),
+                    reason=part.reason,
+                )
+                for part in parts
+            ],
+            exit_code=_exit_code_without_summary(status),
+        )
+
+
+def _exit_code_without_summary(status: RunStatus) -> int | None:
+    if status is RunStatus.CANNOT_RUN_FOR_NOW:
+        return UNAVAILABLE_EXIT_CODE
+    return INTERNAL_EXIT_CODE if status is RunStatus.FAILED else None
+
+
+def _lock(data_dir: Path) -> int:
+    """Make the directory, and take it for this process; the lock goes with the process, however it ends."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{data_dir}: expected a directory that can be written, found: {error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise SettingsError(f"{data_dir}: another gateway uses this directory") from None
+    return descriptor

@@ -1,0 +1,127 @@
+"""The tables of the store, as the latest migration leaves them; a test compares the two.
+
+Instants are `_at_ms`: milliseconds since 1970 UTC. No column holds a token, an API key or a password in clear:
+tokens and keys as SHA-256, shares of runs that are not yet started as ciphertext of `cmw.gateway.vault`.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False, unique=True),
+    sa.Column("capacity", sa.Integer, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("token_sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("token_prefix", sa.String(12), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("last_seen_at_ms", sa.BigInteger),
+    sa.Column("hello", sa.JSON),
+)
+"""`hello`: what the worker said of itself when it last connected."""
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("key_sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("key_prefix", sa.String(12), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("worker_id", sa.String(32), primary_key=True),
+    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("committed_seq", sa.BigInteger, nullable=False),
+    sa.Column("seen_at_ms", sa.BigInteger, nullable=False),
+)
+"""The last sequence number committed of each link session; written in the transaction that writes what it numbers."""
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("status", sa.String(24), nullable=False, index=True),
+    sa.Column("verdict", sa.String(16)),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("sealed_plan", sa.LargeBinary),
+    sa.Column("endpoints", sa.Integer, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("queued_at_ms", sa.BigInteger),
+    sa.Column("started_at_ms", sa.BigInteger),
+    sa.Column("ended_at_ms", sa.BigInteger),
+    sa.Column("deadline_at_ms", sa.BigInteger),
+    sa.Column("summary", sa.JSON),
+)
+"""`plan` has no passwords; `sealed_plan` has them, encrypted, and is erased once every worker has started.
+`deadline_at_ms`: when every endpoint must have ended by itself."""
+
+run_workers = sa.Table(
+    "run_workers",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("worker_id", sa.String(32), primary_key=True),
+    sa.Column("worker_name", sa.String(100), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("session", sa.String(64)),
+    sa.Column("endpoints", sa.JSON, nullable=False),
+    sa.Column("endpoint_count", sa.Integer, nullable=False),
+    sa.Column("sealed_share", sa.LargeBinary),
+    sa.Column("targets", sa.JSON),
+    sa.Column("prepared", sa.JSON),
+    sa.Column("progress", sa.JSON),
+    sa.Column("done", sa.JSON),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""The part of a run that one worker has. `endpoints`: [[index, name, group, position], ...];
+`done`: the data of its run_done."""
+
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("endpoint", sa.BigInteger, primary_key=True),
+    sa.Column("worker_id", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("group_name", sa.String(100), nullable=False),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("report", sa.JSON, nullable=False),
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False, index=True),
+    sa.Column("worker_id", sa.String(32), nullable=False),
+    sa.Column("second", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("frame", sa.LargeBinary, nullable=False),
+)
+"""Sample batches as they came over the link: columnar and compressed."""
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False, index=True),
+    sa.Column("worker_id", sa.String(32), nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+)

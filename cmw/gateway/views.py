@@ -1,0 +1,79 @@
+"""What callers see of workers and runs, in the API and in the process; the API's JSON has these names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from cmw.core.words import RunStatus, WorkerState
+
+
+class WorkerView(BaseModel):
+    """A worker, without its token."""
+
+    id: str
+    name: str = Field(
+        description="the worker's own WORKER_NAME while it is set, else the name given when it was created"
+    )
+    capacity: int = Field(
+        description="endpoints it may have at once: the configured number, or less if the worker says less"
+    )
+    configured_capacity: int
+    active_endpoints: int = Field(description="endpoints of runs that are not over")
+    enabled: bool
+    state: WorkerState
+    token_prefix: str = Field(description="the first 12 of the token's 68 characters")
+    created_at: str
+    last_seen_at: str | None = None
+    version: str | None = None
+    host: str | None = None
+    sip_ip: str | None = None
+    media_ip: str | None = None
+    engine: str | None = Field(default=None, description="the media engine it runs")
+    load: dict[str, Any] = Field(default_factory=dict, description="what its last heartbeat said")
+
+
+class WorkerWithToken(WorkerView):
+    """A worker with its token: the only time that the token is shown."""
+
+    token: str
+
+
+class RunPart(BaseModel):
+    """What one worker has of a run."""
+
+    worker_id: str
+    worker_name: str
+    state: str = Field(description="ASSIGNED, PREPARED, STARTED, DONE or LOST")
+    endpoints: int
+    reason: str = ""
+
+
+class RunView(BaseModel):
+    """A run, without its results."""
+
+    id: str
+    name: str
+    status: RunStatus
+    verdict: str | None = None
+    reason: str = ""
+    endpoints: int
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    progress: dict[str, Any] = Field(default_factory=dict, description="the sum of what its workers last said")
+    workers: list[RunPart] = Field(default_factory=list)
+    exit_code: int | None = Field(default=None, description="the exit code of `cmw run` for this run, once it is over")
+
+
+class Page(BaseModel):
+    """Which part of a list is asked for."""
+
+    page: int = 1
+    per_page: int = 25
+
+    @property
+    def offset(self) -> int:
+        """Return how many items come before this page."""
+        return (self.page - 1) * self.per_page
