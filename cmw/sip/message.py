@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import TOKEN_CHARS, fail, is_token, parse_number, printable, split_outside
+from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, parse_number, printable, split_list
 from cmw.sip.headers import _CANONICAL, LIST_HEADERS, MAX_HEADERS, SINGLE_HEADERS, Headers, canonical_name
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.status import reason_phrase
@@ -26,7 +27,6 @@ _URI = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
 _CSEQ = re.compile(rf"([0-9]+)[ \t]+([{TOKEN_CHARS}]+)")
 _CALL_ID = re.compile(r"[\x21-\x7e]+")
-_LISTED = frozenset(LIST_HEADERS)
 
 
 class CSeq(NamedTuple):
@@ -130,6 +130,7 @@ class Response(_Message):
         return self.headers
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value. Raises `RemoteProtocolError` with the hint 400. Source: RFC 3261 20.16."""
     match = _CSEQ.fullmatch(text)
@@ -240,18 +241,20 @@ def _parse_rows(lines: list[str]) -> tuple[list[tuple[str, str]], RemoteProtocol
     rows: list[tuple[str, str]] = []
     fault = None
     for line in lines:
+        name, _, value = line.partition(":")
         try:
-            name, colon, value = line.partition(":")
-            known = _CANONICAL.get(name)
-            if known is None or not colon or "\r" in value:
-                known = _read_name(line)
+            name = _CANONICAL.get(name) or _read_name(line)
             value = value.strip(" \t")
-            if known in _LISTED and "," in value:
-                rows.extend([(known, element) for element in _elements(value)])
+            if "\r" in value:
+                fail("CR only before LF", line)
+            if "," in value and name in LIST_HEADERS:
+                rows.extend([(name, element) for element in split_list(value)])
             else:
-                rows.append((known, value))
+                rows.append((name, value))
         except RemoteProtocolError as error:
             fault = fault or error
+            if name in LIST_HEADERS:
+                rows.append((name, value))
         if len(rows) > MAX_HEADERS:
             return rows[:MAX_HEADERS], RemoteProtocolError(f"expected at most {MAX_HEADERS} header rows", hint=400)
     return rows, fault
@@ -259,16 +262,11 @@ def _parse_rows(lines: list[str]) -> tuple[list[tuple[str, str]], RemoteProtocol
 
 def _read_name(line: str) -> str:
     """Return the canonical name at the start of a header line that is not one of the usual spellings."""
-    name, colon, value = line.partition(":")
+    name, colon, _ = line.partition(":")
     name = name.rstrip(" \t")
-    if not colon or "\r" in value or not is_token(name):
+    if not colon or not is_token(name):
         fail("a header such as Name: value", line)
     return canonical_name(name)
-
-
-def _elements(value: str) -> list[str]:
-    parts = split_outside(value, ",")
-    return parts if "" not in parts else fail("a list without empty elements", value)
 
 
 def _cut_body(headers: Headers, body: bytes | None) -> bytes:
@@ -303,7 +301,7 @@ def serialize_message(message: Request | Response) -> bytes:
     """Return the bytes of a message, with the Content-Length that its body asks for as the last header.
 
     Raises:
-        LocalProtocolError: a line break inside a header or the start line.
+        LocalProtocolError: a line break inside a header or the start line, or text that is none.
     """
     if isinstance(message, Request):
         lines = [f"{message.method} {message.uri} SIP/2.0"]
@@ -314,7 +312,10 @@ def serialize_message(message: Request | Response) -> bytes:
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1:
         raise LocalProtocolError("expected no line break inside a header, found one")
-    return text.encode("utf-8", "surrogateescape") + message.body
+    try:
+        return text.encode("utf-8", "surrogateescape") + message.body
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"expected text that UTF-8 can carry, found {error.object[error.start]!a}") from None
 
 
 def make_response(
