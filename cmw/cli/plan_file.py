@@ -1,0 +1,260 @@
+"""Read a plan from a YAML or JSON file, and its accounts from CSV files beside it; faults name FILE:LINE."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from cmw.errors import SettingsError
+from cmw.load.faults import Fault, Path, Position, show_value, suggest
+from cmw.load.plan import MAX_ACCOUNTS, Plan
+from cmw.load.plan_parser import parse_plan
+
+MAX_PLAN_BYTES = 1 << 20
+MAX_ACCOUNTS_BYTES = 16 << 20
+MAX_VALUES = 200_000
+"""Values of a plan, aliases counted each time they are used."""
+MAX_DEPTH = 20
+"""A plan is six levels deep; a file nested beyond this is none."""
+
+ACCOUNT_COLUMNS = ("username", "password", "realm")
+
+
+def read_plan(path: str | FilePath) -> Plan:
+    """Return the plan in a file: ``.json`` is read as JSON, everything else as YAML.
+
+    Raises:
+        SettingsError: listing every fault with file, line, field, what was found and what was expected.
+    """
+    file = FilePath(path)
+    text = _read_text(file, MAX_PLAN_BYTES, "plan")
+    source = _parse_json(text, file) if file.suffix == ".json" else _parse_yaml(text, file)
+    _take_accounts(source, file)
+    return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
+
+
+@dataclass(slots=True)
+class _Source:
+    """A document, where its values stand, and the faults found on the way."""
+
+    document: Any = None
+    positions: dict[Path, Position] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, path: Path, message: str, position: Position | None) -> None:
+        self.faults.append(Fault(path, message, position))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 with the scalars of YAML 1.2: ``on``, ``1:30`` and dates are text, not something else."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]{1,40}", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40}|[0-9]{1,40}(?=[eE]))(?:[eE][-+]?[0-9]{1,3})?",
+     "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+):  # fmt: skip
+    _first_chars = [*_first, ""] if _tag == "null" else list(_first)
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first_chars)
+
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:bool": lambda text: text.lower() == "true",
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:null": lambda _: None,
+    "tag:yaml.org,2002:str": str,
+}
+
+
+def _read_text(file: FilePath, limit: int, what: str) -> str:
+    """Return the text of a file that is not larger than `limit` bytes."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot read the {what}: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise SettingsError(f"{file}: found more than {limit} bytes, expected a {what} of at most {limit}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{file}:{line}: found bytes that are not UTF-8, expected text") from error
+
+
+def _parse_yaml(text: str, file: FilePath) -> _Source:
+    """Return the document of a YAML text with the line of each value."""
+    source = _Source()
+    _Walk(source, file).build_root(_compose(text, file))
+    return source
+
+
+def _compose(text: str, file: FilePath) -> Node | None:
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_node()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{file}:{mark.line + 1}" if mark else f"{file}"
+        about = ", ".join(part for part in (error.context, error.problem) if part)
+        raise SettingsError(f"{where}: not YAML: {about}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{file}: found a document nested too deeply, expected a plan") from error
+    except ValueError as error:  # an escape such as \U00110000
+        raise SettingsError(f"{file}: not YAML: {error}") from error
+
+
+class _Walk:
+    """Turns nodes into values, bounded in number and depth, and notes the line of each."""
+
+    def __init__(self, source: _Source, file: FilePath) -> None:
+        self._source = source
+        self._file = str(file)
+        self._values = 0
+
+    def build_root(self, root: Node | None) -> None:
+        """Set the document of the source."""
+        self._source.document = None if root is None else self._build(root, ())
+        self._source.positions.setdefault((), Position(self._file, 1))
+
+    def _at(self, node: Node) -> Position:
+        return Position(self._file, node.start_mark.line + 1)
+
+    def _build(self, node: Node, path: Path) -> Any:
+        self._values += 1
+        position = self._at(node)
+        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
+            raise SettingsError(f"{position}: found a document that is too large or too deep, expected a plan")
+        self._source.positions.setdefault(path, position)
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self._build(item, (*path, k)) for k, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: MappingNode, path: Path) -> dict[Hashable, Any]:
+        values: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._scalar(key_node, path) if isinstance(key_node, ScalarNode) else None
+            if not isinstance(key, str):
+                found = show_value(key) if isinstance(key_node, ScalarNode) else "a mapping or a list"
+                self._source.fault(path, f"found {found} as a key, expected text", self._at(key_node))
+                continue
+            if key in values:
+                first = self._source.positions[(*path, key)]
+                self._source.fault((*path, key), f"found twice, expected once: line {first.line} has it",
+                                   self._at(key_node))  # fmt: skip
+                continue
+            self._source.positions[(*path, key)] = self._at(key_node)
+            values[key] = self._build(value_node, (*path, key))
+        return values
+
+    def _scalar(self, node: Node, path: Path) -> Any:
+        convert = _SCALARS.get(node.tag)
+        if convert is None:
+            self._source.fault(path, f"found the tag {node.tag[:60]!r}, expected a plain value", self._at(node))
+            return None
+        try:
+            return convert(node.value)
+        except ValueError:
+            self._source.fault(path, f"found {show_value(node.value)}, expected a plain value", self._at(node))
+            return None
+
+
+def _parse_json(text: str, file: FilePath) -> _Source:
+    """Return the document of a JSON text. Lines come from YAML's reader, which reads JSON too once tabs are gone."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{file}:{error.lineno}: not JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        raise SettingsError(f"{file}: not JSON that a plan can be: {error}") from error
+    try:
+        source = _parse_yaml(text.replace("\t", " "), file)
+    except SettingsError:
+        source = _Source(positions={(): Position(str(file), 1)})
+    source.document = document
+    source.faults = [fault for fault in source.faults if fault.message.startswith("found twice")]
+    return source
+
+
+def _take_accounts(source: _Source, file: FilePath) -> None:
+    """Put the accounts of each file that a registrar names in the place of its name."""
+    registrars = source.document.get("registrars") if isinstance(source.document, dict) else None
+    for name, registrar in registrars.items() if isinstance(registrars, dict) else ():
+        if not isinstance(registrar, dict) or not isinstance(registrar.get("accounts"), dict):
+            continue
+        path: Path = ("registrars", name, "accounts")
+        registrar["accounts"] = _accounts_named(registrar["accounts"], path, source, file)
+
+
+def _accounts_named(named: dict[str, Any], path: Path, source: _Source, file: FilePath) -> list[Any]:
+    """Return the accounts of ``{file: NAME}``; the name is taken from the directory of the plan."""
+    position = source.positions.get(path)
+    for key in named.keys() - {"file"}:
+        where = source.positions.get((*path, key), position)
+        source.fault((*path, key), f"is not a known field{suggest(key, ['file']) or ';'} expected file", where)
+    wanted = named.get("file")
+    if not isinstance(wanted, str) or not wanted or "\0" in wanted:
+        where = source.positions.get((*path, "file"), position)
+        source.fault((*path, "file"), f"found {show_value(wanted)}, expected the name of a CSV file", where)
+        return []
+    accounts_file = file.parent / wanted
+    try:
+        return _read_accounts(accounts_file, path, source)
+    except SettingsError as error:
+        source.fault((*path, "file"), str(error), source.positions.get((*path, "file"), position))
+        return []
+
+
+def _read_accounts(file: FilePath, path: Path, source: _Source) -> list[dict[str, str]]:
+    """Return the accounts of a CSV file: ``username,password[,realm]``; head line optional, blank lines and # skipped."""
+    text = _read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
+    accounts: list[dict[str, str]] = []
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    source.positions[path] = Position(str(file), 1)
+    try:
+        for row in reader:
+            if not row or (len(row) == 1 and not row[0].strip()) or row[0].lstrip().startswith("#"):
+                continue
+            cells = [cell.strip() for cell in row]
+            if not accounts and [cell.lower() for cell in cells] in (["username", "password"], list(ACCOUNT_COLUMNS)):
+                continue
+            if len(accounts) >= MAX_ACCOUNTS:
+                raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
+            _add_account(cells, Position(str(file), reader.line_num), path, accounts, source)
+    except csv.Error as error:
+        raise SettingsError(f"{file}:{reader.line_num}: not CSV: {error}") from error
+    return accounts
+
+
+def _add_account(
+    cells: list[str], position: Position, path: Path, accounts: list[dict[str, str]], source: _Source
+) -> None:
+    """Add one line of the file, or the fault of a line that has not two or three cells."""
+    if not 2 <= len(cells) <= 3:
+        found = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
+        source.fault((*path, len(accounts)), f"found {found}, expected username,password[,realm]", position)
+        return
+    source.positions[(*path, len(accounts))] = position
+    account = dict(zip(ACCOUNT_COLUMNS, cells, strict=False))
+    if not account.get("realm"):
+        account.pop("realm", None)
+    accounts.append(account)

@@ -1,0 +1,256 @@
+"""report.html: one file that opens offline and says, from top to bottom, what the run found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from cmw.core.words import OutcomeKind, Verdict
+from cmw.load.outcome import EndpointReport
+from cmw.load.summary import Q, Summary
+from cmw.metrics.keys import by_key
+
+WORST_CALLS = 20
+
+_STYLE = """
+:root { color-scheme: light dark; --good: #1a7f37; --bad: #c4262e; --odd: #9a6700; --line: #8884; --soft: #8881; }
+@media (prefers-color-scheme: dark) { :root { --good: #56d364; --bad: #ff7b72; --odd: #e3b341; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.verdict { font-size: 1.6rem; font-weight: 700; padding: .6rem 1rem; border-left: .4rem solid;
+  background: var(--soft); }
+.verdict p { font-size: 1rem; font-weight: 400; margin: .2rem 0 0; }
+.good { color: var(--good); } .bad { color: var(--bad); } .odd { color: var(--odd); }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
+.cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
+.cards div { background: var(--soft); padding: .5rem 1rem; border-radius: .4rem; min-width: 7rem; }
+.cards b { display: block; font-size: 1.3rem; } small, .muted { opacity: .7; }
+"""
+
+Cell = tuple[str, str]
+"""Text, not yet escaped, and a class."""
+
+
+def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
+    """Return the page."""
+    run = summary.run
+    parts = [
+        f"<h1>{escape(run.name)}</h1>",
+        f'<p class="muted">run {escape(run.id)} · {escape(run.status)} · '
+        f"{escape(run.started_at or 'not started')} · {_number(run.duration_s)} s</p>",
+        _verdict(summary),
+        _cards(summary),
+        _thresholds(summary),
+        _outcomes(summary),
+        _failures(summary),
+        _timing(summary),
+        _media(summary),
+        _worst(list(reports)),
+        _generator(summary),
+    ]
+    body = "\n".join(part for part in parts if part)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(run.name)}: {escape(run.verdict)}</title><style>{_STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def verdict_sentence(summary: Summary) -> str:
+    """Return one sentence that says why the verdict is what it is."""
+    if summary.run.verdict is Verdict.INVALID:
+        resources = ", ".join(dict.fromkeys(limit.resource for limit in summary.generator.limits))
+        return f"The generator was the limit ({resources}): the figures say nothing about the target."
+    failing = [threshold for threshold in summary.thresholds if not threshold.passed]
+    if failing:
+        return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
+    if summary.run.verdict is Verdict.PASSED:
+        held = f" {len(summary.thresholds)} thresholds held." if summary.thresholds else ""
+        return f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well.{held}"
+    if not summary.calls.attempted:
+        return "No call was attempted."
+    failed = sum(count for kind, count in summary.endpoints.by_outcome.items() if OutcomeKind(kind).severity >= 10)
+    if failed:
+        return f"{failed} of {summary.endpoints.total} endpoints failed, and the plan has no threshold that allows it."
+    return f"The run ended as {summary.run.status}."
+
+
+def _verdict(summary: Summary) -> str:
+    colour = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.INVALID: "odd"}[summary.run.verdict]
+    return (
+        f'<div class="verdict {colour}">{escape(summary.run.verdict)}<p>{escape(verdict_sentence(summary))}</p></div>'
+    )
+
+
+def _cards(summary: Summary) -> str:
+    calls, registrations = summary.calls, summary.registrations
+    cards = [
+        ("calls", f"{calls.attempted}"),
+        ("answered", f"{calls.answered}"),
+        ("failed", f"{calls.failed}"),
+        ("MOS received, median", _figure(summary.media.receive.get("mos"))),
+        ("one-way calls", f"{summary.media.one_way_calls}"),
+        ("silent calls", f"{summary.media.silent_calls}"),
+    ]
+    if registrations.attempted:
+        cards.append(("registered", f"{registrations.succeeded} of {registrations.attempted}"))
+    return f'<div class="cards">{"".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in cards)}</div>'
+
+
+def _thresholds(summary: Summary) -> str:
+    rows = [
+        [
+            (threshold.metric, ""),
+            (threshold.expression, ""),
+            (_number(threshold.value), "n"),
+            ("passed" if threshold.passed else "failed", "good" if threshold.passed else "bad"),
+            (threshold.note, ""),
+        ]
+        for threshold in summary.thresholds
+    ]
+    return _table("Thresholds", ["metric", "must hold", "value|n", "result", ""], rows)
+
+
+def _outcomes(summary: Summary) -> str:
+    total = summary.endpoints.total
+    rows = []
+    for kind, count in summary.endpoints.by_outcome.items():
+        if count:
+            share = f"{100 * count / total:.1f} %" if total else ""
+            colour = {0: "good", 1: "odd"}.get(OutcomeKind(kind).severity, "bad")
+            rows.append([(kind, colour), (str(count), "n"), (share, "n")])
+    codes = [[(code, ""), (str(count), "n")] for code, count in summary.calls.by_status_code.items()]
+    return _table("Endpoints by outcome", ["outcome", "endpoints|n", "share|n"], rows) + _table(
+        "Calls by final status", ["status", "calls|n"], codes
+    )
+
+
+def _failures(summary: Summary) -> str:
+    rows = [
+        [
+            (str(failure.count), "n"),
+            (failure.outcome, "bad"),
+            (failure.blame or "", ""),
+            (str(failure.status_code or ""), "n"),
+            (failure.reason, ""),
+            (failure.example, ""),
+        ]
+        for failure in summary.failures
+    ]
+    return _table("Why endpoints failed", ["count|n", "outcome", "blame", "status|n", "reason", "for example"], rows)
+
+
+def _timing(summary: Summary) -> str:
+    return _quantiles("Times of signalling", summary.timing)
+
+
+def _media(summary: Summary) -> str:
+    parts = []
+    for title, side in (("Media received", summary.media.receive), ("Media sent", summary.media.send)):
+        parts.append(_quantiles(title, {key: value for key, value in side.items() if isinstance(value, Q)}))
+        rows = [[(key, ""), (str(total), "n"), (by_key[key].unit, "")] for key, total in side.items()
+                if isinstance(total, int)]  # fmt: skip
+        parts.append(_table(f"{title}: totals", ["metric", "total|n", "unit"], rows))
+    return "".join(parts)
+
+
+def _worst(reports: list[EndpointReport]) -> str:
+    """Return the table of the calls that sounded worst, judged by the MOS of what they received."""
+    heard = [(mos, report) for report in reports if (mos := report.media.receive.get("mos")) is not None]
+    heard.sort(key=lambda item: (item[0], item[1].index))
+    rows = [
+        [
+            (report.name, ""),
+            (_number(mos), "n"),
+            *((_number(report.media.receive.get(key)), "n") for key in ("packets_lost", "jitter_ms", "rtt_ms")),
+            (report.call.target, ""),
+            (report.call.call_id, ""),
+        ]
+        for mos, report in heard[:WORST_CALLS]
+    ]
+    head = ["endpoint", "MOS|n", "lost|n", "jitter ms|n", "RTT ms|n", "peer", "Call-ID"]
+    return _table("Worst calls", head, rows)
+
+
+def _generator(summary: Summary) -> str:
+    part = summary.generator
+    limits = [
+        [
+            (limit.resource, "bad"),
+            (limit.metric, ""),
+            (limit.worker, ""),
+            (_number(limit.value), "n"),
+            (_number(limit.bound), "n"),
+            (limit.reason, ""),
+        ]
+        for limit in part.limits
+    ]
+    facts = [
+        ("healthy", "yes" if part.valid else "no"),
+        ("pacing error p50 / p99 / max, µs", _three(part.pacing_error_us)),
+        ("loop lag p50 / p99 / max, ms", _three(part.loop_lag_ms)),
+        ("packets skipped", str(part.packets_skipped)),
+        ("send errors", str(part.send_errors)),
+        ("dropped by the kernel", _number(part.kernel_drops)),
+        ("sample batches lost", str(part.samples_dropped)),
+        ("CPU seconds", _number(part.cpu_seconds)),
+        ("memory, MiB", _number(part.rss_bytes / 2**20)),
+        ("CPU steal ratio", _number(part.cpu_steal_ratio)),
+        ("scheduling", ", ".join(part.scheduling) or "not known"),
+    ]
+    workers = [[(one.name, ""), (one.id, ""), (str(one.endpoints), "n")] for one in summary.workers]
+    return (
+        _table(
+            "Generator: broken bounds", ["resource", "figure", "worker", "value|n", "bound|n", "why it matters"], limits
+        )
+        + _table("Generator", ["figure", "value"], [[(k, ""), (v, "")] for k, v in facts])
+        + _table("Workers", ["name", "id", "endpoints|n"], workers)
+    )
+
+
+def _quantiles(title: str, populations: dict[str, Q]) -> str:
+    rows = [
+        [
+            (key, ""),
+            (by_key[key].unit, ""),
+            (str(q.count), "n"),
+            *((_number(value), "n") for value in (q.mean, q.min, q.p5, q.p50, q.p95, q.p99, q.max)),
+        ]
+        for key, q in populations.items()
+        if q.count
+    ]
+    head = ["metric", "unit", "count|n", "mean|n", "min|n", "p5|n", "p50|n", "p95|n", "p99|n", "max|n"]
+    return _table(title, head, rows)
+
+
+def _table(title: str, head: list[str], rows: list[list[Cell]]) -> str:
+    """Return a titled table; nothing without rows. A head that ends in ``|n`` is a column of numbers."""
+    if not rows:
+        return ""
+    heads = "".join(_tag("th", name.removesuffix("|n"), "n" if name.endswith("|n") else "") for name in head)
+    lines = "\n".join(f"<tr>{''.join(_tag('td', text, css) for text, css in row)}</tr>" for row in rows)
+    return f"<h2>{escape(title)}</h2>\n<table>\n<tr>{heads}</tr>\n{lines}\n</table>\n"
+
+
+def _tag(name: str, text: str, css: str) -> str:
+    return f'<{name} class="{css}">{escape(text)}</{name}>' if css else f"<{name}>{escape(text)}</{name}>"
+
+
+def _figure(value: Q | int | None) -> str:
+    return _number(value.p50 if isinstance(value, Q) else value)
+
+
+def _three(q: Q) -> str:
+    return " / ".join(_number(value) for value in (q.p50, q.p99, q.max)) if q.count else "not measured"
+
+
+def _number(value: float | None) -> str:
+    """Return a number for people: whole numbers as they are, others with four significant digits; a dash for none."""
+    if value is None:
+        return "–"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value)}"
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
