@@ -209,17 +209,18 @@ class Call:
     def answer_reoffer(self, body: bytes, *, now: Nanos) -> None:
         """Agree to the change that the peer asked for."""
         transaction = self._require_reoffer()
+        request = transaction.request
         self._reoffer = None
         headers = [("Contact", self._contact), ("Allow", ALLOW)]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
-        if transaction.request.method == "INVITE":
-            headers += [("Record-Route", value) for value in transaction.request.headers.get_all("Record-Route")]
+        if request.method == "INVITE":
+            headers += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
             self._await_ack(transaction, now)
         assert self._dialog is not None
-        self._dialog.refresh_target(transaction.request)
+        self._dialog.refresh_target(request)
         self._stack.respond(transaction, 200, headers=headers, body=body, now=now)
-        if transaction.request.method == "UPDATE":
+        if request.method == "UPDATE":
             self._emit(CallModified(self.handle, b"", now))
 
     def reject_reoffer(self, status: int, *, now: Nanos) -> None:
@@ -316,14 +317,15 @@ class Call:
         return self._reoffer
 
     def _bye_received(self, transaction: Transaction, now: Nanos) -> None:
+        reason = transaction.request.headers.get("Reason") or "BYE"
         self._stack.respond(transaction, 200, now=now)
         self.instants.bye_at = self.instants.bye_at or now
         if self._reoffer is not None:
             # "The UAS MUST still respond to any pending requests received for that dialog." RFC 3261 15.1.2
             self._stack.respond(self._reoffer, 487, now=now)
             self._reoffer = None
-        crossed = self.state is CallState.DISCONNECTING
-        reason = "BYE crossed ours" if crossed else transaction.request.headers.get("Reason") or "BYE"
+        if self.state is CallState.DISCONNECTING:
+            reason = "BYE crossed ours"
         self._end(CallEnded(self.handle, Ending.REMOTE, reason, 200, now), now)
 
     def _send_bye(self, now: Nanos) -> None:

@@ -87,7 +87,7 @@ class OutboundCall(Call):
 
     def response_received(self, transaction: Transaction, response: Response, source: Address, *, now: Nanos) -> None:
         """Take a response to our INVITE, CANCEL or BYE."""
-        if transaction.request.method != "INVITE":
+        if transaction.key.method != "INVITE":
             super().response_received(transaction, response, source, now=now)
         elif response.status < 200:
             self._proceed(response, now)

@@ -12,6 +12,8 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 class Timer(Enum):
     """Every timer of RFC 3261 and RFC 6026 by its letter. Source: RFC 3261 table 4, RFC 6026 8."""
 
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is slow
+
     A = "TIMER_A"
     """INVITE is sent again; T1, doubling each time."""
     B = "TIMER_B"

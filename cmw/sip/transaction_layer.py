@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
@@ -62,14 +62,18 @@ class TransactionTimedOut(NamedTuple):
     """The other side stayed silent: no response to our request, or no ACK of our failure response."""
 
     transaction: Transaction
+    owner: object
 
 
 class TransportFailed(NamedTuple):
     """The network refused what the transaction sent. Source: RFC 3261 8.1.3.1."""
 
     transaction: Transaction
+    owner: object
     reason: str
 
+
+_SHED: Final = Request("", "")
 
 Fact = ResponseReceived | RequestReceived | AckReceived | TransactionTimedOut | TransportFailed
 
@@ -134,8 +138,9 @@ class TransactionLayer:
     def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
         """End the client transactions that wait for `destination`; how the network says that nobody is there."""
         for transaction in list(self._waiting.get(destination, ())):
+            owner = transaction.owner
             if Action.FAIL in self._advance(transaction, Input.TRANSPORT_FAILED, None, now):
-                self._facts.append(TransportFailed(transaction, reason))
+                self._facts.append(TransportFailed(transaction, owner, reason))
 
     # commands
 
@@ -159,6 +164,7 @@ class TransactionLayer:
         status = response.status
         event = Input.TX_1XX if status < 200 else Input.TX_2XX if status < 300 else Input.TX_3XX_6XX
         self._advance(transaction, event, response, now)
+        self._shed(transaction)
 
     def repeat_success(self, transaction: Transaction, *, now: Nanos) -> None:
         """Send the 2xx of an INVITE again, as its user must until the ACK. Source: RFC 3261 13.3.1.4."""
@@ -265,18 +271,24 @@ class TransactionLayer:
         left = transaction.advance(event, message, self._timing, self._out, now=now)
         self.retransmissions_sent += transaction.retransmissions - sent
         if Action.TIME_OUT in left:
-            self._facts.append(TransactionTimedOut(transaction))
+            self._facts.append(TransactionTimedOut(transaction, transaction.owner))
         if transaction.is_over:
             self._drop(transaction)
         else:
             self._rearm(transaction)
         return left
 
+    def _shed(self, transaction: Transaction) -> None:
+        """Let go of the request of a transaction that only lingers: there are thousands of those."""
+        if transaction.state in (State.COMPLETED, State.CONFIRMED):
+            transaction.request = _SHED
+
     def _rearm(self, transaction: Transaction) -> None:
         self._heap.set(transaction, None if transaction.is_over else transaction.timers.soonest())
 
     def _drop(self, transaction: Transaction) -> None:
         transaction.timers.clear()
+        transaction.owner = None
         self._heap.set(transaction, None)
         self._transactions.pop(transaction.key, None)
         self._no_longer_waiting(transaction)

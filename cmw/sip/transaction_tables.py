@@ -16,6 +16,8 @@ from cmw.sip.timing import Timer
 class State(Enum):
     """Where a transaction stands. Source: RFC 3261 figures 5 to 8, RFC 6026 figures 1 and 2."""
 
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is slow
+
     CALLING = auto()
     TRYING = auto()
     PROCEEDING = auto()
@@ -27,6 +29,8 @@ class State(Enum):
 
 class Input(Enum):
     """What happens to a transaction; a timer that fires is an input too."""
+
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is slow
 
     RX_1XX = auto()
     """A provisional response came."""
@@ -50,6 +54,8 @@ class Input(Enum):
 
 class Action(Enum):
     """What a transaction does on the way to its next state."""
+
+    __hash__ = object.__hash__  # members are singletons; the one of Enum is slow
 
     SEND = auto()
     """Send the message that the user gave, and keep it."""

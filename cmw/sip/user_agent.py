@@ -355,7 +355,7 @@ class UserAgent:
         elif isinstance(fact, AckReceived):
             self._ack_received(fact, now)
         else:
-            owner = fact.transaction.owner
+            owner = fact.owner
             if isinstance(owner, (Call, Registration)):
                 status, reason = (408, "timeout") if isinstance(fact, TransactionTimedOut) else (503, fact.reason)
                 owner.transaction_failed(fact.transaction, status, reason, now=now)
