@@ -6,6 +6,7 @@ Source: RFC 3261 25.1.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import NoReturn
 
@@ -195,6 +196,15 @@ def _check_ipv6(text: str) -> str:
     if not whole or not all(0 < len(group) <= 4 and "." not in group for group in groups):
         fail("an IPv6 address", text)
     return text
+
+
+def is_literal(host: str) -> bool:
+    """Tell whether `host` is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def serialize_host(host: str, port: int | None) -> str:

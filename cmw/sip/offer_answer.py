@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cmw.core.address import Address
 from cmw.errors import LocalProtocolError
-from cmw.sip.grammar import fail, is_number, parse_number
+from cmw.sip.grammar import fail, is_literal, is_number, parse_number
 from cmw.sip.sdp import (
     MediaDescription,
     Origin,
@@ -359,9 +359,7 @@ def _remote_addresses(session: SessionDescription, media: MediaDescription) -> t
 
 
 def _literal(host: str) -> str:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
+    if not is_literal(host):
         fail("a literal address in the session description", host, hint=NOT_ACCEPTABLE)
     return host
 

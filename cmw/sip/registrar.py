@@ -6,7 +6,6 @@ Requests for users that are not registered here are not claimed, so whoever stan
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 
@@ -16,7 +15,7 @@ from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError, RemoteProtocolError
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
-from cmw.sip.grammar import is_number
+from cmw.sip.grammar import is_literal, is_number
 from cmw.sip.location import Binding, LocationTable
 from cmw.sip.message import (
     MalformedMessageError,
@@ -334,9 +333,7 @@ class Registrar:
 
 def _destination(uri: SipUri, request: Request, source: Address) -> Address:
     """Return where requests for a contact go: to its address; to the source when that is a name, or behind NAT."""
-    try:
-        ipaddress.ip_address(uri.host)
-    except ValueError:
+    if not is_literal(uri.host):
         return source
     is_behind_nat = source.host not in (request.top_via.host, uri.host)
     return source if is_behind_nat else Address(uri.host, uri.port or DEFAULT_PORT)

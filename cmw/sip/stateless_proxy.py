@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 
 from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.errors import RemoteProtocolError
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
-from cmw.sip.grammar import fail, parse_number
+from cmw.sip.grammar import fail, is_literal, parse_number
 from cmw.sip.location import LocationTable
 from cmw.sip.message import Request, Response, make_response, serialize_message
 from cmw.sip.name_addr import parse_name_addr
@@ -146,8 +145,6 @@ def _address(uri: SipUri) -> Address:
 
 
 def _literal(address: Address) -> Address:
-    try:
-        ipaddress.ip_address(address.host)
-    except ValueError:
+    if not is_literal(address.host):
         fail("a literal address to send to", address.host, hint=503)
     return address

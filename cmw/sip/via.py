@@ -15,6 +15,7 @@ from cmw.sip.grammar import (
     check_host,
     fail,
     get_param,
+    is_literal,
     is_number,
     parse_number,
     parse_params,
@@ -73,17 +74,20 @@ class Via(NamedTuple):
 
         Source: RFC 3261 18.2.1, RFC 3581 4.
         """
-        params = self.params
         if self.param("rport") is not None:
-            params = set_param(params, "rport", str(source.port))
+            params = set_param(self.params, "rport", str(source.port))
             return self._replace(params=set_param(params, "received", source.host))
-        if self.host != source.host:
-            return self._replace(params=set_param(params, "received", source.host))
+        if self.host != source.host or self.param("received") is not None:
+            return self._replace(params=set_param(self.params, "received", source.host))
         return self
 
     def reply_address(self) -> Address:
-        """Return where a response goes, by maddr, received and rport. Source: RFC 3261 18.2.2, RFC 3581 4."""
-        host = self.param("maddr") or self.param("received") or self.host
+        """Return where a response goes, by maddr, received and rport. Source: RFC 3261 18.2.2, RFC 3581 4.
+
+        Of a stamped Via the host is always a literal: a maddr that is a name is passed over.
+        """
+        maddr = (self.param("maddr") or "").strip("[]")
+        host = maddr if is_literal(maddr) else self.param("received") or self.host
         rport = self.param("rport") or ""
         if is_number(rport) and len(rport) <= 5 and 0 < int(rport) <= 65535:
             return Address(host.strip("[]"), int(rport))
