@@ -1,6 +1,6 @@
 """Build the two compiled modules. Everything declarative is in pyproject.toml.
 
-    CMW_CHECKED=1   build with bounds checks and Python's division, for the test suite
+CMW_CHECKED=1   build with bounds checks and Python's division, for the test suite
 """
 
 from __future__ import annotations

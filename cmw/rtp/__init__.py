@@ -6,7 +6,7 @@ for the twin. A compiled module that is there but does not load is an error, not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cmw._twin import pure_wanted
 from cmw.rtp.packet import PacketError, RtpPacket, parse_packet, serialize_packet
@@ -27,7 +27,7 @@ from cmw.rtp.verdict import NO_PAYLOAD_TYPE, ControlVerdict, PacketVerdict
 if TYPE_CHECKING:
     from cmw.rtp._pure import StreamTable
 
-    IMPLEMENTATION: Final[str]
+    IMPLEMENTATION: str
 elif pure_wanted():
     from cmw.rtp._pure import StreamTable
 

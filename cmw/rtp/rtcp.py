@@ -172,7 +172,7 @@ def _body_bytes(packet_type: int, count: int) -> int:
 
 def _parse_one(packet_type: int, count: int, body: bytes) -> ControlPacket:
     if packet_type == SR:
-        return SenderReport(*_SENDER_INFO.unpack_from(body), blocks=_parse_blocks(body, 24, count))
+        return SenderReport(*_SENDER_INFO.unpack_from(body), _parse_blocks(body, 24, count))
     if packet_type == RR:
         return ReceiverReport(int.from_bytes(body[:4], "big"), _parse_blocks(body, 4, count))
     if packet_type == SDES:
@@ -216,7 +216,9 @@ def _serialize_one(packet: ControlPacket) -> bytes:
             return _with_header(SDES, len(chunks), b"".join(_serialize_chunk(*chunk) for chunk in chunks))
         case Goodbye(ssrcs, reason):
             text = bytes([len(reason)]) + reason if reason else b""
-            return _with_header(BYE, len(ssrcs), struct.pack(f"!{len(ssrcs)}I", *ssrcs) + text + b"\0" * (-len(text) % 4))
+            return _with_header(
+                BYE, len(ssrcs), struct.pack(f"!{len(ssrcs)}I", *ssrcs) + text + b"\0" * (-len(text) % 4)
+            )
         case OtherControl(packet_type, count, body):
             return _with_header(packet_type, count, body)
 

@@ -1,0 +1,307 @@
+"""The twin of cmw/_rtp.pyx in plain Python: same names, same results, written to be read.
+
+The parts are files of their own: `schedule` (pacing and stamping), `statistics` (receiving), `control` (RTCP),
+`lateness` (pacing error). This one holds them by slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+
+from cmw.core.clock import Nanos
+from cmw.errors import LocalProtocolError
+from cmw.rtp.control import ControlSession
+from cmw.rtp.lateness import HistogramDict, LatenessHistogram
+from cmw.rtp.packet import HEADER_BYTES
+from cmw.rtp.schedule import SendSchedule
+from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
+from cmw.rtp.statistics import ReceiveStatistics
+from cmw.rtp.verdict import NO_PAYLOAD_TYPE
+
+CLOCK_HZ_MAX = 10_000_000
+
+
+class _Stream:
+    """What is known of one slot."""
+
+    __slots__ = ("control", "receiver", "sender")
+
+    def __init__(self, sender: SendSchedule, receiver: ReceiveStatistics, control: ControlSession) -> None:
+        self.sender = sender
+        self.receiver = receiver
+        self.control = control
+
+
+class StreamTable:
+    """The streams of one thread, by slot.
+
+    Args:
+        slots: how many streams it can hold, 1 or more.
+    """
+
+    def __init__(self, slots: int) -> None:
+        if slots < 1:
+            raise ValueError(f"slots: expected 1 or more, got {slots}")
+        self._streams: list[_Stream | None] = [None] * slots
+        self._lateness_us = LatenessHistogram()
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    # --- commands
+
+    def open(
+        self,
+        slot: int,
+        *,
+        start_ns: Nanos,
+        period_ns: Nanos,
+        late_bound_ns: Nanos = 0,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        timestamp_step: int,
+        clock_hz: int,
+        payload_type: int,
+        event_payload_type: int = NO_PAYLOAD_TYPE,
+        cname: bytes = b"",
+        unix_offset_ns: int = 0,
+        seed: int = 0,
+    ) -> None:
+        """Open `slot` for one stream in both directions; the first packet is due at `start_ns`.
+
+        Args:
+            start_ns: instant of the monotonic clock that every `now` and arrival is given in.
+            period_ns: between packets, 1 or more.
+            late_bound_ns: a packet later than this is skipped and counted; 1 .. period_ns, 0 for a whole period.
+            sequence: of the first packet, 0 .. 2^16 - 1.
+            timestamp: of the first packet, 0 .. 2^32 - 1.
+            timestamp_step: RTP units in a packet.
+            clock_hz: RTP units a second, both ways.
+            payload_type: both ways, 0 .. 127.
+            event_payload_type: of RFC 4733 events that may be received, 255 for none.
+            cname: up to 255 bytes of UTF-8.
+            unix_offset_ns: wall clock less monotonic clock, for sender reports and round trips.
+            seed: spreads the reports of many sessions, 0 .. 2^64 - 1.
+
+        Raises:
+            IndexError: no such slot.
+            LocalProtocolError: the slot is open already.
+            ValueError, OverflowError: a number is out of its range.
+        """
+        if self._streams[self._index(slot)] is not None:
+            raise LocalProtocolError(f"slot {slot} is open already")
+        if period_ns < 1:
+            raise ValueError(f"period_ns: expected 1 or more, got {period_ns}")
+        if not 0 <= late_bound_ns <= period_ns:
+            raise ValueError(f"late_bound_ns: expected 0 .. {period_ns}, got {late_bound_ns}")
+        if not 1 <= clock_hz <= CLOCK_HZ_MAX:
+            raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
+        if payload_type > 127:
+            raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
+        if len(cname) > 255:
+            raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
+        _require_unsigned(8, payload_type, event_payload_type)
+        _require_unsigned(16, sequence)
+        _require_unsigned(32, ssrc, timestamp, timestamp_step)
+        _require_unsigned(64, seed)
+        sender = SendSchedule(
+            start_ns=start_ns,
+            period_ns=period_ns,
+            late_bound_ns=late_bound_ns,
+            ssrc=ssrc,
+            sequence=sequence,
+            timestamp=timestamp,
+            timestamp_step=timestamp_step,
+            clock_hz=clock_hz,
+            payload_type=payload_type,
+        )
+        receiver = ReceiveStatistics(
+            clock_hz=clock_hz, payload_type=payload_type, event_payload_type=event_payload_type
+        )
+        control = ControlSession(sender, receiver, cname=cname, unix_offset_ns=unix_offset_ns, seed=seed, now=start_ns)
+        self._streams[slot] = _Stream(sender, receiver, control)
+
+    def stop(self, slot: int) -> None:
+        """Send nothing more in `slot`; receiving and RTCP go on."""
+        self._stream(slot).sender.active = False
+
+    def close(self, slot: int) -> None:
+        """Free `slot`."""
+        self._stream(slot)
+        self._streams[slot] = None
+
+    # --- sending
+
+    def pull_due(self, now: Nanos, slack_ns: Nanos, out: MutableSequence[int]) -> int:
+        """Write the slots whose packet is due by `now + slack_ns` into `out`, each once; return how many.
+
+        Stamp and send every one of them, then call again. Packets that are too late are skipped and counted.
+
+        Args:
+            out: writable buffer of C ints (`array("i")`, a memoryview of one); slots that find no room stay due.
+        """
+        found = 0
+        for slot, stream in enumerate(self._streams):
+            if stream is None:
+                continue
+            due = stream.sender.next_due()
+            if due is None or due > now + slack_ns:
+                continue
+            if found == len(out):
+                break
+            if stream.sender.pull_due(now, slack_ns):
+                out[found] = slot
+                found += 1
+                self._lateness_us.record(stream.sender.lateness_ns / 1000.0)
+        return found
+
+    def next_due(self) -> Nanos | None:
+        """Return when the next packet of any slot is due, or None."""
+        due = (stream.sender.next_due() for stream in self._streams if stream is not None)
+        return min((at for at in due if at is not None), default=None)
+
+    def stamp(self, slot: int, packet: bytearray) -> None:
+        """Write the header of the next packet of `slot` into the first 12 bytes of `packet` and count it as sent."""
+        sender = self._stream(slot).sender
+        _require_packet(packet)
+        sender.stamp(packet)
+
+    def stamp_as(self, slot: int, packet: bytearray, timestamp: int, marker: bool, *, now: Nanos) -> None:
+        """Write a header out of schedule, for echo: with this timestamp and marker, and the next sequence number."""
+        sender = self._stream(slot).sender
+        _require_packet(packet)
+        _require_unsigned(32, timestamp)
+        sender.stamp_as(packet, timestamp, marker, now=now)
+
+    def send_failed(self, slot: int) -> None:
+        """Take the last stamp of `slot` back: the packet never left."""
+        self._stream(slot).sender.send_failed()
+
+    # --- receiving
+
+    def receive(self, slot: int, data: bytes, arrival_ns: Nanos) -> int:
+        """Count one packet of the media port; return its `PacketVerdict` as an int.
+
+        Args:
+            arrival_ns: the kernel's arrival time on the monotonic clock, 0 or above.
+        """
+        return int(self._stream(slot).receiver.receive(data, arrival_ns))
+
+    def receive_rtcp(self, slot: int, data: bytes, arrival_ns: Nanos) -> int:
+        """Take one compound packet of the control port; return its `ControlVerdict` as an int."""
+        return int(self._stream(slot).control.receive(data, arrival_ns))
+
+    # --- control
+
+    def rtcp_due(self, slot: int, *, now: Nanos) -> bool:
+        """Tell whether `slot` has a control packet to send."""
+        due = self._stream(slot).control.next_due
+        return due is not None and now >= due
+
+    def next_rtcp_due(self, slot: int) -> Nanos | None:
+        """Return when the next control packet of `slot` is due, or None after BYE."""
+        return self._stream(slot).control.next_due
+
+    def build_rtcp(self, slot: int, *, now: Nanos, bye: bool = False) -> bytes:
+        """Return SR or RR with SDES, and BYE at the end; close the report interval and schedule the next report."""
+        return self._stream(slot).control.build(now=now, bye=bye)
+
+    def close_interval(self, slot: int, *, now: Nanos) -> ReceptionBlock | None:
+        """Return the report block as of `now` and begin the next interval; None when nothing was ever received."""
+        return self._stream(slot).control.close_interval(now=now)[0]
+
+    # --- looking
+
+    def snapshot(self, slot: int) -> StreamSnapshot:
+        """Return the figures of `slot`; changes nothing."""
+        stream = self._stream(slot)
+        return _snapshot(stream.sender, stream.receiver, stream.control)
+
+    def pacing(self) -> HistogramDict:
+        """Return the histogram of lateness in microseconds, in the wire form that all histograms share."""
+        return self._lateness_us.to_dict()
+
+    # --- private
+
+    def _index(self, slot: int) -> int:
+        if not 0 <= slot < len(self._streams):
+            raise IndexError(f"slot: expected 0 .. {len(self._streams) - 1}, got {slot}")
+        return slot
+
+    def _stream(self, slot: int) -> _Stream:
+        stream = self._streams[self._index(slot)]
+        if stream is None:
+            raise LocalProtocolError(f"slot {slot} is not open")
+        return stream
+
+
+def _require_packet(packet: bytearray) -> None:
+    if len(packet) < HEADER_BYTES:
+        raise ValueError(f"packet: expected {HEADER_BYTES} bytes or more, got {len(packet)}")
+
+
+def _require_unsigned(bits: int, *values: int) -> None:
+    """Refuse what the compiled twin's C integers refuse."""
+    for value in values:
+        if not 0 <= value < 1 << bits:
+            raise OverflowError(f"expected 0 .. 2^{bits} - 1, got {value}")
+
+
+def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: ControlSession) -> StreamSnapshot:
+    received, expected = receiver.packets_received, receiver.packets_expected
+    jitter = receiver.jitter if receiver.jitter.count else None
+    spacing = receiver.spacing
+    first_ns, last_ns = receiver.first_arrival_ns, receiver.last_arrival_ns
+    block = control.remote_block
+    bursts, longest = receiver.window.loss_bursts() if receiver.ssrc is not None else (0, 0)
+    recent = spacing.recent_ms(last_ns) if last_ns is not None else (None, None, None)
+    spaced = spacing.min_ns is not None and first_ns is not None and last_ns is not None
+
+    def to_ms(value_q12: float) -> float:
+        return value_q12 * 1000.0 / (4096.0 * sender.clock_hz)
+
+    return StreamSnapshot(
+        packets_sent=sender.packets_sent,
+        bytes_sent=sender.bytes_sent,
+        packets_skipped=sender.packets_skipped,
+        send_errors=sender.send_errors,
+        rtcp_sent=control.rtcp_sent,
+        packets_received=received,
+        bytes_received=receiver.bytes_received,
+        packets_expected=expected,
+        packets_lost=expected - received,
+        duplicate_packets=receiver.duplicate_packets,
+        out_of_order_packets=receiver.out_of_order_packets,
+        sequence_number_resets=receiver.sequence_number_resets,
+        sequence_number_jumps=receiver.sequence_number_jumps,
+        ssrc_switches=receiver.ssrc_switches,
+        discarded_packets=receiver.discarded_packets,
+        jitter_ms=to_ms(jitter.jitter_q12) if jitter else None,
+        jitter_min_ms=to_ms(jitter.min_q12) if jitter else None,
+        jitter_mean_ms=to_ms(jitter.mean_q12) if jitter else None,
+        jitter_max_ms=to_ms(jitter.max_q12) if jitter else None,
+        rtt_ms=control.rtt_q16 * 1000.0 / 65536.0 if control.rtt_q16 is not None else None,
+        remote_fraction_lost=block.fraction_lost / 256.0 if block else None,
+        remote_jitter_ms=block.jitter * 1000.0 / sender.clock_hz if block else None,
+        remote_packets_lost=block.packets_lost if block else None,
+        remote_packets_sent=control.remote_packets_sent,
+        rtcp_received=control.rtcp_received,
+        rtcp_malformed=control.rtcp_malformed,
+        byes_received=control.byes_received,
+        first_packet_at_ns=first_ns,
+        last_packet_at_ns=last_ns,
+        strangers=receiver.strangers,
+        wrong_payload_type=receiver.wrong_payload_type,
+        malformed=receiver.malformed,
+        packet_spacing_min_ms=recent[0],
+        packet_spacing_avg_ms=recent[1],
+        packet_spacing_max_ms=recent[2],
+        total_spacing_min_ms=spacing.min_ns / 1e6 if spacing.min_ns is not None else None,
+        total_spacing_mean_ms=(last_ns - first_ns) / 1e6 / (received - 1) if spaced else None,  # type: ignore[operator]
+        total_spacing_max_ms=spacing.max_ns / 1e6 if spaced else None,
+        loss_bursts=bursts,
+        longest_loss_burst=longest,
+        ssrc=receiver.ssrc,
+        ext_highest_seq=receiver.window.highest if receiver.ssrc is not None else None,
+    )

@@ -1,0 +1,107 @@
+"""When the packets of one stream are due, and their headers. Twin of `RtpSender` in _rtp.pyx."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from cmw.core.clock import Nanos
+from cmw.rtp.packet import HEADER_BYTES
+from cmw.rtp.sequence import SEQ_MOD, TIMESTAMP_MOD
+
+_HEADER: Final = struct.Struct("!BBHII")
+
+
+class SendSchedule:
+    """Packet k is due at `start_ns + k * period_ns` and always carries `timestamp + k * timestamp_step`.
+
+    A packet that is too late is skipped as silence is (RFC 3550 5.1): the timestamp moves on, the sequence number
+    does not. It was never sent, so no receiver may see a loss; who skipped it is said by `packets_skipped` alone.
+
+    Args:
+        period_ns: above 0.
+        late_bound_ns: later than this is skipped; 1 .. period_ns, or 0 for a whole period. A bound above the period
+            would let two packets of one stream be due at once: a burst.
+        timestamp_step: RTP units in a packet.
+    """
+
+    def __init__(
+        self,
+        *,
+        start_ns: Nanos,
+        period_ns: Nanos,
+        late_bound_ns: Nanos,
+        ssrc: int,
+        sequence: int,
+        timestamp: int,
+        timestamp_step: int,
+        clock_hz: int,
+        payload_type: int,
+    ) -> None:
+        self.start_ns = start_ns
+        self.period_ns = period_ns
+        self.late_bound_ns = late_bound_ns or period_ns
+        self.ssrc = ssrc
+        self.clock_hz = clock_hz
+        self.payload_type = payload_type
+        self.active = True
+        self.lateness_ns = 0
+        self.reference_ns = start_ns
+        self.reference_timestamp = timestamp
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        self.packets_skipped = 0
+        self.send_errors = 0
+        self._first_timestamp = timestamp
+        self._timestamp_step = timestamp_step
+        self._sequence = sequence
+        self._next_packet = 0
+        self._marker_due = True  # RFC 3551 4.1: the first packet of a talkspurt
+        self._last_payload_bytes = 0
+
+    def next_due(self) -> Nanos | None:
+        """Return when the next packet is due; None when stopped."""
+        return self.start_ns + self._next_packet * self.period_ns if self.active else None
+
+    def pull_due(self, now: Nanos, slack_ns: Nanos) -> bool:
+        """Tell whether a packet is to be stamped now; skip and count what is too late. `lateness_ns` is set."""
+        due = self.next_due()
+        if due is None:
+            return False
+        late_ns = now - due
+        if late_ns > self.late_bound_ns:
+            skip = -((self.late_bound_ns - late_ns) // self.period_ns)
+            self._next_packet += skip
+            self.packets_skipped += skip
+            self._marker_due = True
+            late_ns -= skip * self.period_ns
+        self.lateness_ns = late_ns
+        return late_ns >= -slack_ns
+
+    def stamp(self, packet: bytearray) -> None:
+        """Write the next header of the schedule into `packet`, count it as sent and move on."""
+        timestamp = (self._first_timestamp + self._next_packet * self._timestamp_step) % TIMESTAMP_MOD
+        due = self.start_ns + self._next_packet * self.period_ns
+        self.stamp_as(packet, timestamp, self._marker_due, now=due)
+        self._marker_due = False
+        self._next_packet += 1
+
+    def stamp_as(self, packet: bytearray, timestamp: int, marker: bool, *, now: Nanos) -> None:
+        """Write a header out of schedule: the caller brings timestamp and marker."""
+        second = marker << 7 | self.payload_type
+        _HEADER.pack_into(packet, 0, 0x80, second, self._sequence, timestamp, self.ssrc)
+        self._sequence = (self._sequence + 1) % SEQ_MOD
+        self._last_payload_bytes = len(packet) - HEADER_BYTES
+        self.packets_sent += 1
+        self.bytes_sent += self._last_payload_bytes
+        self.reference_timestamp = timestamp
+        self.reference_ns = now
+
+    def send_failed(self) -> None:
+        """Take the last stamp back: the packet never left, so its sequence number is used again."""
+        self._sequence = (self._sequence - 1) % SEQ_MOD
+        self.packets_sent -= 1
+        self.bytes_sent -= self._last_payload_bytes
+        self._last_payload_bytes = 0
+        self.send_errors += 1
+        self._marker_due = True  # its time was silence, as after a skip

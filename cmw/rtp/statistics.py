@@ -1,0 +1,230 @@
+"""What one stream's arrivals tell. Twin of `RtpReceiver` in _rtp.pyx. Source: RFC 3550 A.1, A.3, 8.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cmw.core.clock import Nanos
+from cmw.rtp.jitter import JitterEstimate
+from cmw.rtp.packet import PacketError, RtpHeader, parse_header
+from cmw.rtp.sequence import SEQ_MOD, rtp_units, seq_after, signed32
+from cmw.rtp.spacing import PacketSpacing
+from cmw.rtp.verdict import PacketVerdict
+from cmw.rtp.window import ArrivalWindow
+
+MAX_DROPOUT: Final = 3000
+"""A step forward of this size or more is no gap but another sequence. Source: RFC 3550 A.1."""
+MAX_MISORDER: Final = 100
+"""A packet later than this belongs to no sequence that we know. Source: RFC 3550 A.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A packet that did not fit, kept until its successor confirms or another one replaces it."""
+
+    header: RtpHeader
+    arrival_ns: Nanos
+
+
+class ReceiveStatistics:
+    """Counts of one stream: loss, duplicates, order, restarts, jitter, spacing.
+
+    The first packet of the negotiated payload type begins the stream and counts at once, without the probation of
+    A.1: SDP named the source's address, and every packet of the stream is then in our count, as in a capture's. What
+    does not fit later (another SSRC, a far sequence number) is held until a second one in a row confirms it
+    (MIN_SEQUENTIAL is 2), and then both count. A restart begins a new run of sequence numbers; totals go on.
+
+    Args:
+        clock_hz: RTP units a second.
+        event_payload_type: of RFC 4733 events, counted but not part of the jitter; 255 for none.
+    """
+
+    def __init__(self, *, clock_hz: int, payload_type: int, event_payload_type: int) -> None:
+        self._clock_hz = clock_hz
+        self._payload_type = payload_type
+        self._event_payload_type = event_payload_type
+        self.ssrc: int | None = None
+        self.jitter = JitterEstimate(clock_hz)
+        self.spacing = PacketSpacing()
+        self.window = ArrivalWindow(0)
+        self.received_in_run = 0
+        self.first_arrival_ns: Nanos | None = None
+        self.last_arrival_ns: Nanos | None = None
+        self.bytes_received = 0
+        self.duplicate_packets = 0
+        self.out_of_order_packets = 0
+        self.sequence_number_resets = 0
+        self.sequence_number_jumps = 0
+        self.ssrc_switches = 0
+        self.wrong_payload_type = 0
+        self.malformed = 0
+        self._discarded_packets = 0
+        self._strangers = 0
+        self._expected_before = 0  # of the runs that are over
+        self._received_before = 0
+        self._expected_prior = 0  # at the last close of the report interval
+        self._received_prior = 0
+        self._last_timestamp = 0  # of the packet with the highest sequence number
+        self._timestamp_step = 0  # RTP units between neighbours, 0 until known
+        self._held: _Held | None = None
+
+    # --- inputs
+
+    def receive(self, data: bytes, arrival_ns: Nanos) -> PacketVerdict:
+        """Count one packet."""
+        try:
+            header = parse_header(data)
+        except PacketError as error:
+            self.malformed += error.verdict is not PacketVerdict.IS_RTCP
+            return error.verdict
+        known_type = header.payload_type in (self._payload_type, self._event_payload_type)
+        if not known_type:
+            self.wrong_payload_type += 1
+            if header.ssrc != self.ssrc:
+                return PacketVerdict.WRONG_PAYLOAD_TYPE
+        verdict = self._place(header, arrival_ns)
+        # In the sequence but not negotiated: counted as received, or the network would be blamed for its loss.
+        if not known_type and verdict <= PacketVerdict.DUPLICATE:
+            return PacketVerdict.WRONG_PAYLOAD_TYPE
+        return verdict
+
+    def close_interval(self) -> tuple[int, int, int]:
+        """Return fraction lost in 1/256, cumulative lost and packets received of the interval, and begin the next.
+
+        Two guards that A.3 leaves to its reader: an interval in which everything was lost is 256/256 and does not fit
+        8 bits; a late packet or a duplicate can make an interval's loss negative, which is 0. Source: RFC 3550 A.3.
+        """
+        expected = self.window.expected
+        expected_interval = expected - self._expected_prior
+        received_interval = self.received_in_run - self._received_prior
+        lost_interval = expected_interval - received_interval
+        self._expected_prior = expected
+        self._received_prior = self.received_in_run
+        fraction = 0
+        if expected_interval > 0 and lost_interval > 0:
+            fraction = min((lost_interval << 8) // expected_interval, 255)
+        lost = max(-0x800000, min(expected - self.received_in_run, 0x7FFFFF))
+        return fraction, lost, received_interval
+
+    # --- getters
+
+    @property
+    def packets_received(self) -> int:
+        """Packets of the stream, duplicates included."""
+        return self._received_before + self.received_in_run
+
+    @property
+    def packets_expected(self) -> int:
+        """Packets by the sequence numbers of all runs."""
+        return self._expected_before + (self.window.expected if self.ssrc is not None else 0)
+
+    @property
+    def discarded_packets(self) -> int:
+        """Packets of the source too far from its sequence, the one on probation included."""
+        return self._discarded_packets + (self._held is not None and self._held.header.ssrc == self.ssrc)
+
+    @property
+    def strangers(self) -> int:
+        """Packets of other sources, the one on probation included."""
+        return self._strangers + (self._held is not None and self._held.header.ssrc != self.ssrc)
+
+    # --- private
+
+    def _place(self, header: RtpHeader, arrival_ns: Nanos) -> PacketVerdict:
+        if self.ssrc is None:
+            self._begin_run(header)
+            self._count(header, arrival_ns, ahead=0)
+            return PacketVerdict.FIRST
+        if header.ssrc != self.ssrc:
+            return self._hold_or_switch(header, arrival_ns)
+        if self._held is not None and self._held.header.ssrc != self.ssrc:
+            self._drop_held()  # the old source is alive: two sources that interleave are no switch
+        ahead = seq_after(header.seq, self.window.highest % SEQ_MOD)
+        if 0 < ahead < MAX_DROPOUT:
+            self.window.advance(ahead)
+            self._count(header, arrival_ns, ahead)
+            return PacketVerdict.OK
+        if 0 < ahead <= SEQ_MOD - MAX_MISORDER:
+            return self._hold_or_switch(header, arrival_ns)
+        new = self.window.mark(-ahead % SEQ_MOD)
+        self.out_of_order_packets += new
+        self.duplicate_packets += not new
+        self._count(header, arrival_ns, ahead=0)
+        return PacketVerdict.OUT_OF_ORDER if new else PacketVerdict.DUPLICATE
+
+    def _begin_run(self, header: RtpHeader) -> None:
+        """Source: RFC 3550 A.1 init_seq."""
+        self.ssrc = header.ssrc
+        self.window.begin_run(header.seq)
+        self.received_in_run = 0
+        self._expected_prior = 0
+        self._received_prior = 0
+        self._timestamp_step = 0
+        self.jitter.forget_transit()
+
+    def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int) -> None:
+        """Count a packet that is `ahead` of the highest before it, 0 when it is not."""
+        spacing_ns = 0 if self.last_arrival_ns is None else arrival_ns - self.last_arrival_ns
+        self.received_in_run += 1
+        self.bytes_received += header.payload_bytes
+        if header.payload_type == self._payload_type:
+            if ahead and header.marker and self._ends_silence(header, spacing_ns, ahead):
+                self.jitter.forget_transit()
+            self.jitter.update(header.timestamp, arrival_ns)
+            step = signed32(header.timestamp - self._last_timestamp)
+            if ahead == 1 and step > 0:
+                self._timestamp_step = step
+        if ahead or self.received_in_run == 1:
+            self._last_timestamp = header.timestamp
+        if self.last_arrival_ns is None:
+            self.first_arrival_ns = self.last_arrival_ns = arrival_ns
+        elif spacing_ns >= 0:
+            self.spacing.record(spacing_ns, arrival_ns)
+            self.last_arrival_ns = arrival_ns
+
+    def _ends_silence(self, header: RtpHeader, spacing_ns: Nanos, ahead: int) -> bool:
+        """Tell whether a packet with a marker comes after a gap in media time or in arrivals.
+
+        A marker opens a talkspurt (RFC 3551 4.1); after the gap the sender may have set its clock anew, which says
+        nothing about the network. A marker on every packet, or at the end of a video frame, is no gap.
+        """
+        step = self._timestamp_step
+        if step == 0:
+            return False
+        if signed32(header.timestamp - self._last_timestamp) > ahead * step:
+            return True
+        return rtp_units(spacing_ns, self._clock_hz) > (ahead + 1) * step
+
+    def _hold_or_switch(self, header: RtpHeader, arrival_ns: Nanos) -> PacketVerdict:
+        """Source: RFC 3550 A.1 bad_seq; for another source too, so that one stray packet moves nothing."""
+        held = self._held
+        if held is not None and held.header.ssrc == header.ssrc and seq_after(header.seq, held.header.seq) == 1:
+            return self._restart(held, header, arrival_ns)
+        if held is not None:
+            self._drop_held()
+        self._held = _Held(header, arrival_ns)
+        return PacketVerdict.PROBATION
+
+    def _drop_held(self) -> None:
+        self._discarded_packets, self._strangers = self.discarded_packets, self.strangers
+        self._held = None
+
+    def _restart(self, held: _Held, header: RtpHeader, arrival_ns: Nanos) -> PacketVerdict:
+        """Begin a new run with the held packet and its successor: both were of this stream after all."""
+        new_source = header.ssrc != self.ssrc
+        self._held = None
+        if new_source:
+            self.ssrc_switches += 1
+            self.jitter.restart()
+        elif seq_after(held.header.seq, self.window.highest % SEQ_MOD) < SEQ_MOD // 2:
+            self.sequence_number_jumps += 1
+        else:
+            self.sequence_number_resets += 1
+        self._expected_before += self.window.expected
+        self._received_before += self.received_in_run
+        self._begin_run(held.header)
+        self._count(held.header, held.arrival_ns, ahead=0)
+        self.window.advance(1)
+        self._count(header, arrival_ns, ahead=1)
+        return PacketVerdict.NEW_SSRC if new_source else PacketVerdict.RESYNC
