@@ -29,7 +29,7 @@ test: setup
 check: setup
 	@$(IN)/ruff format --check $(PYTHON_SOURCES)
 	@$(IN)/ruff check $(PYTHON_SOURCES)
-	@$(IN)/cython-lint $(COMPILED)
+	@PATH="$(CURDIR)/$(IN):$$PATH" cython-lint $(COMPILED)
 	@$(IN)/mypy
 	@$(IN)/python -m mypy.stubtest cmw._rtp cmw.net._media
 	@$(IN)/python -m pytest -q tests/test_layers.py tests/test_imports.py

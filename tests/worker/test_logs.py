@@ -148,10 +148,10 @@ def test_an_exception_is_logged_with_its_traceback_masked(stream: io.StringIO) -
 
 def test_libraries_log_through_the_same_door(stream: io.StringIO) -> None:
     configure_logging("warn", "json", stream)
-    logging.getLogger("uvicorn.error").info("not shown")
-    logging.getLogger("uvicorn.error").warning("%s is slow\n", TOKEN)
+    logging.getLogger("some.library").info("not shown")
+    logging.getLogger("some.library").warning("%s is slow\n", TOKEN)
     line = line_of(stream)
-    assert (line["level"], line["event"], line["logger"]) == ("warn", "cmw_**** is slow\n", "uvicorn.error")
+    assert (line["level"], line["event"], line["logger"]) == ("warn", "cmw_**** is slow\n", "some.library")
 
 
 def test_a_logger_made_by_name_without_ours_writes_the_same_lines(stream: io.StringIO) -> None:
