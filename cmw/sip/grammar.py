@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NoReturn
 
 from cmw.errors import RemoteProtocolError
@@ -198,6 +199,7 @@ def _check_ipv6(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def is_literal(host: str) -> bool:
     """Tell whether `host` is an IPv4 or IPv6 address, without brackets."""
     try:

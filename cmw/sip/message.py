@@ -283,18 +283,22 @@ def _cut_body(headers: Headers, body: bytes | None) -> bytes:
 
 def _check(message: Request | Response) -> None:
     """Check the headers that every message needs, once for all. Source: RFC 3261 8.1.1."""
-    seen: set[str] = set()
-    for name, _ in message.headers:
-        if name in SINGLE_HEADERS:
-            if name in seen:
-                fail(f"one {name}", "several")
-            seen.add(name)
-    parse_via(message.headers.get("Via") or "")
-    parse_cseq(message.headers.get("CSeq") or "")
-    parse_name_addr(message.headers.get("From") or "")
-    parse_name_addr(message.headers.get("To") or "")
-    if _CALL_ID.fullmatch(message.call_id) is None:
+    rows = message.headers._rows
+    first = dict(reversed(rows))
+    if len(first) != len(rows):
+        _check_single([name for name, _ in rows])
+    parse_via(first.get("Via", ""))
+    parse_cseq(first.get("CSeq", ""))
+    parse_name_addr(first.get("From", ""))
+    parse_name_addr(first.get("To", ""))
+    if _CALL_ID.fullmatch(first.get("Call-ID", "")) is None:
         fail("a Call-ID without spaces", message.call_id)
+
+
+def _check_single(names: list[str]) -> None:
+    for name in SINGLE_HEADERS:
+        if names.count(name) > 1:
+            fail(f"one {name}", "several")
 
 
 def serialize_message(message: Request | Response) -> bytes:

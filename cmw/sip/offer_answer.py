@@ -7,15 +7,15 @@ grows when, and only when, something changed.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from cmw.core.address import Address
 from cmw.errors import LocalProtocolError
-from cmw.sip.grammar import fail, is_literal, is_number, parse_number
+from cmw.sip.grammar import CACHE_VALUES, fail, is_literal, is_number, parse_number
 from cmw.sip.sdp import (
     MediaDescription,
     Origin,
@@ -315,6 +315,7 @@ def _codecs(media: MediaDescription) -> list[tuple[int, AudioCodec]]:
     return [(number, codec) for number, codec in named if codec is not None]
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def _parse_rtpmap(value: str) -> AudioCodec | None:
     """Parse ``96 NAME/8000/2``; None when it is not that: the format then has no name. Source: RFC 8866 6.6."""
     number, _, rest = value.partition(" ")
@@ -378,7 +379,7 @@ def _answer_direction(
 ) -> Direction:
     """Return our direction: what we wish as far as the peer's allows. Source: RFC 3264 6.1, 8.4 (0.0.0.0)."""
     theirs = _direction(session, media)
-    sends = wish.sends and theirs.receives and not ipaddress.ip_address(remote.host).is_unspecified
+    sends = wish.sends and theirs.receives and remote.host.strip("0.:") != ""
     receives = wish.receives and theirs.sends
     if sends:
         return Direction.SENDRECV if receives else Direction.SENDONLY
