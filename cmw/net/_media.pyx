@@ -10,9 +10,11 @@ The thread wakes on an absolute grid (1 ms), takes the lock once and serves the 
 Python calls take the same lock for as long as it takes to copy a structure, without the GIL; a lock with priority
 inheritance, so that the thread never waits for a preempted caller. No Python object is made for a packet.
 
-What a stream takes for its own: packets from the negotiated IP address. The port is the negotiated one; a peer that sends
-from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which wins
-and starts the statistics again. Everything else is a stranger and moves no figure.
+What a stream takes for its own: packets from the negotiated IP address. The port is the negotiated one; a peer that
+sends from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which
+wins and starts the statistics again. Everything else is a stranger and moves no figure.
+
+One file, because everything in it is what happens under that one lock.
 """
 
 import errno as errors
@@ -26,15 +28,15 @@ from cmw.net.media import MediaMode, PacingSnapshot
 from cmw.rtp.g711 import linear_values
 
 cimport cython
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM, errno
+from libc.errno cimport EAGAIN, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memchr, memcmp, memcpy, memset
-from posix.time cimport (
-    CLOCK_MONOTONIC, CLOCK_REALTIME, TIMER_ABSTIME, clock_gettime, clock_nanosleep, clockid_t, timespec)
+from libc.string cimport memchr, memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clockid_t, timespec
 
 from cmw._rtp cimport *
 from cmw.net._linux cimport *
+from cmw.net._sockets cimport *
 
 
 cdef enum:
@@ -49,9 +51,7 @@ cdef enum:
     ECHO = 2
 
 cdef enum:
-    ADDRESS_BYTES = 28              # sockaddr_in6, the longer of both
     DATAGRAM_BYTES = 4096           # more of a datagram is not read
-    CONTROL_BYTES = 256
     EVENTS = 512                    # sockets that one epoll_wait may name
     BURST = 64                      # datagrams read from a socket that had some in the last tick too
     SOURCES = 1024
@@ -62,7 +62,6 @@ cdef enum:
     ENERGY_PACKETS = 4              # the level is taken from every 4th packet
     FIFO_PRIORITY = 10              # modest: above everything ordinary, below the kernel's own threads
 
-cdef int64_t SECOND_NS = 1000000000
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
@@ -73,11 +72,6 @@ cdef int64_t SQUARES[3][256]
 for _row, _codec in ((1, "PCMU"), (2, "PCMA")):
     for _code, _value in enumerate(linear_values(_codec)):
         SQUARES[_row][_code] = _value * _value
-
-
-cdef struct Peer:
-    uint8_t address[ADDRESS_BYTES]  # sockaddr_in or sockaddr_in6
-    socklen_t size
 
 
 cdef struct Source:
@@ -114,29 +108,6 @@ cdef struct Slot:
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
     uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
-
-
-cdef int64_t clock_ns(clockid_t clock) noexcept nogil:
-    cdef timespec t
-    clock_gettime(clock, &t)
-    return t.tv_sec * SECOND_NS + t.tv_nsec
-
-
-cdef inline int family_of(const uint8_t* address) noexcept nogil:
-    return (<const sockaddr_in*>address).sin_family
-
-
-cdef inline uint16_t port_of(const uint8_t* address) noexcept nogil:
-    # sin_port and sin6_port lie at the same place
-    return (<const sockaddr_in*>address).sin_port
-
-
-cdef bint same_host(const uint8_t* one, const uint8_t* other) noexcept nogil:
-    if family_of(one) != family_of(other):
-        return 0
-    if family_of(one) == AF_INET:
-        return (<const sockaddr_in*>one).sin_addr.s_addr == (<const sockaddr_in*>other).sin_addr.s_addr
-    return memcmp(&(<const sockaddr_in6*>one).sin6_addr, &(<const sockaddr_in6*>other).sin6_addr, sizeof(in6_addr)) == 0
 
 
 @cython.final
@@ -180,7 +151,7 @@ cdef class MediaEngine:
     cdef bint realtime
     cdef uint8_t packet[RTP_HEADER_BYTES + DATAGRAM_BYTES]
     cdef uint8_t datagram[DATAGRAM_BYTES]
-    cdef uint8_t ancillary[CONTROL_BYTES]
+    cdef uint8_t ancillary[ANCILLARY_BYTES]
     cdef epoll_event ready[EVENTS]
     cdef object thread
     cdef str granted
@@ -278,7 +249,7 @@ cdef class MediaEngine:
         cdef Source source
         cdef size_t size = len(frames)
         if not 0 < frame_bytes <= DATAGRAM_BYTES or size == 0 or size % frame_bytes:
-            raise LocalProtocolError(f"expected whole frames of 1 .. {DATAGRAM_BYTES} bytes, got {size} / {frame_bytes}")
+            raise LocalProtocolError(f"expected whole frames of 1 .. {DATAGRAM_BYTES} bytes, got {size}/{frame_bytes}")
         if self.source_count == SOURCES:
             raise CapacityError(f"no more than {SOURCES} media sources")
         source.frames = <uint8_t*>malloc(size)
@@ -321,7 +292,7 @@ cdef class MediaEngine:
         if slot < 0:
             rtp.close()
             rtcp.close()
-            raise CapacityError(f"all {self.slot_count} media slots are in use, or the kernel has no room to watch more")
+            raise CapacityError(f"all {self.slot_count} media slots are in use, or the kernel cannot watch more")
         rtp.detach()
         rtcp.detach()
         return slot
@@ -331,7 +302,7 @@ cdef class MediaEngine:
         uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
         bytes cname not None, int mode, event_payload_type=None,
     ) -> None:
-        """Begin to send to and to measure what comes from the peer; the first packet leaves within 5 ticks and one ptime.
+        """Begin to send and to measure what comes; the first packet leaves within 6 ticks and one ptime.
 
         A slot whose stream was stopped can be started again; its figures then begin anew.
 
@@ -362,7 +333,7 @@ cdef class MediaEngine:
         cdef bint idle
         cdef int family = self._family(slot)
         if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000 or len(cname) > 255:
-            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz above 0, ptime_ms 1 .. 1000, short cname")
+            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz > 0, ptime_ms 1 .. 1000, cname below 256")
         MediaMode(mode)
         memset(&frames, 0, sizeof(Source))
         if mode == SEND_RECEIVE:
@@ -384,8 +355,8 @@ cdef class MediaEngine:
                 self._set_peers(s, &rtp_peer, &rtcp_peer)
                 now_ns = clock_ns(CLOCK_MONOTONIC)
                 rtp_sender_open(
-                    &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence, timestamp,
-                    clock_hz * ptime_ms // 1000, clock_hz, payload_type)
+                    &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
+                    timestamp, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
                 rtp_receiver_open(&s.receiver, clock_hz, payload_type, events)
                 rtcp_open(&s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns)
                 self.states[slot] = ACTIVE
@@ -397,7 +368,7 @@ cdef class MediaEngine:
     def change_remote(
         self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port
     ) -> None:
-        """Send to another address from now on and take packets from there; all figures go on (a re-INVITE moved the media)."""
+        """Send to another address from now on and take packets from there, as a re-INVITE asks; all figures go on."""
         cdef Peer rtp_peer
         cdef Peer rtcp_peer
         cdef bint active
@@ -612,7 +583,7 @@ cdef class MediaEngine:
                 s.sender.marker_due = 1
                 self.next_due[slot] = rtp_next_due(&s.sender)
                 return
-            frame = s.sender.next_packet % s.source.frame_count  # sound keeps step with the timestamps when packets are skipped
+            frame = s.sender.next_packet % s.source.frame_count  # after a skip, sound keeps step with the timestamps
             memcpy(self.packet + RTP_HEADER_BYTES, s.source.frames + frame * size, size)  # cheaper than an iovec
             histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
             rtp_stamp(&s.sender, self.packet, size)
@@ -814,7 +785,7 @@ cdef class MediaEngine:
         rtp_sender_open(&s.sender, 0, SECOND_NS, SECOND_NS, 0, 0, 0, 1, 1, 0)
         rtp_sender_stop(&s.sender)
         rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE)
-        rtcp_open(&s.control, NULL, 0, self.offset_ns, 0, 0)
+        rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0)
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.energy = s.energy_samples = 0
         s.echo_started = 0
@@ -847,39 +818,6 @@ cdef class MediaEngine:
         self.skipped_total += s.sender.packets_skipped
         self.states[slot] = FREE
         self.open_count -= 1
-
-
-cdef void sleep_until(int64_t at_ns) noexcept nogil:
-    cdef timespec at
-    at.tv_sec = at_ns // SECOND_NS
-    at.tv_nsec = at_ns % SECOND_NS
-    while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR:
-        pass
-
-
-cdef bint transmit(int fd, const uint8_t* data, size_t size, const Peer* peer) noexcept nogil:
-    """Send; once more after an error, which may be the ICMP answer to an earlier packet. Returns 0 with errno set."""
-    cdef int attempt
-    for attempt in range(2):
-        if sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, <const sockaddr*>peer.address, peer.size) >= 0:
-            return 1
-        if errno == EAGAIN or errno == ENOBUFS:
-            return 0
-    return 0
-
-
-cdef void prepare(
-    msghdr* message, iovec* buffer, uint8_t* data, size_t size, uint8_t* ancillary, uint8_t* source
-) noexcept nogil:
-    buffer.iov_base = data
-    buffer.iov_len = size
-    message.msg_name = source
-    message.msg_namelen = ADDRESS_BYTES
-    message.msg_iov = buffer
-    message.msg_iovlen = 1
-    message.msg_control = ancillary
-    message.msg_controllen = CONTROL_BYTES
-    message.msg_flags = 0
 
 
 cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
