@@ -2,7 +2,8 @@
 #
 #   docker build -t cmw .
 #   docker run --network host -e WORKER_TOKEN -e CLOUD_URL=gateway.example:443 cmw
-#   docker run -p 8080:8080 -v cmw-data:/data cmw gateway --listen 0.0.0.0:8080 --data /data
+#   docker run -p 443:8443 -v cmw-data:/data -v ./tls:/tls:ro cmw gateway \
+#       --listen 0.0.0.0:8443 --data /data --tls-cert /tls/cert.pem --tls-key /tls/key.pem
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
