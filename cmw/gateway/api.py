@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cmw.core.words import OutcomeKind, RunStatus
 from cmw.gateway.answers import Answer, ErrorAnswer, ListAnswer, answer, list_answer
 from cmw.gateway.limiter import FailureLimiter
-from cmw.gateway.sample_stream import csv_stream, json_stream
+from cmw.gateway.sample_stream import json_stream
 from cmw.gateway.service import Gateway
 from cmw.gateway.tokens import bearer
 from cmw.gateway.views import Page, RunView, WorkerView, WorkerWithToken
@@ -60,7 +60,7 @@ async def _authorize(request: Request) -> None:
     if wait_s > 0:
         raise HTTPException(429, "too many failed attempts", {"Retry-After": str(int(wait_s) + 1)})
     raise HTTPException(
-        401, "expected Authorization: Bearer with an API key of this gateway", {"WWW-Authenticate": "Bearer"}
+        401, "expected an API key of this gateway in the Authorization header", {"WWW-Authenticate": "Bearer"}
     )
 
 
@@ -186,5 +186,5 @@ async def show_samples(
     """Stream the samples of a run, a row for each endpoint and second, by second."""
     await gateway.run(run_id)
     if format == "csv":
-        return StreamingResponse(csv_stream(gateway, run_id, endpoint), media_type="text/csv; charset=utf-8")
+        return StreamingResponse(gateway.samples_csv(run_id, endpoint=endpoint), media_type="text/csv; charset=utf-8")
     return StreamingResponse(json_stream(request, gateway, run_id, endpoint), media_type="application/json")

@@ -75,6 +75,7 @@ class Coordinator:
         self._turn = asyncio.Lock()
         self._over = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
     async def start(self) -> None:
         """Take up the runs that an earlier process left, and begin to watch the time."""
@@ -85,7 +86,8 @@ class Coordinator:
         self._spawn(self._watch())
 
     async def stop(self) -> None:
-        """Leave every run as it is in the store."""
+        """Leave every run as it is in the store; `start` of a later process goes on."""
+        self._is_stopping = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -182,7 +184,7 @@ class Coordinator:
 
     def reports_committed(self, entries: Iterable[Entry]) -> None:
         """Take note of what the journal has written."""
-        for entry in entries:
+        for entry in () if self._is_stopping else entries:
             found = self._part(entry.run_id, entry.worker_id)
             if found is None:
                 continue

@@ -67,6 +67,7 @@ class Journal:
         self._on_commit = on_commit
         self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(BACKLOG_ENTRIES)
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self.counters = {"committed": 0, "duplicates": 0, "refused": 0, "late": 0, "commits": 0}
 
     def start(self) -> None:
@@ -75,6 +76,7 @@ class Journal:
 
     async def stop(self) -> None:
         """Write what has come, then end."""
+        self._is_stopping = True
         if self._task is not None:
             await self._queue.put(None)
             await self._task
@@ -95,15 +97,26 @@ class Journal:
         open_for_more = True
         while open_for_more:
             group, open_for_more = await self._gather()
-            while group:
-                try:
-                    await self._write(group)
-                except sa.exc.DatabaseError as error:
-                    log.error("cannot write results; trying again", error=str(error.orig), frames=len(group))
-                    await asyncio.sleep(RETRY_S)
-                    continue
+            if await self._write_surely(group):
                 self._on_commit(group)
-                break
+
+    async def _write_surely(self, group: Sequence[Entry]) -> bool:
+        """Write a group, waiting for a store that cannot be written now; return False when it was stopped meanwhile."""
+        while True:
+            try:
+                await self._write(group)
+                return True
+            except sa.exc.OperationalError as error:
+                log.error("cannot write results; trying again", error=str(error.orig), frames=len(group))
+                if self._is_stopping:
+                    return False  # nothing of it is acknowledged: the workers still have it
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:
+                if len(group) == 1:
+                    log.error("a report cannot be written and is dropped", kind=group[0].kind, error=repr(error))
+                    self.counters["refused"] += 1
+                    return True
+                return all([await self._write_surely([entry]) for entry in group])
 
     async def _gather(self) -> tuple[list[Entry], bool]:
         first = await self._queue.get()

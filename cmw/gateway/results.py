@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
 from math import isnan
 from typing import Any
@@ -16,8 +18,10 @@ from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
+from cmw.load.report import samples_csv
 from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
 from cmw.load.verdict import exit_code
+from cmw.metrics.keys import COLUMNS
 from cmw.metrics.samples import SampleAggregate
 
 Row = dict[str, Any]
@@ -34,12 +38,11 @@ class Results:
         async for frames in self._store.frames(run_id):
             yield await asyncio.to_thread(_rows, frames, endpoint)
 
-    async def keys(self, run_id: str) -> list[str]:
-        """Return the names of the columns that occur in a run, sorted."""
-        found: set[str] = set()
+    async def csv(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[str]:
+        """Yield samples.csv piece by piece."""
+        yield "".join(samples_csv(()))
         async for frames in self._store.frames(run_id):
-            found |= await asyncio.to_thread(_keys, frames)
-        return sorted(found)
+            yield await asyncio.to_thread(_csv, frames, endpoint)
 
     async def aggregate(self, run_id: str) -> SampleAggregate:
         """Add the samples of a run up."""
@@ -96,7 +99,9 @@ def _rows(frames: Sequence[bytes], endpoint: int | None) -> list[Row]:
             if endpoint is not None and index != endpoint:
                 continue
             row: Row = {"endpoint": index, "second": batch.second, "at_unix_ms": batch.at_unix_ms}
-            row.update((key, _value(column.typecode, column[at])) for key, column in batch.columns.items())
+            for key in COLUMNS:
+                column = batch.columns.get(key)
+                row[key] = None if column is None else _value(column.typecode, column[at])
             rows.append(row)
     return rows
 
@@ -108,8 +113,16 @@ def _value(typecode: str, value: Any) -> float | int | None:
     return None if isnan(value) else float(f"{value:.7g}")
 
 
-def _keys(frames: Sequence[bytes]) -> set[str]:
-    return {key for batch in _batches(frames) for key in batch.columns}
+def _csv(frames: Sequence[bytes], endpoint: int | None) -> str:
+    batches = _batches(frames) if endpoint is None else (_only(batch, endpoint) for batch in _batches(frames))
+    return "".join(itertools.islice(samples_csv(batches), 1, None))
+
+
+def _only(batch: SampleBatch, endpoint: int) -> SampleBatch:
+    """Return the batch with the row of one endpoint, if it is there."""
+    rows = [at for at, index in enumerate(batch.endpoints) if index == endpoint]
+    columns = {key: array(column.typecode, [column[at] for at in rows]) for key, column in batch.columns.items()}
+    return SampleBatch(batch.run_id, batch.second, batch.at_unix_ms, array("I", [endpoint] * len(rows)), columns)
 
 
 def _aggregate(frames: Sequence[bytes], total: SampleAggregate) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator
 
 import ujson
@@ -12,7 +10,6 @@ from fastapi import Request
 from cmw.gateway.answers import request_id
 from cmw.gateway.service import Gateway
 
-FIXED_COLUMNS = ("endpoint", "second", "at_unix_ms")
 CHUNK_CHARACTERS = 64 * 1024
 
 
@@ -27,18 +24,3 @@ async def json_stream(request: Request, gateway: Gateway, run_id: str, endpoint:
             yield chunk
             chunk = ""
     yield chunk + '],"meta":{"requestId":' + ujson.dumps(request_id(request)) + "}}"
-
-
-async def csv_stream(gateway: Gateway, run_id: str, endpoint: int | None) -> AsyncIterator[str]:
-    """Yield a header and one line per row; what is absent is an empty field."""
-    keys = await gateway.sample_keys(run_id)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*FIXED_COLUMNS, *keys])
-    async for row in gateway.samples(run_id, endpoint=endpoint):
-        writer.writerow([row[name] for name in FIXED_COLUMNS] + [row.get(key) for key in keys])
-        if buffer.tell() > CHUNK_CHARACTERS:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()

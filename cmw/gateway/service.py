@@ -37,6 +37,7 @@ from cmw.gateway.views import Page, RunPart, RunView, WorkerView
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
 from cmw.load.plan import Plan
+from cmw.metrics.keys import COLUMNS
 
 LOCK_FILE = "lock"
 UNAVAILABLE_EXIT_CODE = 75
@@ -194,8 +195,19 @@ class Gateway:
                 yield row
 
     async def sample_keys(self, run_id: str) -> list[str]:
-        """Return the names that occur in the samples of a run."""
-        return await self._results.keys(run_id)
+        """Return the names of the columns that the rows of `samples` have, beside endpoint, second and at_unix_ms."""
+        await self._store.row(run_id)
+        return list(COLUMNS)
+
+    async def samples_csv(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[str]:
+        """Yield samples.csv piece by piece, a line for each endpoint and second."""
+        await self._store.row(run_id)
+        async for piece in self._results.csv(run_id, endpoint):
+            yield piece
+
+    async def close_links(self) -> None:
+        """Tell every worker that this gateway goes away; to be called before the server is stopped."""
+        await self._hub.stop()
 
     def counters(self) -> dict[str, int]:
         """Return what the journal has counted since the start."""

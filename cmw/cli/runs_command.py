@@ -1,0 +1,301 @@
+"""`cmw runs`: start, watch and stop runs on a gateway, and fetch what they measured."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cmw.cli.api_client import (
+    DEFAULT_GATEWAY,
+    ApiClient,
+    ApiKeyFileOption,
+    CaFileOption,
+    GatewayOption,
+    JsonOption,
+    connect,
+)
+from cmw.cli.exit_codes import ExitCode
+from cmw.cli.tables import print_fields, print_json, print_table, show
+from cmw.core.words import RunStatus
+
+POLL_S = 1.0
+FIELDS = ("id", "name", "status", "verdict", "reason", "endpoints", "created_at", "started_at", "ended_at", "progress")
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def start(
+    *,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, YAML or JSON; account files are read here.")],
+    name: Annotated[str | None, typer.Option(help="In place of the plan's own name.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run is over, as `cmw runs wait`.")] = False,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Start a run and print its id."""
+    from cmw.cli.plan_file import read_plan
+
+    body = {"plan": read_plan(plan).to_document(), "name": name}
+    with connect(gateway, api_key_file, ca_file) as client:
+        run = client.post("/runs", body)
+        if wait:
+            return _wait(client, run["id"], as_json)
+    if as_json:
+        print_json(run)
+    else:
+        print(run["id"])
+    return ExitCode.PASSED
+
+
+@app.command("list")
+def list_runs(
+    *,
+    status: Annotated[RunStatus | None, typer.Option(help="Only those with this status.")] = None,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, the latest first."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        found = list(client.all("/runs", status=status.value if status else None))
+    if as_json:
+        print_json(found)
+        return
+    columns = ("id", "name", "status", "verdict", "endpoints", "created_at", "reason")
+    print_table(
+        ("ID", "NAME", "STATUS", "VERDICT", "ENDPOINTS", "CREATED", "REASON"),
+        ([run[column] for column in columns] for run in found),
+    )
+
+
+@app.command("show")
+def show_run(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a run with its progress and its workers."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_run(client.get(f"/runs/{run}"), as_json)
+
+
+@app.command()
+def stop(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a run early: calls are hung up, and what was measured is reported."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_run(client.post(f"/runs/{run}/stop"), as_json)
+
+
+@app.command()
+def wait(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Wait until a run is over, and end with its exit code: 0, 1, 75, 97 or 99 as `cmw run`.
+
+    A gateway that goes away meanwhile is waited for; progress goes to stderr.
+    """
+    with connect(gateway, api_key_file, ca_file) as client:
+        return _wait(client, run, as_json)
+
+
+@app.command()
+def summary(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the summary of a run that is over."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        found = client.get(f"/runs/{run}/summary")
+    if as_json:
+        print_json(found)
+    else:
+        _print_summary(found)
+
+
+@app.command()
+def endpoints(
+    *,
+    run: RunArgument,
+    outcome: Annotated[str | None, typer.Option(help="Only those with this outcome.")] = None,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List how the endpoints of a run ended."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        found = list(client.all(f"/runs/{run}/endpoints", outcome=outcome))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("INDEX", "NAME", "WORKER", "PHASE", "OUTCOME", "BLAME", "STATUS", "REASON"),
+        (
+            (e["index"], e["name"], e["worker"], e["phase"], e["outcome"], e["blame"], e["call"]["status_code"] or None,
+             e["reason"])
+            for e in found
+        ),
+    )  # fmt: skip
+
+
+@app.command()
+def samples(
+    *,
+    run: RunArgument,
+    endpoint: Annotated[int | None, typer.Option(help="Only those of the endpoint with this index.")] = None,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the samples of a run as CSV, a line for each endpoint and second."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        lines = _sample_lines(client, run, endpoint)
+        if as_json:
+            _print_rows(csv.DictReader(lines))
+            return
+        for line in lines:
+            print(line)
+
+
+@app.command()
+def report(
+    *,
+    run: RunArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write it.")],
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report directory of a run that is over: summary, endpoints, samples, page."""
+    from cmw.cli.report_files import SAMPLE_HEAD, write_report
+
+    with connect(gateway, api_key_file, ca_file) as client:
+        found = client.get(f"/runs/{run}/summary")
+        ended = client.all(f"/runs/{run}/endpoints")
+        rows = csv.DictReader(_sample_lines(client, run, None))
+        keys = [name for name in rows.fieldnames or () if name not in SAMPLE_HEAD]
+        asyncio.run(write_report(output, found, ended, keys, _as_they_come(rows)))
+    if as_json:
+        print_json({"directory": str(output)})
+    else:
+        print(output)
+
+
+def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:
+    said = ""
+    is_known = False
+    while True:
+        try:
+            run = client.get(f"/runs/{run_id}")
+        except ConnectionError as error:
+            if not is_known:
+                raise
+            line, run = f"{error}; trying again", None
+        else:
+            is_known, line = True, _progress_line(run)
+        if line != said:
+            print(line, file=sys.stderr, flush=True)
+            said = line
+        if run is not None and RunStatus(run["status"]).is_final:
+            _print_run(run, as_json)
+            return ExitCode.INTERNAL_ERROR if run["exit_code"] is None else int(run["exit_code"])
+        time.sleep(POLL_S)
+
+
+def _progress_line(run: dict[str, Any]) -> str:
+    """Return one line about a run that goes on; what changes every second by itself is left out."""
+    progress = {key: value for key, value in run["progress"].items() if key != "second"}
+    return f"{run['status']}  {show(progress)}".rstrip()
+
+
+def _sample_lines(client: ApiClient, run_id: str, endpoint: int | None) -> Iterator[str]:
+    return client.lines(f"/runs/{run_id}/samples", format="csv", endpoint=endpoint)
+
+
+async def _as_they_come(rows: Iterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
+    for row in rows:
+        yield row
+
+
+def _print_rows(rows: Iterator[dict[str, str]]) -> None:
+    """Print one JSON array without holding it: a run may have millions of rows."""
+    separator = "["
+    for row in rows:
+        sys.stdout.write(separator + "\n" + json.dumps({key: _number(text) for key, text in row.items()}))
+        separator = ","
+    sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _number(text: str) -> int | float | None:
+    if not text:
+        return None
+    return int(text) if text.isdigit() else float(text)
+
+
+def _print_run(run: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(run)
+        return
+    print_fields(run, FIELDS)
+    if run["workers"]:
+        print_table(
+            ("WORKER", "STATE", "ENDPOINTS", "REASON"),
+            ((part["worker_name"], part["state"], part["endpoints"], part["reason"]) for part in run["workers"]),
+        )
+
+
+def _print_summary(found: dict[str, Any]) -> None:
+    print_fields(found["run"], ("id", "name", "status", "verdict", "started_at", "duration_s"))
+    print_fields(found, ("endpoints", "registrations", "calls"))
+    populations = [
+        *(("", key, q) for key, q in found["timing"].items()),
+        *((side, key, q) for side in ("send", "receive") for key, q in found["media"][side].items()),
+    ]
+    print_table(
+        ("", "METRIC", "COUNT", "MEAN", "P5", "P50", "P95", "P99", "MAX"),
+        (
+            (side, key, q["count"], q["mean"], q["p5"], q["p50"], q["p95"], q["p99"], q["max"])
+            for side, key, q in populations
+            if isinstance(q, dict) and q["count"]
+        ),
+    )
+    for threshold in found["thresholds"]:
+        word = "passed" if threshold["passed"] else "FAILED"
+        print(f"{word}  {threshold['metric']}: {threshold['expression']}, found {show(threshold['value'])}")
+    for limit in found["generator"]["limits"]:
+        print(f"LIMIT   {limit['worker']}: {limit['metric']} {show(limit['value'])}: {limit['reason']}")

@@ -1,0 +1,163 @@
+"""`cmw workers`: create, list and manage workers on a gateway."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from cmw.cli.api_client import (
+    DEFAULT_GATEWAY,
+    ApiClient,
+    ApiKeyFileOption,
+    CaFileOption,
+    GatewayOption,
+    JsonOption,
+    connect,
+)
+from cmw.cli.tables import print_fields, print_json, print_table
+from cmw.errors import CommandError
+
+FIELDS = (
+    "id", "name", "state", "enabled", "capacity", "configured_capacity", "active_endpoints", "token_prefix",
+    "created_at", "last_seen_at", "version", "host", "sip_ip", "media_ip", "engine", "load",
+)  # fmt: skip
+
+WorkerArgument = Annotated[str, typer.Argument(metavar="WORKER", help="Its id, or the name it was created with.")]
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def create(
+    *,
+    name: Annotated[str, typer.Argument(help="What people call it.")],
+    capacity: Annotated[int, typer.Option(help="Endpoints it may have at once.")] = 100,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a worker and print its token, which is shown only once."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_token(client.post("/workers", {"name": name, "capacity": capacity}), as_json)
+
+
+@app.command("list")
+def list_workers(
+    *,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the workers."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        found = list(client.all("/workers"))
+    if as_json:
+        print_json(found)
+        return
+    columns = ("name", "state", "enabled", "active_endpoints", "capacity", "version", "last_seen_at", "id")
+    print_table(
+        ("NAME", "STATE", "ENABLED", "ENDPOINTS", "CAPACITY", "VERSION", "LAST SEEN", "ID"),
+        ([worker[column] for column in columns] for worker in found),
+    )
+
+
+@app.command()
+def show(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a worker."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_worker(client.get(f"/workers/{_id(client, worker)}"), as_json)
+
+
+@app.command()
+def regenerate(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a worker a new token and print it; the old one is worth nothing from here on."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_token(client.post(f"/workers/{_id(client, worker)}/regenerate"), as_json)
+
+
+@app.command()
+def enable(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a worker connect."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_worker(client.post(f"/workers/{_id(client, worker)}/enable"), as_json)
+
+
+@app.command()
+def disable(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a worker connect no more, and end its link at once."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_worker(client.post(f"/workers/{_id(client, worker)}/disable"), as_json)
+
+
+@app.command()
+def delete(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a worker; the results of its runs stay."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        gone = client.delete(f"/workers/{_id(client, worker)}")
+    if as_json:
+        print_json(gone)
+    else:
+        print(f"deleted {worker}")
+
+
+def _id(client: ApiClient, worker: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{32}", worker, re.ASCII):
+        return worker
+    named = next(client.all("/workers", name=worker), None)
+    if named is None:
+        raise CommandError("NOT_FOUND", f"there is no worker named {worker!r}")
+    return str(named["id"])
+
+
+def _print_worker(worker: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(worker)
+    else:
+        print_fields(worker, FIELDS)
+
+
+def _print_token(worker: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(worker)
+        return
+    print_fields(worker, ("id", "name", "capacity", "token"))
+    print("\nThe token is not shown again: give it to the worker as WORKER_TOKEN now.")
