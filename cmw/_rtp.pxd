@@ -1,8 +1,9 @@
 # cython: language_level=3
 """What the compiled modules share: the state of one stream as plain C structures, and what may be done to it.
 
-A stream is three structures that its owner keeps in arrays: what we send (`RtpSender`), what we receive (`RtpReceiver`) and
-the control protocol about both (`RtcpSession`). Every function that is `noexcept nogil` touches nothing but its arguments.
+A stream is three structures that its owner keeps in arrays: what we send (`RtpSender`), what we receive (`RtpReceiver`)
+and the control protocol about both (`RtcpSession`). Every function that is `noexcept nogil` touches nothing but its
+arguments.
 
     open:     rtp_sender_open, rtp_receiver_open, rtcp_open             (they clear the structure: no memset needed)
     send:     rtp_pull_due -> rtp_stamp -> sendto; rtp_send_failed when the kernel refused the packet
@@ -23,8 +24,9 @@ cdef enum:
     HISTOGRAM_BUCKETS = 2688        # indices -640 .. 2047 at scale 6: 1/1024 .. 2^32
 
 
-# Same values as cmw.rtp.verdict.PacketVerdict. Up to WRONG_PAYLOAD_TYPE the packet belongs to the stream and was counted in
-# packets_received (but for WRONG_PAYLOAD_TYPE before the stream began); `verdict <= RTP_NEW_SSRC` is a packet that can be played.
+# Same values as cmw.rtp.verdict.PacketVerdict. Up to WRONG_PAYLOAD_TYPE the packet belongs to the stream and was
+# counted in packets_received (but for WRONG_PAYLOAD_TYPE before the stream began); `verdict <= RTP_NEW_SSRC` is a
+# packet that can be played.
 cdef enum RtpVerdict:
     RTP_OK = 0                      # next in sequence, or after a gap
     RTP_FIRST = 1                   # the first packet of the stream
@@ -50,7 +52,7 @@ cdef enum RtcpVerdict:
     RTCP_BAD_VERSION = 3            # version is not 2, in any of the packets
     RTCP_BAD_FIRST_TYPE = 4         # the first packet is neither SR nor RR
     RTCP_BAD_PADDING = 5            # padding on a packet that is not the last, or its count is wrong
-    RTCP_BAD_LENGTH = 6             # the lengths do not add up to the datagram, or a packet is shorter than its contents
+    RTCP_BAD_LENGTH = 6             # the lengths do not add up, or a packet is shorter than its contents
 
 
 # One packet's header as read by rtp_receive; only written when the verdict is up to RTP_PROBATION.
@@ -204,7 +206,8 @@ cdef int64_t rtp_next_due(const RtpSender* sender) noexcept nogil
 cdef void rtp_stamp(RtpSender* sender, uint8_t* packet, uint32_t payload_bytes) noexcept nogil
 # The same out of schedule, for echo: the caller brings timestamp and marker.
 cdef void rtp_stamp_as(
-    RtpSender* sender, uint8_t* packet, uint32_t payload_bytes, uint32_t timestamp, bint marker, int64_t now_ns) noexcept nogil
+    RtpSender* sender, uint8_t* packet, uint32_t payload_bytes, uint32_t timestamp, bint marker,
+    int64_t now_ns) noexcept nogil
 # Takes the last stamp back: the packet never left, so its sequence number is used again.
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil
 cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
@@ -222,9 +225,11 @@ cdef void rtcp_open(
     RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed,
     int64_t now_ns) noexcept nogil
 cdef bint rtcp_due(const RtcpSession* session, int64_t now_ns) noexcept nogil
-# Writes SR or RR, SDES and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes written.
+# Writes SR or RR, SDES and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes
+# written.
 cdef size_t rtcp_build(
-    RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns, bint bye, uint8_t* out) noexcept nogil
+    RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns, bint bye,
+    uint8_t* out) noexcept nogil
 cdef RtcpVerdict rtcp_receive(
     const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, const uint8_t* data, size_t size,
     int64_t arrival_ns) noexcept nogil
@@ -233,8 +238,7 @@ cdef RtcpVerdict rtcp_receive(
 
 cdef void histogram_clear(Histogram* histogram) noexcept nogil
 cdef void histogram_record(Histogram* histogram, double value) noexcept nogil
-# The three below make Python objects and need the GIL. StreamSnapshot is cmw.rtp.snapshot.StreamSnapshot; either pointer of
-# a stream that never started may be one that *_open cleared.
+# The two below make Python objects and need the GIL. The first returns a cmw.rtp.snapshot.StreamSnapshot.
 cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver, const RtcpSession* session)
 # {"scale", "zero_count", "offset", "counts", "count", "sum", "min", "max"}
 cdef dict histogram_dict(const Histogram* histogram)

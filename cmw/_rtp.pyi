@@ -2,15 +2,18 @@
 # Integers out of their C type's range raise OverflowError.
 
 from collections.abc import MutableSequence
-from typing import final
+from typing import Self, final
 
 from cmw.core.clock import Nanos
 from cmw.rtp.lateness import HistogramDict
 from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
 
+__pyx_capi__: dict[str, object]  # the functions of _rtp.pxd, for cimport
+__test__: dict[str, str]
+
 @final
 class StreamTable:
-    def __init__(self, slots: int) -> None: ...
+    def __new__(cls, slots: int) -> Self: ...
     def __len__(self) -> int: ...
     def open(
         self,

@@ -85,8 +85,8 @@ cdef class StreamTable:
     # --- commands
 
     def open(
-        self, int slot, *, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns=0, uint32_t ssrc, uint16_t sequence,
-        uint32_t timestamp, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type,
+        self, int slot, *, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns=0, uint32_t ssrc,
+        uint16_t sequence, uint32_t timestamp, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type,
         uint8_t event_payload_type=NO_PAYLOAD_TYPE, bytes cname=b"", int64_t unix_offset_ns=0, uint64_t seed=0
     ):
         """Open `slot` for one stream in both directions; the first packet is due at `start_ns`."""
@@ -102,11 +102,12 @@ cdef class StreamTable:
         if len(cname) > 255:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
         rtp_sender_open(
-            &self.senders[slot], start_ns, period_ns, late_bound_ns, ssrc, sequence, timestamp, timestamp_step, clock_hz,
-            payload_type)
+            &self.senders[slot], start_ns, period_ns, late_bound_ns, ssrc, sequence, timestamp, timestamp_step,
+            clock_hz, payload_type)
         rtp_receiver_open(&self.receivers[slot], clock_hz, payload_type, event_payload_type)
         rtcp_open(
-            &self.sessions[slot], <const uint8_t*>PyBytes_AS_STRING(cname), <uint8_t>len(cname), unix_offset_ns, seed, start_ns)
+            &self.sessions[slot], <const uint8_t*>PyBytes_AS_STRING(cname), <uint8_t>len(cname), unix_offset_ns, seed,
+            start_ns)
         self.used[slot] = 1
         self.due_ns[slot] = start_ns
 
@@ -150,8 +151,8 @@ cdef class StreamTable:
         """Write a header out of schedule, for echo: with this timestamp and marker, and the next sequence number."""
         cdef Py_ssize_t size = self.require_packet(slot, packet)
         rtp_stamp_as(
-            &self.senders[slot], <uint8_t*>PyByteArray_AS_STRING(packet), <uint32_t>(size - RTP_HEADER_BYTES), timestamp,
-            marker, now)
+            &self.senders[slot], <uint8_t*>PyByteArray_AS_STRING(packet), <uint32_t>(size - RTP_HEADER_BYTES),
+            timestamp, marker, now)
 
     def send_failed(self, int slot):
         """Take the last stamp of `slot` back: the packet never left."""
@@ -193,7 +194,8 @@ cdef class StreamTable:
         """Return SR or RR with SDES, and BYE at the end; close the report interval and schedule the next report."""
         cdef uint8_t packet[RTCP_MAX_BYTES]
         self.require_open(slot)
-        cdef size_t size = rtcp_build(&self.senders[slot], &self.receivers[slot], &self.sessions[slot], now, bye, packet)
+        cdef size_t size = rtcp_build(
+            &self.senders[slot], &self.receivers[slot], &self.sessions[slot], now, bye, packet)
         return PyBytes_FromStringAndSize(<char*>packet, <Py_ssize_t>size)
 
     def close_interval(self, int slot, *, int64_t now):
@@ -259,7 +261,7 @@ cdef class StreamTable:
         return size
 
 
-# --- sending -----------------------------------------------------------------------------------------------------------
+# --- sending ---------------------------------------------------------------------------------------------------------
 
 cdef void rtp_sender_open(
     RtpSender* sender, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns, uint32_t ssrc, uint16_t sequence,
@@ -283,8 +285,8 @@ cdef void rtp_sender_open(
 
 
 cdef bint rtp_pull_due(RtpSender* sender, int64_t now_ns, int64_t slack_ns) noexcept nogil:
-    # A packet that is too late is skipped as silence is (RFC 3550 5.1): the timestamp moves on, the sequence number does not.
-    # It was never sent, so no receiver may see a loss; who skipped it is said by packets_skipped alone.
+    # A packet that is too late is skipped as silence is (RFC 3550 5.1): the timestamp moves on, the sequence number
+    # does not. It was never sent, so no receiver may see a loss; who skipped it is said by packets_skipped alone.
     if not sender.active:
         return False
     cdef int64_t late_ns = now_ns - rtp_next_due(sender)
@@ -347,7 +349,7 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil:
     sender.active = 0
 
 
-# --- receiving ---------------------------------------------------------------------------------------------------------
+# --- receiving -------------------------------------------------------------------------------------------------------
 
 cdef void rtp_receiver_open(
     RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type
@@ -430,8 +432,8 @@ cdef inline RtpVerdict read_header(const uint8_t* data, size_t size, RtpHeader* 
 
 
 cdef void begin_run(RtpReceiver* receiver, uint32_t ssrc, uint16_t seq) noexcept nogil:
-    # RFC 3550 A.1 init_seq. The first packet of a negotiated source counts at once (no probation): SDP named its address,
-    # and every packet of the stream is then in our count, as in a capture's.
+    # RFC 3550 A.1 init_seq. The first packet of a negotiated source counts at once (no probation): SDP named its
+    # address, and every packet of the stream is then in our count, as in a capture's.
     receiver.ssrc = ssrc
     receiver.started = 1
     receiver.base_ext_seq = seq
@@ -447,8 +449,8 @@ cdef void begin_run(RtpReceiver* receiver, uint32_t ssrc, uint16_t seq) noexcept
 
 
 cdef void move_window(RtpReceiver* receiver, uint16_t ahead) noexcept nogil:
-    cdef int step
-    for step in range(ahead):
+    cdef int _step
+    for _step in range(ahead):
         # The packet at the far end is now late by more than MAX_MISORDER: missing for good when it has not come.
         if not receiver.window[1] >> 63 or receiver.loss_run:
             leave_window(receiver, receiver.window[1] >> 63, receiver.max_ext_seq - (WINDOW_BITS - 1))
@@ -482,7 +484,9 @@ cdef RtpVerdict mark_behind(RtpReceiver* receiver, uint16_t behind) noexcept nog
     return RTP_OUT_OF_ORDER
 
 
-cdef void count_packet(RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead) noexcept nogil:
+cdef void count_packet(
+    RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead
+) noexcept nogil:
     cdef int64_t spacing_ns = arrival_ns - receiver.last_arrival_ns
     cdef bint first = receiver.received + receiver.received_before == 0
     receiver.received += 1
@@ -506,8 +510,9 @@ cdef void count_packet(RtpReceiver* receiver, const RtpHeader* header, int64_t a
 cdef bint ends_silence(
     const RtpReceiver* receiver, const RtpHeader* header, int64_t spacing_ns, uint16_t ahead
 ) noexcept nogil:
-    # A marker opens a talkspurt (RFC 3551 4.1). After a gap in media time or in arrivals the sender may have set its clock
-    # anew, which says nothing about the network. A marker on every packet, or at the end of a video frame, is no gap.
+    # A marker opens a talkspurt (RFC 3551 4.1). After a gap in media time or in arrivals the sender may have set its
+    # clock anew, which says nothing about the network. A marker on every packet, or at the end of a video frame, is
+    # no gap.
     cdef int64_t step = receiver.timestamp_step
     if step == 0:
         return False
@@ -613,7 +618,7 @@ cdef void flush_window(RtpReceiver* receiver) noexcept nogil:
     receiver.loss_run = 0
 
 
-# --- control -----------------------------------------------------------------------------------------------------------
+# --- control ---------------------------------------------------------------------------------------------------------
 
 # One report block before it is written.
 cdef struct ReceptionReport:
@@ -628,7 +633,8 @@ cdef struct ReceptionReport:
 
 
 cdef void rtcp_open(
-    RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed, int64_t now_ns
+    RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed,
+    int64_t now_ns
 ) noexcept nogil:
     memset(session, 0, sizeof(RtcpSession))
     memcpy(session.cname, cname, cname_bytes)
@@ -682,8 +688,8 @@ cdef size_t rtcp_build(
 cdef void close_report_interval(
     RtpReceiver* receiver, const RtcpSession* session, int64_t now_ns, ReceptionReport* report
 ) noexcept nogil:
-    # RFC 3550 A.3. Two guards that the appendix leaves to the reader: an interval in which everything was lost is 256/256 and
-    # does not fit 8 bits; a late packet or duplicate can make an interval's loss negative, which is 0.
+    # RFC 3550 A.3. Two guards that the appendix leaves to its reader: an interval in which everything was lost is
+    # 256/256 and does not fit 8 bits; a late packet or a duplicate can make an interval's loss negative, which is 0.
     cdef int64_t expected = receiver.max_ext_seq - receiver.base_ext_seq + 1
     cdef int64_t lost = expected - receiver.received
     cdef int64_t expected_interval = expected - receiver.expected_prior
@@ -878,7 +884,7 @@ cdef void take_block(
         session.rtt_q16 = <uint32_t>max(rtt_q16, 0)
 
 
-# --- looking -----------------------------------------------------------------------------------------------------------
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 cdef void histogram_clear(Histogram* histogram) noexcept nogil:
     memset(histogram, 0, sizeof(Histogram))
@@ -927,6 +933,7 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
     cdef bint spaced = receiver.spacing_min_ns != INT64_MAX
     cdef bint held_stranger = receiver.held.held and receiver.held.ssrc != receiver.ssrc
     cdef bint held_own = receiver.held.held and not held_stranger
+    cdef int64_t span_ns = receiver.last_arrival_ns - receiver.first_arrival_ns
     cdef double hz = receiver.clock_hz
     cdef RtpReceiver done
     load_types()
@@ -972,7 +979,7 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
         packet_spacing_avg_ms=spacing[1],
         packet_spacing_max_ms=spacing[2],
         total_spacing_min_ms=receiver.spacing_min_ns / 1e6 if spaced else None,
-        total_spacing_mean_ms=(receiver.last_arrival_ns - receiver.first_arrival_ns) / 1e6 / (received - 1) if spaced else None,
+        total_spacing_mean_ms=span_ns / 1e6 / (received - 1) if spaced else None,
         total_spacing_max_ms=receiver.spacing_max_ns / 1e6 if spaced else None,
         loss_bursts=done.loss_bursts,
         longest_loss_burst=done.longest_loss_burst,
@@ -1012,7 +1019,7 @@ cdef int load_types() except -1:
     return 0
 
 
-# --- arithmetic and bytes ----------------------------------------------------------------------------------------------
+# --- arithmetic and bytes --------------------------------------------------------------------------------------------
 
 cdef inline int64_t rtp_units(int64_t span_ns, int64_t clock_hz, int fraction_bits) noexcept nogil:
     # Exact and without overflow: whole seconds and the rest apart, rounded down below 0 too.

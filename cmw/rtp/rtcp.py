@@ -172,7 +172,8 @@ def _body_bytes(packet_type: int, count: int) -> int:
 
 def _parse_one(packet_type: int, count: int, body: bytes) -> ControlPacket:
     if packet_type == SR:
-        return SenderReport(*_SENDER_INFO.unpack_from(body), _parse_blocks(body, 24, count))
+        ssrc, ntp, rtp_ts, packets, sent = _SENDER_INFO.unpack_from(body)
+        return SenderReport(ssrc, ntp, rtp_ts, packets, sent, _parse_blocks(body, 24, count))
     if packet_type == RR:
         return ReceiverReport(int.from_bytes(body[:4], "big"), _parse_blocks(body, 4, count))
     if packet_type == SDES:
