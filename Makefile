@@ -3,12 +3,13 @@
 #   make demo    a callee, a gateway and a worker on loopback: 20 calls, a report, a verdict
 #   make test    the tests                    ARGS="tests/sip -k digest" narrows them
 #   make check   format, lint, strict types, stubs of the compiled modules, layers
-#   make bench   the benches                  ARGS="..." narrows them
+#   make bench   the benches                  ARGS="..." narrows them, CALLS=500 loads the media thread more
 #   make peers   the real programs that some tests talk to (Debian packages; needs root)
 #   make image   the container image, with docker or podman
 #   make clean   remove what the others made
 
 PYTHON_SOURCES := cmw tests bench setup.py
+CALLS ?= 100
 COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd)
 IN := .venv/bin
 
@@ -35,7 +36,8 @@ check: setup
 	@$(IN)/python -m pytest -q tests/test_layers.py tests/test_imports.py
 
 bench: setup
-	@$(IN)/python -m pytest bench $(ARGS)
+	@$(IN)/python -m pytest bench --benchmark-enable $(ARGS)
+	@$(IN)/python -m bench.media --calls $(CALLS) --seconds 10
 
 peers:
 	@.ci/peers
