@@ -253,7 +253,7 @@ def _parse_rows(lines: list[str]) -> tuple[list[tuple[str, str]], RemoteProtocol
                 rows.append((name, value))
         except RemoteProtocolError as error:
             fault = fault or error
-            if name in LIST_HEADERS:
+            if name in LIST_HEADERS and "\r" not in value:
                 rows.append((name, value))
         if len(rows) > MAX_HEADERS:
             return rows[:MAX_HEADERS], RemoteProtocolError(f"expected at most {MAX_HEADERS} header rows", hint=400)

@@ -147,10 +147,11 @@ def _parse_session(rows: list[tuple[str, str]], media: tuple[MediaDescription, .
 
 
 def _parse_origin(text: str) -> Origin:
-    fields = text.split(" ")
-    if len(fields) != 6 or not is_number(fields[1]) or not is_number(fields[2]) or "" in fields:
+    """Parse an o= line; a user name with spaces, which some gateways send, is let pass."""
+    fields = text.split()
+    if len(fields) < 6 or not is_number(fields[-5]) or not is_number(fields[-4]):
         fail("an o= line of six fields", text)
-    return Origin(fields[0], fields[1], fields[2], fields[5])
+    return Origin(" ".join(fields[:-5]), fields[-5], fields[-4], fields[-1])
 
 
 def _parse_media(rows: list[tuple[str, str]]) -> MediaDescription:

@@ -119,6 +119,12 @@ def test_broken_requests_are_answered_with_400(old: bytes, new: bytes) -> None:
     assert b"84b4c76e66710@pc33.atlanta.com" in serialize_message(answer)
 
 
+def test_a_bare_cr_in_a_via_is_not_copied_into_an_answer() -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        parse_message(INVITE.replace(b"Via: SIP", b"Via: \rSIP"))
+    assert (caught.value.hint, caught.value.request) == (0, None)
+
+
 def test_bytes_that_are_not_utf8_survive_where_they_may_stand() -> None:
     data = INVITE.replace(b"Bob <", b'"B\xf6b" <')
     message = parse_message(data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cmw.core.address import Address
 from cmw.core.clock import SECOND
@@ -409,3 +411,34 @@ def test_garbage_is_named_and_malformed_requests_are_answered() -> None:
     assert event.reason is RegistrarDiscardReason.MALFORMED
     assert lab.answer(make_register([]).replace(b"SIP/2.0\r\nVia", b"SIP/3.0\r\nVia")).status == 505
     assert lab.answer(make_register([])[:-2] + b"Content-Length: 10\r\n\r\n").status == 400
+
+
+PIECES = [
+    *make_register(["<sip:alice@192.0.2.10:5062>;expires=1"], expires="7").split(b"\r\n"),
+    *make_request("INVITE", "sip:bob@example.com").split(b"\r\n"),
+    b"Contact: *",
+    b"Contact: <sip:bob@192.0.2.20:5064>;expires=0, sip:x@h",
+    b"Expires: 0",
+    b"Expires: x",
+    b"CSeq: 2 REGISTER",
+    b"Route: <sip:192.0.2.1;lr>, <sip:192.0.2.9;lr>",
+    b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK-cmw-proxy-1",
+    b"Via: SIP/2.0/UDP h;branch=\xff",
+    b"To: <tel:1>",
+    b"Max-Forwards: 0",
+    b'Authorization: Digest realm="lab", nonce="\xff", username="\xff", response="\xff", uri="", nc=00000001, qop=auth',
+    b'Proxy-Authorization: Digest realm="lab"',
+    b"SIP/2.0 200 OK",
+    b"CANCEL sip:bob@example.com SIP/2.0",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.booleans())
+def test_nothing_from_the_network_raises(lines: list[bytes], has_start: bool) -> None:
+    lab = Lab(accounts=PASSWORDS, realm="lab")
+    usual = make_register([]).split(b"\r\n")[:-2] if has_start else []
+    for data in (b"\r\n".join([*usual, *lines]) + b"\r\n\r\n", b"\r\n".join([*lines, *usual]) + b"\r\n\r\n"):
+        lab.registrar.receive_datagram(data, ALICE, now=lab.now)
+    for out in lab.registrar.datagrams_to_send():
+        assert out.data.count(b"\r\n\r\n") == 1
+        assert out.data.startswith(b"SIP/2.0 ")  # nobody is registered: nothing is sent on

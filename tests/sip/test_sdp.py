@@ -95,3 +95,7 @@ def test_shuffled_lines_are_a_description_or_a_named_error(lines: list[bytes], t
     except RemoteProtocolError:
         return
     assert parse_sdp(serialize_sdp(session)) == session
+
+
+def test_a_user_name_with_spaces_is_let_pass() -> None:
+    assert parse_sdp(b"v=0\r\no=My PBX 1 2 IN IP4 h\r\n").origin == Origin("My PBX", "1", "2", "h")
