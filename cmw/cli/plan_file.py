@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmw.errors import SettingsError
 from cmw.load.faults import Fault, Path, Position, show_value, suggest
-from cmw.load.plan import MAX_ACCOUNTS, Plan
+from cmw.load.plan import Account, MAX_ACCOUNTS, Plan
 from cmw.load.plan_parser import parse_plan
 
 MAX_PLAN_BYTES = 1 << 20
@@ -39,6 +39,19 @@ def read_plan(path: str | FilePath) -> Plan:
     source = _parse_json(text, file) if file.suffix == ".json" else _parse_yaml(text, file)
     _take_accounts(source, file)
     return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
+
+
+def read_accounts(path: str | FilePath) -> list[Account]:
+    """Return the accounts of a CSV file.
+
+    Raises:
+        SettingsError: listing every fault with file and line.
+    """
+    source = _Source()
+    accounts = _read_accounts(FilePath(path), (), source)
+    if source.faults:
+        raise SettingsError("\n".join(str(fault) for fault in source.faults))
+    return [Account.model_validate(account) for account in accounts]
 
 
 @dataclass(slots=True)
@@ -225,7 +238,7 @@ def _accounts_named(named: dict[str, Any], path: Path, source: _Source, file: Fi
 
 
 def _read_accounts(file: FilePath, path: Path, source: _Source) -> list[dict[str, str]]:
-    """Return the accounts of a CSV file: ``username,password[,realm]``; head line optional, blank lines and # skipped."""
+    """Return the accounts of a CSV file: ``username,password[,realm]``, head line optional, blank and # lines skipped."""
     text = _read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
     accounts: list[dict[str, str]] = []
     reader = csv.reader(text.splitlines(keepends=True), strict=True)

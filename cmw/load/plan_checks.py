@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cmw.load.faults import Faults, suggest
+from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
-from cmw.load.thresholds import parse_threshold
+from cmw.load.thresholds import functions_of, parse_threshold
 
 
 def check_groups(
@@ -42,15 +42,23 @@ def check_thresholds(thresholds: object, faults: Faults) -> None:
     for metric, expressions in thresholds.items() if isinstance(thresholds, Mapping) else ():
         if not isinstance(metric, str):
             continue
-        listed = [expressions] if isinstance(expressions, str) else expressions
-        for k, expression in enumerate(listed if isinstance(listed, list) else []):
-            if not isinstance(expression, str):
-                continue
-            try:
-                parse_threshold(metric, expression)
-            except ValueError as error:
-                path = ("thresholds", metric) if isinstance(expressions, str) else ("thresholds", metric, k)
-                faults.add(path, str(error))
+        try:
+            functions_of(metric)
+        except ValueError as error:
+            faults.add(("thresholds", metric), str(error))
+            continue
+        if isinstance(expressions, str):
+            _check_threshold(metric, expressions, ("thresholds", metric), faults)
+        for k, expression in enumerate(expressions if isinstance(expressions, list) else ()):
+            if isinstance(expression, str):
+                _check_threshold(metric, expression, ("thresholds", metric, k), faults)
+
+
+def _check_threshold(metric: str, expression: str, path: Path, faults: Faults) -> None:
+    try:
+        parse_threshold(metric, expression)
+    except ValueError as error:
+        faults.add(path, str(error))
 
 
 def _check_roles(name: str, group: Group, faults: Faults) -> None:

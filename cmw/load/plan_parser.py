@@ -42,9 +42,8 @@ def parse_plan(
         notes.add((), f"found {show_value(document)}, expected a mapping with version, duration and groups")
         notes.raise_if_any()
     assert isinstance(document, Mapping)
-    document = _settle(document, notes)
     try:
-        plan = Plan.model_validate(document)
+        plan = Plan.model_validate(_settle(document, notes))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _note(detail, notes)

@@ -84,7 +84,7 @@ def parse_threshold(metric: str, expression: str) -> Threshold:
     Raises:
         ValueError: with what was found and what was expected.
     """
-    functions = _functions_of(metric)
+    functions = functions_of(metric)
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
         raise ValueError(f"found {expression[:80]!r}, expected a threshold such as {_example(functions)!r}")
@@ -101,8 +101,12 @@ def metric_names() -> list[str]:
     return [*RATES, *COUNTS, *(metric.key for metric in by_key.values() if metric.measured)]
 
 
-def _functions_of(name: str) -> str:
-    """Return the functions that may judge a metric, as text for the message."""
+def functions_of(name: str) -> str:
+    """Return the functions that may judge a metric, as text for messages.
+
+    Raises:
+        ValueError: when there is no such metric, or this version does not measure it.
+    """
     if name in RATES:
         return "rate"
     if name in COUNTS:

@@ -1,0 +1,215 @@
+"""Plans with mistakes: each is named with its place, what was found and what was expected, all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cmw.errors import SettingsError
+from cmw.load.faults import PlanError, Position
+from cmw.load.plan_parser import parse_plan
+from tests.load.documents import registered, two_groups
+
+
+def _faults(document: object) -> list[str]:
+    with pytest.raises(PlanError) as caught:
+        parse_plan(document)
+    return str(caught.value).splitlines()
+
+
+def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    at: Any = document
+    *parents, last = path.split(".")
+    for part in parents:
+        at = at.setdefault(part, {})
+    at[last] = value
+    return document
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("version", 2, "version: found 2, expected 1"),
+        ("version", "1", "version: found '1', expected 1"),
+        ("duration", 60, "duration: found 60, expected a duration with its unit from 100ms to 24h, such as 60s"),
+        ("duration", "1:30", "duration: found '1:30', expected a duration with its unit"),
+        ("duration", "25h", "duration: found '25h', expected a duration with its unit from 100ms to 24h"),
+        ("setup_timeout", "0s", "setup_timeout: found '0s', expected a duration from 1s to 1h"),
+        ("name", "", "name: found '', expected a text of 1 to 128 characters"),
+        ("name", "a\nb", r"name: found 'a\nb', expected a text"),
+        ("nam", "x", "nam: is not a known field, did you mean 'name'? expected version, name, duration"),
+        ("scenario", [], "scenario: is not supported by this version; expected version"),
+        ("groups", {}, "groups: found 0 entries, expected a mapping of one or more names to groups"),
+        ("groups", [1], "groups: found a list, expected a mapping of one or more names to groups"),
+        ("groups.callers", None, "groups.callers: found nothing, expected a mapping with endpoints, registrar"),
+        ("groups.callers.endpoints", True, "endpoints: found true, expected a whole number from 1 to 100000"),
+        ("groups.callers.endpoints", "5", "endpoints: found '5', expected a whole number from 1 to 100000"),
+        ("groups.callers.endpoints", 2.0, "endpoints: found 2.0, expected a whole number from 1 to 100000"),
+        ("groups.callers.endpoints", 0, "endpoints: found 0, expected a whole number from 1 to 100000"),
+        ("groups.callers.endpionts", 0, "endpionts: is not a known field, did you mean 'endpoints'?"),
+        ("groups.callers.video", {}, "groups.callers.video: is not supported by this version"),
+        ("groups.callers.load.rate", "10/x", "groups.callers.load.rate: found '10/x', expected a rate from 0.001/s"),
+        ("groups.callers.load.rate", 10, "groups.callers.load.rate: found 10, expected a rate"),
+        ("groups.callers.load.rate", "99999/s", "expected a rate from 0.001/s to 10000/s such as 10/s"),
+        ("groups.callers.load.arrivals", "poisson",
+         "found 'poisson', expected constant or all-at-once (poisson is not supported by this version)"),
+        ("groups.callers.load.arrivals", "const", "found 'const', expected constant or all-at-once"),
+        ("groups.callers.load", {"arrivals": "all-at-once", "rate": "5/s"},
+         "load.rate: found '5/s', expected none, for all calls start at once"),
+        ("groups.callers.load.from", 1, "groups.callers.load.from: is not supported by this version"),
+        ("groups.callers.audio.codecs", ["opus"], "codecs[0]: found 'opus', expected PCMU or PCMA (opus is not supported"),
+        ("groups.callers.audio.codecs", ["pcmu"], "codecs[0]: found 'pcmu', expected a list of one or more of PCMU, PCMA"),
+        ("groups.callers.audio.codecs", [], "codecs: found 0 entries, expected a list of one or more of PCMU, PCMA"),
+        ("groups.callers.audio.codecs", "PCMU", "codecs: found 'PCMU', expected a list of one or more of PCMU, PCMA"),
+        ("groups.callers.audio.codecs", ["PCMU", "PCMU"], "codecs: found a codec twice, expected each once"),
+        ("groups.callers.audio.ptime", "30ms", "found '30ms', expected 20ms (other packet times are not supported"),
+        ("groups.callers.audio.source", "file", "found 'file', expected speech or tone or silence (file is not supported"),
+        ("groups.callers.audio.dscp", 64, "dscp: found 64, expected a whole number from 0 to 63"),
+        ("groups.callers.registrar", "lab", "found 'lab', expected a registrar of the plan, which has none"),
+        ("groups.callers.answer", {}, "groups.callers.answer: found in a group that calls, expected only in a group"),
+        ("groups.callees.load", {}, "groups.callees.load: found in a group that waits for calls, expected only beside"),
+        ("groups.callees.answer.after", 500, "answer.after: found 500, expected a duration from 0s to 1h"),
+        ("groups.callees.answer.reject", 200, "answer.reject: found 200, expected a SIP status from 400 to 699"),
+        ("groups.callees.answer.reject", True, "answer.reject: found true, expected a SIP status from 400 to 699"),
+        ("groups.callees.answer.ring", "yes", "answer.ring: found 'yes', expected true or false"),
+        ("groups.callers.call", {}, "groups.callers.call: found both or neither of group and uri, expected exactly one"),
+        ("groups.callers.call.uri", "sip:1@h", "found both or neither of group and uri, expected exactly one of them"),
+        ("groups.callers.call", {"uri": "sips:1@h"}, "found 'sips:1@h', expected a sip: URI"),
+        ("groups.callers.call", {"uri": "tel:123"}, "found 'tel:123', expected a SIP URI such as sip:600@pbx.example"),
+        ("groups.callers.call", {"uri": "sip:1@h:99999"}, "expected a SIP URI"),
+        ("groups.callers.call", {"uri": "sip:1@h\r\nX: y"}, "expected a SIP URI"),
+        ("groups.callers.call", {"uri": "sip:1@h;transport=tcp"}, "expected a URI with transport=udp or none"),
+        ("groups.callers.call", {"group": "calees"}, "found 'calees', expected a group of the plan, did you mean 'callees'?"),
+        ("groups.callers.call", {"group": "callers"}, "expected another group: a group cannot call itself"),
+        ("groups.callees.call", {"group": "callers"}, "expected a group that waits for calls, but that one calls"),
+        ("groups.callers.endpoints", 3, "found 3 callers of 'callees', expected at most 2: each endpoint takes one call"),
+        ("groups.bad name", {"endpoints": 1}, "groups.bad name: is no name; expected letters, digits"),
+        ("thresholds.mos", ["p(5) >= "], "thresholds.mos[0]: found 'p(5) >= ', expected a threshold such as"),
+        ("thresholds.mos", "p(5) = 4", "thresholds.mos: found 'p(5) = 4', expected a threshold such as"),
+        ("thresholds.mso", ["avg > 4"], "thresholds.mso: is not a metric, did you mean 'mos'?"),
+        ("thresholds.mos", [4], "thresholds.mos[0]: found 4, expected a mapping of metrics to lists"),
+        ("thresholds", [], "thresholds: found a list, expected a mapping of metrics to lists"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(path: str, value: object, message: str) -> None:
+    assert any(message in line for line in _faults(_set(two_groups(), path, value)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("domain", "pbx example", "domain: found 'pbx example', expected a host name"),
+        ("domain", "fe80::1", "domain: found 'fe80::1', expected a host name, an IPv4 address, or an IPv6 address in"),
+        ("port", 70000, "port: found 70000, expected a port from 1 to 65535"),
+        ("transport", "tls", "transport: found 'tls', expected udp (tls is not supported by this version)"),
+        ("outbound_proxy", "x", "outbound_proxy: is not supported by this version"),
+        ("accounts", [], "registrars.lab.accounts: found 0 accounts, expected 4, one for each endpoint"),
+        ("accounts", {"file": "a.csv"}, "only a plan that is a file can name a file of accounts"),
+        ("registration", {"expires": "10s"}, "registration.expires: found '10s', expected a duration from 60s to 24h"),
+    ],
+)
+def test_a_mistake_in_a_registrar_is_named(path: str, value: object, message: str) -> None:
+    assert any(message in line for line in _faults(_set(registered(), f"registrars.lab.{path}", value)))
+
+
+def test_one_mistake_is_one_line() -> None:
+    assert len(_faults(_set(two_groups(), "groups.callers.load.rate", "10/x"))) == 1
+
+
+def test_all_mistakes_are_listed_at_once() -> None:
+    document = two_groups(version=3, color="red", duration="soon", thresholds={"mos": "best"})
+    document["groups"]["callees"]["endpoints"] = 0
+    document["groups"]["callers"]["call"]["group"] = "nobody"
+    assert len(_faults(document)) == 6
+
+
+def test_lines_come_from_the_nearest_known_ancestor() -> None:
+    positions = {("groups",): Position("p.yaml", 3), ("groups", "callers"): Position("p.yaml", 7)}
+    document = _set(two_groups(), "groups.callers.load.rate", "x")
+    with pytest.raises(SettingsError, match=r"^p\.yaml:7: groups\.callers\.load\.rate: found 'x'"):
+        parse_plan(document, positions=positions)
+
+
+def test_a_duplicate_account_is_named() -> None:
+    document = registered()
+    document["registrars"]["lab"]["accounts"][3]["username"] = "1001"
+    assert _faults(document) == [
+        "plan: registrars.lab.accounts[3].username: found '1001', expected each account once: entry 0 has it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [["sekrit"], "sekrit", [{"username": "u", "password": ["sekrit"]}], [{"username": "u", "pasword": "sekrit"}],
+     {"file": "x", "password": "sekrit"}, [{"username": 5, "password": "sekrit"}], [["u", "sekrit"]],
+     [{"username": "u", "password": "sekrit" * 50}], [{"username": "sekrit\n", "password": "x"}]],
+)  # fmt: skip
+def test_no_fault_shows_a_password(accounts: object) -> None:
+    document = registered()
+    document["registrars"]["lab"]["accounts"] = accounts
+    assert "sekrit" not in "\n".join(_faults(document))
+
+
+def test_two_groups_may_share_the_endpoints_of_a_third() -> None:
+    document = two_groups(callers=2, callees=4)
+    document["groups"]["others"] = {"endpoints": 2, "call": {"group": "callees"}}
+    assert parse_plan(document).total_endpoints == 8
+    document["groups"]["others"]["endpoints"] = 3
+    assert "found 5 callers of 'callees', expected at most 4" in _faults(document)[0]
+
+
+def test_too_many_endpoints_in_all_are_refused() -> None:
+    document = two_groups(callers=60_000, callees=60_000)
+    assert "more than 100000 endpoints in all" in _faults(document)[0]
+
+
+def test_many_faults_are_cut_short() -> None:
+    document = registered(200)
+    for account in document["registrars"]["lab"]["accounts"]:
+        del account["password"]
+    lines = _faults(document)
+    assert len(lines) == 51
+    assert lines[-1] == "plan: and 150 more faults"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+    | st.sampled_from(["callers", "callees", "60s", "10/s", "PCMU", "sip:1@h", "lab", "p(5) > 1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["version", "duration", "groups", "registrars", "thresholds", "callers", "callees", "endpoints",
+                         "call", "group", "uri", "load", "rate", "answer", "audio", "codecs", "accounts", "mos", "x",
+                         "username", "password", "domain", "registrar", "lab", "send.mos"])
+        | st.text(max_size=8), inner, max_size=5),
+    max_leaves=25,
+)  # fmt: skip
+PATHS = st.sampled_from(
+    ["version", "duration", "groups", "groups.callers", "groups.callees", "groups.callers.call", "groups.callers.load",
+     "groups.callers.audio", "groups.callers.audio.codecs", "groups.callees.answer", "registrars", "registrars.lab",
+     "registrars.lab.accounts", "registrars.lab.registration", "thresholds", "thresholds.mos", "name"]
+)  # fmt: skip
+
+
+@given(JSON)
+def test_any_document_is_a_plan_or_a_list_of_faults(document: object) -> None:
+    try:
+        parse_plan(document)
+    except SettingsError as error:
+        assert str(error).startswith("plan: ")
+
+
+@given(st.lists(st.tuples(PATHS, JSON), min_size=1, max_size=3))
+def test_a_damaged_plan_is_a_plan_or_a_list_of_faults(changes: list[tuple[str, object]]) -> None:
+    document = registered()
+    for path, value in changes:
+        try:
+            _set(document, path, value)
+        except (TypeError, AttributeError):
+            continue
+    try:
+        plan = parse_plan(document)
+    except SettingsError:
+        return
+    assert parse_plan(plan.to_document()) == plan
