@@ -180,6 +180,8 @@ class TestReconnecting:
         world.run_until(5 * SECOND)
         assert len(world.store.rows) == 1
         assert events.Acknowledged(1) in world.events
+        assert world.server is not None
+        assert world.server.link.duplicates == 0
 
     def test_reports_may_be_made_while_the_gateway_is_away(self) -> None:
         link = make_link()
