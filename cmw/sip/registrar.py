@@ -7,7 +7,7 @@ Requests for users that are not registered here are not claimed, so whoever stan
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cmw.core.address import Address, Datagram
 from cmw.core.clock import SECOND, Nanos
@@ -69,6 +69,8 @@ class Registrar:
         domains: domains that we are responsible for, besides our own addresses; None for every domain.
         accounts: passwords by user name; None lets everybody in.
         realm: protection space; by default the first domain or our own host.
+        algorithms: of the digest, one challenge for each. MD5 comes first because many agents look at the first only;
+            those that know more take the strongest, or can be made to by offering nothing else.
         min_expires_s: shortest lifetime granted; shorter ones are refused with 423.
         max_expires_s: longest lifetime granted; longer ones are cut.
     """
@@ -82,9 +84,11 @@ class Registrar:
         domains: Iterable[str] | None = None,
         accounts: Mapping[str, str] | None = None,
         realm: str | None = None,
+        algorithms: Sequence[str] = ("MD5", "SHA-256"),
         min_expires_s: int = 1,
         max_expires_s: int = DEFAULT_EXPIRES_S,
     ) -> None:
+        domains = None if domains is None else tuple(domains)
         self._own = advertised or local
         self._ports = (None, local.port, self._own.port)
         self._domains = None if domains is None else {name.lower() for name in (*domains, local.host, self._own.host)}
@@ -96,7 +100,8 @@ class Registrar:
         self._answers: OrderedDict[tuple[str, str, int], tuple[Nanos, bytes]] = OrderedDict()
         verifier = None
         if accounts is not None:
-            verifier = DigestVerifier(realm or next(iter(domains or ()), self._own.host), accounts, ids)
+            realm = realm or next(iter(domains or ()), self._own.host)
+            verifier = DigestVerifier(realm, accounts, ids, algorithms=algorithms)
         self._verifier = verifier
         self._proxy = StatelessProxy(own=self._own, locations=self._locations, verifier=verifier, key=ids.uuid())
 
