@@ -1,6 +1,6 @@
 """What the media thread costs: two-way calls on loopback with both ends in one engine.
 
-    python -m bench.media --calls 500 --seconds 60
+    python -m bench.media --calls 500 --seconds 60 --baseline
 
 Each call is two slots that send 50 packets a second to each other, so the thread sends and receives every packet: a
 *pair* is one packet sent and one received. The count of packets is checked before any cost is given.
@@ -12,6 +12,8 @@ import argparse
 import json
 import os
 import resource
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,14 @@ IP = "127.0.0.1"
 PORTS = PortRange(20000, 59999)
 
 
-def measure(calls: int, seconds: float, *, tick_us: int = 1000, realtime: bool = True) -> dict[str, Any]:
-    """Run `calls` two-way calls for `seconds` and return what they cost; asserts that every packet arrived."""
+def measure(
+    calls: int, seconds: float, *, tick_us: int = 1000, realtime: bool = True, busy: bool = False
+) -> dict[str, Any]:
+    """Run `calls` two-way calls for `seconds` and return what they cost; asserts that every packet arrived.
+
+    Args:
+        busy: let Python work all the time on another thread, and look at every stream once a second.
+    """
     engine = MediaEngine(slots=2 * calls, tick_us=tick_us, realtime=realtime)
     pool = PortPool(PORTS)
     source = engine.add_source(*make_source("speech", "PCMU"))
@@ -39,7 +47,7 @@ def measure(calls: int, seconds: float, *, tick_us: int = 1000, realtime: bool =
     time.sleep(1.0)  # every stream is under way
     engine.close_pacing_interval()
     before, cpu, began = _totals(engine), engine.cpu_seconds(), time.monotonic()
-    time.sleep(seconds)
+    _work(engine, seconds) if busy else time.sleep(seconds)
     after, cpu, elapsed = _totals(engine), engine.cpu_seconds() - cpu, time.monotonic() - began
     pacing = engine.close_pacing_interval()
     snapshots = _finish(engine, [slot for slot, _ in ends])
@@ -67,6 +75,25 @@ def measure(calls: int, seconds: float, *, tick_us: int = 1000, realtime: bool =
         "jitter_max_ms": {"p50": jitter[len(jitter) // 2], "max": jitter[-1]},
         "rss_bytes": _rss_bytes(),
     }
+
+
+def baseline(calls: int, seconds: float) -> float:
+    """Return the microseconds per pair of `bench/bare.c`, the least that plain sockets can cost."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder, "bare")
+        subprocess.run(["cc", "-O2", str(Path(__file__).with_name("bare.c")), "-o", str(bare)], check=True)
+        said = subprocess.run([str(bare), str(2 * calls), str(seconds)], check=True, capture_output=True, text=True)
+    sent, received, cpu = said.stdout.split()
+    assert int(sent) == int(received) > 0
+    return 1e6 * float(cpu) / int(sent)
+
+
+def _work(engine: MediaEngine, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        engine.snapshot_all()
+        while time.monotonic() < min(end, now + 1):
+            sum(range(1000))
 
 
 def _start(engine: MediaEngine, slot: int, remote_port: int, source: int, n: int) -> None:
@@ -118,10 +145,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--tick-us", type=int, default=1000)
     parser.add_argument("--no-realtime", action="store_true", help="do not ask for SCHED_FIFO")
+    parser.add_argument("--busy", action="store_true", help="keep Python busy beside the media thread")
+    parser.add_argument("--baseline", action="store_true", help="compare with bench/bare.c, before and after")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard) if soft < hard else (soft, hard))
-    result = measure(options.calls, options.seconds, tick_us=options.tick_us, realtime=not options.no_realtime)
+    few = min(10.0, options.seconds)
+    before = baseline(options.calls, few) if options.baseline else None
+    result = measure(
+        options.calls,
+        options.seconds,
+        tick_us=options.tick_us,
+        realtime=not options.no_realtime,
+        busy=options.busy,
+    )
+    if before is not None:  # measured on both sides, because the machine changes its speed
+        bare = (before + baseline(options.calls, few)) / 2
+        result |= {"baseline_us_per_pair": round(bare, 2), "baseline_ratio": round(result["us_per_pair"] / bare, 2)}
     print(json.dumps(result, indent=2))
 
 

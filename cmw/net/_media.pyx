@@ -55,6 +55,7 @@ cdef enum:
     EVENTS = 512                    # sockets that one epoll_wait may name
     BURST = 64                      # datagrams read from a socket that had some in the last tick too
     SOURCES = 1024
+    PORTION = 32                    # slots that snapshot_all copies at a time
     REPORT_TICKS = 64               # RTCP is looked at every 64th tick
     IDLE_TICKS = 5                  # with no slot open, every 5th point of the grid is enough
     PCMU = 0                        # static payload types, RFC 3551 table 4
@@ -333,7 +334,7 @@ cdef class MediaEngine:
         cdef bint idle
         cdef int family = self._family(slot)
         if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000 or len(cname) > 255:
-            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz > 0, ptime_ms 1 .. 1000, cname below 256")
+            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz > 0, ptime_ms 1 .. 1000, cname < 256")
         MediaMode(mode)
         memset(&frames, 0, sizeof(Source))
         if mode == SEND_RECEIVE:
@@ -437,29 +438,35 @@ cdef class MediaEngine:
         return _look(&copy)
 
     def snapshot_all(self):
-        """Return a list of (slot, StreamSnapshot) for every open slot, all taken at one instant."""
-        cdef Slot* copies
-        cdef int* numbers
-        cdef int count = 0
+        """Return a list of (slot, StreamSnapshot) for every open slot.
+
+        Taken in portions, so that the thread waits for a few microseconds at most.
+        """
+        cdef Slot* copies = <Slot*>malloc(PORTION * sizeof(Slot))
+        cdef int numbers[PORTION]
+        cdef int count
         cdef int i
-        cdef int room = self.high_water
-        copies = <Slot*>malloc((room + 1) * sizeof(Slot))
-        numbers = <int*>malloc((room + 1) * sizeof(int))
+        cdef int slot = 0
+        if copies == NULL:
+            raise MemoryError
         try:
-            if copies == NULL or numbers == NULL:
-                raise MemoryError
-            with nogil:
-                pthread_mutex_lock(&self.lock)
-                for i in range(room):
-                    if self.states[i] != FREE:
-                        copies[count] = self.slots[i]
-                        numbers[count] = i
-                        count += 1
-                pthread_mutex_unlock(&self.lock)
-            return [(numbers[i], _look(&copies[i])) for i in range(count)]
+            seen = []
+            while slot < self.high_water:
+                count = 0
+                with nogil:
+                    pthread_mutex_lock(&self.lock)
+                    while slot < self.high_water and count < PORTION:
+                        if self.states[slot] != FREE:
+                            copies[count] = self.slots[slot]
+                            numbers[count] = slot
+                            count += 1
+                        slot += 1
+                    pthread_mutex_unlock(&self.lock)
+                for i in range(count):
+                    seen.append((numbers[i], _look(&copies[i])))
+            return seen
         finally:
             free(copies)
-            free(numbers)
 
     def pacing(self):
         """Return the `PacingSnapshot` since the engine was made."""

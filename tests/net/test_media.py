@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -515,7 +517,55 @@ def test_figures_of_the_thread() -> None:
     engine.stop()
 
 
+def test_many_threads_may_command_at_once(engine: MediaEngine) -> None:
+    ports = [PortPool(PortRange(21500 + 20 * n, 21519 + 20 * n)) for n in range(4)]
+    faults: list[BaseException] = []
+
+    def live(pool: PortPool) -> None:
+        try:
+            for _ in range(100):
+                one, two = Party(engine, pool), Party(engine, pool)
+                one.start(two.port)
+                two.start(one.port, MediaMode.ECHO)
+                engine.snapshot_all()
+                engine.stop_stream(one.slot)
+                for party in (one, two):
+                    engine.close(party.slot)
+                    pool.release(party.port)
+                engine.close_pacing_interval()
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=live, args=(pool,)) for pool in ports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert engine.snapshot_all() == []
+
+
+def test_a_slot_closed_twice_at_once_is_closed_once(engine: MediaEngine, pool: PortPool) -> None:
+    for _ in range(50):
+        party = Party(engine, pool)
+        gone: list[int] = []
+
+        def close(slot: int = party.slot, gone: list[int] = gone) -> None:
+            with contextlib.suppress(LocalProtocolError):
+                engine.close(slot)
+            gone.append(slot)
+
+        threads = [threading.Thread(target=close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        pool.release(party.port)
+        assert len(gone) == 2
+    assert engine.snapshot_all() == []
+
+
 @pytest.mark.parametrize("arguments", [{"slots": 0}, {"slots": 1, "tick_us": 99}, {"slots": 1, "tick_us": 20001}])
-def test_an_engine_of_impossible_size_is_refused(arguments: dict[str, int]) -> None:
+def test_an_engine_of_impossible_size_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         MediaEngine(**arguments)
