@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline
+from cmw.errors import RemoteProtocolError
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from tests.support.sip_link import Link
 
@@ -28,6 +29,7 @@ class Party:
         self.link = link
         self.address = address
         self.received: list[Request | Response] = []
+        self.unreadable: list[bytes] = []
         self._out: list[Datagram] = []
         self._branches = 0
         link.attach(address, self)
@@ -35,7 +37,10 @@ class Party:
     # what the link calls
 
     def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
-        self.received.append(parse_message(data))
+        try:
+            self.received.append(parse_message(data))
+        except RemoteProtocolError:
+            self.unreadable.append(data)
 
     def handle_timeout(self, *, now: Nanos) -> None: ...
 
