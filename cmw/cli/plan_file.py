@@ -11,11 +11,12 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmw.errors import SettingsError
-from cmw.load.faults import Fault, Path, Position, show_value, suggest
-from cmw.load.plan import Account, MAX_ACCOUNTS, Plan
+from cmw.load.faults import Fault, Path, PlanError, Position, show_value, suggest
+from cmw.load.plan import MAX_ACCOUNTS, Account, Plan
 from cmw.load.plan_parser import parse_plan
 
 MAX_PLAN_BYTES = 1 << 20
@@ -48,10 +49,17 @@ def read_accounts(path: str | FilePath) -> list[Account]:
         SettingsError: listing every fault with file and line.
     """
     source = _Source()
-    accounts = _read_accounts(FilePath(path), (), source)
+    rows = _read_accounts(FilePath(path), (), source)
+    accounts: list[Account] = []
+    for k, row in enumerate(rows):
+        try:
+            accounts.append(Account.model_validate(row))
+        except ValidationError:
+            source.fault((), f"found a line that is no account, expected {', '.join(ACCOUNT_COLUMNS)}, each of 1 to "
+                         "128 characters", source.positions[k,])  # fmt: skip
     if source.faults:
-        raise SettingsError("\n".join(str(fault) for fault in source.faults))
-    return [Account.model_validate(account) for account in accounts]
+        raise PlanError(str(path), source.faults)
+    return accounts
 
 
 @dataclass(slots=True)
@@ -238,7 +246,7 @@ def _accounts_named(named: dict[str, Any], path: Path, source: _Source, file: Fi
 
 
 def _read_accounts(file: FilePath, path: Path, source: _Source) -> list[dict[str, str]]:
-    """Return the accounts of a CSV file: ``username,password[,realm]``, head line optional, blank and # lines skipped."""
+    """Return the accounts: lines of ``username,password[,realm]``; a head line, blank lines and ``#`` are skipped."""
     text = _read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
     accounts: list[dict[str, str]] = []
     reader = csv.reader(text.splitlines(keepends=True), strict=True)

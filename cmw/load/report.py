@@ -16,7 +16,7 @@ ABSENT_COUNT = 0xFFFFFFFF
 """What an integer column of samples holds where there is no value; cmw.link.samples writes it."""
 
 _CALL_TIMING = tuple(key for key in TIMING_KEYS if key != "registration_time_ms")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 ENDPOINT_COLUMNS: tuple[str, ...] = (
     "index", "name", "group", "worker", "phase", "outcome", "blame", "reason",
@@ -93,6 +93,6 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.7g}"
     if isinstance(value, str):
-        text = " ".join(value.replace("\0", "").split("\n"))
+        text = "".join(c if c.isprintable() else " " for c in value)
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
     return value

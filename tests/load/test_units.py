@@ -34,7 +34,8 @@ def test_a_duration_survives_being_written(span_ns: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "rate"),
-    [("10/s", Rate(10, SECOND)), ("0.5/s", Rate(1, 2 * SECOND)), ("90/m", Rate(3, 2 * SECOND)), ("1/h", Rate(1, 3600 * SECOND))],
+    [("10/s", Rate(10, SECOND)), ("0.5/s", Rate(1, 2 * SECOND)), ("90/m", Rate(3, 2 * SECOND)),
+     ("1/h", Rate(1, 3600 * SECOND))],
 )  # fmt: skip
 def test_rates_are_read_exactly(text: str, rate: Rate) -> None:
     assert parse_rate(text) == rate

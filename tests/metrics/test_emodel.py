@@ -65,12 +65,13 @@ def test_one_way_delay_adds_half_the_round_trip_a_packet_and_the_playout_buffer(
     assert one_way_delay_ms(None, 0) == 20 + 40
 
 
-@given(LOSS, MILLISECONDS, MILLISECONDS, st.floats(min_value=0, max_value=0.5), MILLISECONDS, MILLISECONDS)
-def test_worse_streams_never_score_better(
-    loss: float, rtt: float, jitter: float, more_loss: float, more_rtt: float, more_jitter: float
-) -> None:
-    r, mos = stream_quality(loss, rtt, jitter)
-    worse_r, worse_mos = stream_quality(loss + more_loss, rtt + more_rtt, jitter + more_jitter)
+STREAMS = st.tuples(LOSS, MILLISECONDS, MILLISECONDS)
+
+
+@given(STREAMS, STREAMS)
+def test_worse_streams_never_score_better(stream: tuple[float, float, float], more: tuple[float, float, float]) -> None:
+    r, mos = stream_quality(*stream)
+    worse_r, worse_mos = stream_quality(*(value + extra for value, extra in zip(stream, more, strict=True)))
     assert worse_r <= r + 1e-6
     assert worse_mos <= mos + 1e-6
 

@@ -1,0 +1,205 @@
+# ruff: noqa: E501 - tables of messages
+"""Plans as files: lines in every message, doubled keys, accounts from CSV, and files that are no plan at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cmw.cli.plan_file import read_accounts, read_plan
+from cmw.errors import SettingsError
+from tests.load.documents import registered
+
+ROOT = Path(__file__).parents[2]
+
+PLAN = """\
+version: 1
+duration: 5s
+registrars:
+  lab:
+    domain: 127.0.0.1
+    accounts: {file: accounts.csv}
+groups:
+  callees: {endpoints: 1, registrar: lab}
+  callers:
+    endpoints: 1
+    registrar: lab
+    call:
+      group: callees
+    load:
+      rate: 10/s
+"""
+
+
+def _write(directory: Path, plan: str, accounts: str = "u1,p1\nu2,p2\n", name: str = "plan.yaml") -> Path:
+    (directory / "accounts.csv").write_text(accounts, encoding="utf-8")
+    (directory / name).write_text(plan, encoding="utf-8")
+    return directory / name
+
+
+def _faults(file: Path) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_plan(file)
+    return str(caught.value).replace(f"{file.parent}/", "").splitlines()
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_is_a_plan(example: Path) -> None:
+    assert read_plan(example).groups
+
+
+def test_a_plan_with_accounts_from_a_file_is_read(tmp_path: Path) -> None:
+    accounts = 'Username, Password, Realm\n\n# lab\nu1, p1, pbx\n"u,2","p""2",\n'
+    found = read_plan(_write(tmp_path, PLAN, accounts)).registrars["lab"].accounts
+    assert [(a.username, a.password.get_secret_value(), a.realm) for a in found] == [
+        ("u1", "p1", "pbx"), ("u,2", 'p"2', None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rate: 10/s", "rate: 10/x", "plan.yaml:15: groups.callers.load.rate: found '10/x', expected a rate"),
+        ("version: 1", "version: 7", "plan.yaml:1: version: found 7, expected 1"),
+        ("duration: 5s\n", "", "plan.yaml:1: duration: is missing, expected a duration"),
+        ("duration: 5s", "duration: 1:30", "plan.yaml:2: duration: found '1:30', expected a duration"),
+        ("duration: 5s", "duration: 2026-01-01", "plan.yaml:2: duration: found '2026-01-01', expected a duration"),
+        ("duration: 5s", "duration: 5s\nduration: 6s", "plan.yaml:3: duration: found twice, expected once: line 2 has it"),
+        ("      group: callees", "      group: callees\n      group: x", "plan.yaml:14: groups.callers.call.group: found twice"),
+        ("    endpoints: 1", "    endpoints:", "plan.yaml:10: groups.callers.endpoints: found nothing, expected a whole"),
+        ("    endpoints: 1", "    endpoint: 1", "plan.yaml:10: groups.callers.endpoint: is not a known field, did you mean"),
+        ("  callees:", "  1: {endpoints: 1}\n  callees:", "plan.yaml:8: groups: found 1 as a key, expected text"),
+        ("  callees:", "  ? [a]\n  : 1\n  callees:", "plan.yaml:8: groups: found a mapping or a list as a key"),
+        ("rate: 10/s", "rate: !!python/object:os.system x", "plan.yaml:15: groups.callers.load.rate: found the tag"),
+        ("rate: 10/s", "rate: !!int x", "plan.yaml:15: groups.callers.load.rate: found 'x', expected a plain value"),
+        ("rate: 10/s", "rate: [10/s", "plan.yaml:16: not YAML: while parsing a flow sequence"),
+        ("rate: 10/s", "rate: \"a", "not YAML: while scanning a quoted scalar"),
+        ("file: accounts.csv", "file: none.csv", "accounts.file: none.csv: cannot read the accounts file: No such file"),
+        ("file: accounts.csv", "file: .", "accounts.file: "),
+        ("file: accounts.csv", "flie: accounts.csv", "accounts.flie: is not a known field, did you mean 'file'?"),
+        ("file: accounts.csv", "file: 5", "accounts.file: found 5, expected the name of a CSV file"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in PLAN
+    assert any(message in line for line in _faults(_write(tmp_path, PLAN.replace(old, new, 1))))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "message"),
+    [
+        ("u1,p1\nu2\n", "accounts.csv:2: registrars.lab.accounts[1]: found 1 cell, expected username,password[,realm]"),
+        ("u1,p1\nu2,p2,r,x\n", "accounts.csv:2: registrars.lab.accounts[1]: found 4 cells, expected username,password"),
+        ("u1,p1\nu1,p2\n", "accounts.csv:2: registrars.lab.accounts[1].username: found 'u1', expected each account once"),
+        ("u1,p1\n,p2\n", "accounts.csv:2: registrars.lab.accounts[1].username: found a text (not shown), expected a text"),
+        ("u1,p1\n", "accounts.csv:1: registrars.lab.accounts: found 1 accounts, expected 2, one for each endpoint"),
+        ('u1,"p1\n', "accounts.csv:1: not CSV: unexpected end of data"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_accounts_is_named_with_its_line(tmp_path: Path, accounts: str, message: str) -> None:
+    lines = _faults(_write(tmp_path, PLAN, accounts))
+    assert any(message in line for line in lines), lines
+
+
+def test_mistakes_of_both_files_are_listed_at_once(tmp_path: Path) -> None:
+    file = _write(tmp_path, PLAN.replace("10/s", "x").replace("duration", "time"), "u1\nu2\n")
+    assert len(_faults(file)) == 5
+
+
+def test_json_is_read_with_its_lines(tmp_path: Path) -> None:
+    document = registered()
+    text = json.dumps(document, indent="\t")
+    assert read_plan(_write(tmp_path, text, name="plan.json")).total_endpoints == 4
+    lines = _faults(_write(tmp_path, text.replace('"60s"', "60"), name="plan.json"))
+    assert lines[0].startswith("plan.json:4: duration: found 60, expected a duration")
+    lines = _faults(_write(tmp_path, '{"version": 1,\n"version": 1}', name="plan.json"))
+    assert "plan.json:2: version: found twice, expected once: line 1 has it" in lines
+    assert "plan.json:1: not JSON" in _faults(_write(tmp_path, "{'a': 1}", name="plan.json"))[0]
+
+
+def test_words_of_yaml_1_1_are_text(tmp_path: Path) -> None:
+    plan = PLAN.replace("version: 1", "version: 1\nname: on").replace("  callees:", "  off:").replace(
+        "group: callees", "group: off")  # fmt: skip
+    found = read_plan(_write(tmp_path, plan))
+    assert (found.name, list(found.groups)) == ("on", ["off", "callers"])
+
+
+def test_an_alias_may_be_used_but_not_to_fill_the_memory(tmp_path: Path) -> None:
+    plan = PLAN.replace("callees: {", "callees: {audio: &a {codecs: [PCMA]}, ") + "    audio: *a\n"
+    assert read_plan(_write(tmp_path, plan)).groups["callers"].audio.codecs == ["PCMA"]
+    bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+    bomb += "".join(f"a{k}: &a{k} [{','.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 9))
+    assert "too large or too deep" in _faults(_write(tmp_path, bomb))[0]
+    assert "too large or too deep" in _faults(_write(tmp_path, "a: &a [*a]\n"))[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "plan.yaml:1: found nothing, expected a mapping with version, duration and groups"),
+        (b"- 1", "plan.yaml:1: found a list, expected a mapping"),
+        (b"a: 1\n---\nb: 2\n", "plan.yaml:2: not YAML: expected a single document"),
+        (b"version: 1\nname: \xff\n", "plan.yaml:2: found bytes that are not UTF-8, expected text"),
+        (b"name: \x00\n", "plan.yaml: not YAML: "),
+        (b"[" * 5000, "plan.yaml: found a document nested too deeply, expected a plan"),
+        (b"# " + b"x" * (1 << 20), "plan.yaml: found more than 1048576 bytes, expected a plan of at most 1048576"),
+        (b'name: "\\U00110000"', "plan.yaml"),
+        (b'name: "\\ud800"', "plan.yaml"),
+        (b"version: 1_000", "plan.yaml:1: version: found '1_000', expected 1"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_bytes(content)
+    assert any(message in line for line in _faults(file))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"plan\.yaml: cannot read the plan: No such file or directory"):
+        read_plan(tmp_path / "plan.yaml")
+
+
+def test_accounts_alone_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("u1,p1\nu2,p2,r\n", encoding="utf-8")
+    assert [account.realm for account in read_accounts(file)] == [None, "r"]
+    file.write_text("u1,p1\n,sekrit\nu3\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        read_accounts(file)
+    assert [line.split(" found")[0] for line in str(caught.value).splitlines()] == [f"{file}:2:", f"{file}:3: [2]:"]
+    assert "sekrit" not in str(caught.value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.binary(max_size=60), st.integers(0, len(PLAN)), st.integers(0, 12), st.sampled_from([".yaml", ".json"]))
+def test_a_damaged_file_is_a_plan_or_a_settings_error(
+    tmp_path: Path, junk: bytes, at: int, cut: int, suffix: str
+) -> None:
+    file = _write(tmp_path, "", name=f"plan{suffix}")
+    file.write_bytes(PLAN.encode()[:at] + junk + PLAN.encode()[at + cut :])
+    try:
+        read_plan(file)
+    except SettingsError:
+        return
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.sampled_from("[]{}:,-?!&*#'\"|>%@ \n\tab1."), max_size=60), st.sampled_from([".yaml", ".json"]))
+def test_any_punctuation_is_a_settings_error(tmp_path: Path, text: str, suffix: str) -> None:
+    with pytest.raises(SettingsError):
+        read_plan(_write(tmp_path, text, name=f"plan{suffix}"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=80) | st.text(st.sampled_from('u1,p"\n\r# ;'), max_size=60).map(str.encode))
+def test_any_accounts_file_is_read_or_a_settings_error(tmp_path: Path, content: bytes) -> None:
+    file = _write(tmp_path, PLAN)
+    (tmp_path / "accounts.csv").write_bytes(content)
+    try:
+        read_plan(file)
+    except SettingsError:
+        return

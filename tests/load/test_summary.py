@@ -1,0 +1,126 @@
+"""summary.json: the keys that others rely on, and figures counted once."""
+
+from __future__ import annotations
+
+import json
+from array import array
+
+from cmw.core.words import OutcomeKind
+from cmw.load.outcome import CallReport, MediaReport
+from cmw.load.plan_parser import parse_plan
+from cmw.load.summary import Summary, build_summary
+from cmw.metrics.samples import SampleAggregate
+from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
+
+Q_KEYS = {"count", "mean", "min", "p5", "p50", "p95", "p99", "max"}
+
+
+def test_the_document_has_the_parts_that_others_rely_on() -> None:
+    document = json.loads(json.dumps(summary(thresholds={"call_success": ["rate >= 0.9"]}).to_document()))
+    assert document["schema_version"] == 1
+    assert document["run"].keys() == {"id", "name", "status", "verdict", "started_at", "duration_s"}
+    assert document["endpoints"].keys() == {"total", "by_outcome", "by_phase"}
+    assert document["registrations"] == {"attempted": 4, "succeeded": 4, "failed": 0}
+    assert document["calls"] == {"attempted": 2, "answered": 2, "failed": 0, "by_status_code": {"200": 2}}
+    wanted = {"time_to_trying_ms", "post_dial_delay_ms", "call_setup_time_ms", "call_duration_ms"}
+    assert wanted <= document["timing"].keys()
+    assert all(q.keys() == Q_KEYS for q in document["timing"].values())
+    assert document["media"].keys() == {"send", "receive", "one_way_calls", "silent_calls"}
+    wanted = {"valid", "limits", "pacing_error_us", "packets_skipped", "loop_lag_ms", "cpu_seconds", "rss_bytes",
+              "cpu_steal_ratio"}  # fmt: skip
+    assert wanted <= document["generator"].keys()
+    wanted = {"metric": "call_success", "expression": "rate >= 0.9", "value": 1.0, "passed": True}
+    assert wanted.items() <= document["thresholds"][0].items()
+    assert document["workers"] == [{"id": "w1", "name": "worker one", "endpoints": 4}]
+    assert Summary.model_validate(document) == summary(thresholds={"call_success": ["rate >= 0.9"]})
+
+
+def test_a_call_between_two_groups_counts_once_at_its_caller() -> None:
+    result = summary(endpoints=[*reports()[:3], busy(3)])
+    assert result.calls.model_dump() == {
+        "attempted": 2, "answered": 1, "failed": 1, "by_status_code": {"200": 1, "486": 1},
+    }  # fmt: skip
+
+
+def test_calls_of_strangers_count_at_the_receiver() -> None:
+    plan = parse_plan({"version": 1, "duration": "5s", "groups": {"callees": {"endpoints": 2}}})
+    result = build_summary(INFO, plan, reports()[:2], SampleAggregate(), {"w1": totals()})
+    assert result.calls.attempted == 2
+
+
+def test_a_call_without_a_final_status_is_told_apart() -> None:
+    lost = busy(3, outcome=OutcomeKind.TIMEOUT, call=CallReport(attempted=True, status_code=0))
+    assert summary(endpoints=[lost]).calls.by_status_code == {"none": 1}
+
+
+def test_answered_but_not_ended_well_is_a_failed_call() -> None:
+    torn = report(3, "callers", outcome=OutcomeKind.TEARDOWN_ERROR)
+    warned = report(2, "callers", outcome=OutcomeKind.COMPLETED_WITH_WARNINGS)
+    result = summary(endpoints=[warned, torn])
+    assert (result.calls.answered, result.calls.failed) == (2, 1)
+
+
+def test_gauges_describe_every_endpoint_and_second_and_counters_add_up() -> None:
+    samples = SampleAggregate()
+    samples.add({"receive.mos": array("f", [4.0, 3.0])})
+    samples.add({"receive.mos": array("f", [4.0, float("nan")])})
+    media = summary(samples=samples).media
+    mos, sent = media.receive["mos"], media.send["packets_sent"]
+    assert not isinstance(mos, int)
+    assert mos is not None
+    assert (mos.count, mos.min, mos.max) == (3, 3.0, 4.0)
+    assert (sent, media.receive["packets_lost"], media.send["packets_lost"]) == (2000, -4, 4)
+
+
+def test_what_nobody_measured_is_absent_and_not_zero() -> None:
+    media = summary(endpoints=[report(2, "callers", media=MediaReport())]).media
+    assert media.send["packets_sent"] is None
+    mos = media.receive["mos"]
+    assert not isinstance(mos, int)
+    assert mos is not None
+    assert (mos.count, mos.mean) == (0, None)
+
+
+def test_thresholds_read_samples_timing_totals_and_rates() -> None:
+    samples = SampleAggregate()
+    samples.add({"receive.mos": array("f", [4.0, 3.0]), "send.mos": array("f", [4.25])})
+    result = summary(
+        samples=samples,
+        thresholds={
+            "mos": ["min >= 3.5", "max <= 4.5"],
+            "send.mos": "avg >= 4",
+            "call_setup_time_ms": "p(95) < 200",
+            "receive.packets_lost": "total <= 0",
+            "one_way_calls": "count == 0",
+            "registration_time_ms": "med < 5",
+        },
+    )
+    assert [(t.value, t.passed) for t in result.thresholds] == [
+        (3.0, False), (4.25, True), (4.25, True), (103.0, True), (-4.0, True), (0.0, True), (8.96337, False),
+    ]  # fmt: skip
+
+
+def test_an_absent_value_fails_its_threshold_and_says_so() -> None:
+    (threshold,) = summary(thresholds={"rtt_ms": "avg < 100"}).thresholds
+    assert (threshold.value, threshold.passed) == (None, False)
+    assert "nothing was measured" in threshold.note
+
+
+def test_failures_are_grouped_the_most_frequent_first() -> None:
+    result = summary(endpoints=[busy(1, reason="other"), busy(2), busy(3)])
+    assert [(f.reason, f.count, f.example) for f in result.failures] == [
+        ("486 Busy Here", 2, "callers-0002"), ("other", 1, "callers-0001"),
+    ]  # fmt: skip
+
+
+def test_the_health_of_workers_adds_up() -> None:
+    health = {"w1": totals(cpu_steal_ratio=None), "w2": totals(pacing_error_us=wire(50.0), packets_skipped=1)}
+    generator = summary(health=health).generator
+    assert (generator.pacing_error_us.count, generator.pacing_error_us.max) == (4, 50.0)
+    assert (generator.cpu_seconds, generator.rss_bytes, generator.packets_skipped) == (7.0, 1 << 27, 1)
+    assert (generator.cpu_steal_ratio, generator.scheduling) == (0.0, ["SCHED_OTHER"])
+
+
+def test_one_way_and_silent_calls_are_counted() -> None:
+    result = summary(endpoints=[report(2, "callers", one_way=True), report(3, "callers", silent=True)])
+    assert (result.media.one_way_calls, result.media.silent_calls) == (1, 1)

@@ -1,0 +1,104 @@
+"""The generator is judged first, then the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cmw.core.words import Blame, OutcomeKind, RunStatus, Verdict
+from cmw.load.summary import RunInfo
+from cmw.load.verdict import BOUNDS, exit_code, generator_limits
+from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource", "metric"),
+    [
+        ({"pacing_error_us": wire(*[20_000.0] * 5)}, "media thread", "pacing_error_us p99"),
+        ({"packets_skipped": 20}, "media thread", "packets_skipped ratio"),
+        ({"send_errors": 20}, "network interface", "send_errors ratio"),
+        ({"kernel_drops": 20}, "socket buffers", "kernel_drops ratio"),
+        ({"loop_lag_ms": wire(*[80.0] * 5)}, "signalling loop", "loop_lag_ms p99"),
+        ({"cpu_steal_ratio": 0.2}, "host CPU", "cpu_steal_ratio"),
+        ({"pacing_error_us": None}, "media thread", "pacing_error_us"),
+    ],
+)
+def test_each_bound_invalidates_the_run_and_names_its_resource(
+    changes: dict[str, Any], resource: str, metric: str
+) -> None:
+    result = summary(health={"w1": totals(**changes)})
+    (limit,) = result.generator.limits
+    assert (limit.resource, limit.metric, limit.worker) == (resource, metric, "w1")
+    assert limit.reason
+    assert (result.run.verdict, result.generator.valid, exit_code(result)) == (Verdict.INVALID, False, 97)
+
+
+def test_a_healthy_generator_has_no_limits_at_its_bounds() -> None:
+    assert generator_limits({"w": totals(cpu_steal_ratio=0.05, packets_skipped=10)}, ["w"], reports()) == []
+
+
+def test_what_was_not_measured_breaks_no_bound() -> None:
+    idle = totals(
+        pacing_error_us=None, loop_lag_ms=None, packets_sent=0, packets_received=0, kernel_drops=None,
+        cpu_steal_ratio=None,
+    )  # fmt: skip
+    assert generator_limits({"w": idle}, ["w"], reports()) == []
+
+
+def test_a_sick_worker_does_not_hide_among_healthy_ones() -> None:
+    health = {f"w{k}": totals() for k in range(20)} | {"sick": totals(cpu_steal_ratio=0.5)}
+    assert [limit.worker for limit in generator_limits(health, health, [])] == ["sick"]
+
+
+def test_a_worker_that_never_reported_its_end_makes_the_run_invalid() -> None:
+    result = summary(health={})
+    assert (result.run.verdict, result.generator.limits[0].metric) == (Verdict.INVALID, "run totals")
+
+
+def test_failures_of_our_own_make_the_run_invalid() -> None:
+    ours = report(3, "callers", outcome=OutcomeKind.OSERROR, blame=Blame.WORKER, reason="no RTP port is free")
+    result = summary(endpoints=[*reports()[:3], ours])
+    assert result.run.verdict is Verdict.INVALID
+    assert "no RTP port is free" in result.generator.limits[0].reason
+
+
+def test_every_bound_says_why() -> None:
+    assert all(bound.reason and bound.most > 0 for bound in BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "failing", "verdict", "code"),
+    [
+        ({}, False, Verdict.PASSED, 0),
+        ({}, True, Verdict.FAILED, 1),
+        ({"call_success": "rate >= 0.5"}, True, Verdict.PASSED, 0),
+        ({"call_success": "rate >= 0.99"}, True, Verdict.FAILED, 99),
+        ({"call_success": "rate >= 0.99"}, False, Verdict.PASSED, 0),
+        ({"rtt_ms": "avg < 100"}, False, Verdict.FAILED, 99),
+    ],
+)
+def test_thresholds_decide_when_there_are_any(
+    thresholds: dict[str, str], failing: bool, verdict: Verdict, code: int
+) -> None:
+    endpoints = [*reports()[:3], busy(3)] if failing else reports()
+    result = summary(thresholds=thresholds, endpoints=endpoints)
+    assert (result.run.verdict, exit_code(result)) == (verdict, code)
+
+
+@pytest.mark.parametrize("thresholds", [{}, {"registration_success": "rate >= 1"}])
+def test_a_run_without_a_call_never_passes(thresholds: dict[str, str]) -> None:
+    quiet = [one.model_copy(update={"call": one.call.model_copy(update={"attempted": False})}) for one in reports()]
+    result = summary(thresholds=thresholds, endpoints=quiet)
+    assert (result.run.verdict, exit_code(result)) == (Verdict.FAILED, 1)
+
+
+@pytest.mark.parametrize(("status", "code"), [(RunStatus.FAILED, 1), (RunStatus.CANNOT_RUN_FOR_NOW, 75)])
+def test_a_run_that_did_not_complete_fails(status: RunStatus, code: int) -> None:
+    result = summary(info=RunInfo(id="r", status=status))
+    assert (result.run.verdict, exit_code(result)) == (Verdict.FAILED, code)
+
+
+def test_invalid_comes_before_thresholds() -> None:
+    result = summary(thresholds={"call_success": "rate > 1"}, health={"w1": totals(cpu_steal_ratio=0.5)}, info=INFO)
+    assert exit_code(result) == 97
