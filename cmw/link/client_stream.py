@@ -6,6 +6,7 @@ h11 and wsproto do the work; this bounds what they gather, and names what comes 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Final
 
 import h11
@@ -81,8 +82,7 @@ class ClientStream:
         self._max_message_bytes = max_message_bytes
         self._handshake: H11Handshake | None = H11Handshake(ConnectionType.CLIENT)
         self._connection: Connection | None = None
-        self._parts: list[str] = []
-        self._gathered = 0
+        self._message = StringIO()
 
     def request(self, *, host: str, path: str, headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the bytes of the HTTP upgrade. No extension is offered."""
@@ -164,16 +164,13 @@ class ClientStream:
 
     def _gather(self, event: ws.TextMessage) -> list[StreamEvent]:
         self.progress += 1
-        self._gathered += len(event.data)
-        if self._gathered > self._max_message_bytes:
+        if self._message.tell() + len(event.data) > self._max_message_bytes:
             raise RemoteProtocolError(f"a message above {self._max_message_bytes} bytes", hint=CloseCode.TOO_BIG)
-        if event.data:
-            self._parts.append(event.data)
+        self._message.write(event.data)
         if not event.message_finished:
             return []
-        text = "".join(self._parts)
-        self._parts.clear()
-        self._gathered = 0
+        text = self._message.getvalue()
+        self._message = StringIO()
         return [TextReceived(text)]
 
     def _closed(self, event: ws.CloseConnection) -> CloseReceived:
