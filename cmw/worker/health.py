@@ -24,7 +24,7 @@ REQUESTS_PER_CONNECTION = 100
 """Bounds what a peer can make us queue that sends requests and reads no answer."""
 
 CONNECTIONS = 64
-"""Open connections at one time; further ones are closed at once."""
+"""Open connections at one time; one more costs the oldest its place, so that idle ones cannot keep a probe out."""
 
 PATIENCE_S = 5.0
 """How long a connection may wait for its next whole request, and how long an answer may take to leave."""
@@ -156,7 +156,7 @@ class HealthServer:
         self._asked_port = port
         self._state = state
         self._host = host
-        self._open: set[_HealthProtocol] = set()
+        self._open: dict[_HealthProtocol, None] = {}  # in the order they came
         self._server: asyncio.Server | None = None
         self.port = port
 
@@ -187,18 +187,18 @@ class HealthServer:
 class _HealthProtocol(asyncio.Protocol):
     """The shell of one conversation: one input, then everything out, then the timer."""
 
-    def __init__(self, state: Callable[[], HealthState], open_ones: set[_HealthProtocol]) -> None:
+    def __init__(self, state: Callable[[], HealthState], open_ones: dict[_HealthProtocol, None]) -> None:
         self._conversation = HealthConversation(state)
         self._open = open_ones
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._finished = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         if len(self._open) >= CONNECTIONS:
-            self.abort()
-            return
-        self._open.add(self)
+            next(iter(self._open)).abort()
+        self._open[self] = None
         self._arm()
 
     def data_received(self, data: bytes) -> None:
@@ -207,11 +207,12 @@ class _HealthProtocol(asyncio.Protocol):
             self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._open.discard(self)
+        self._open.pop(self, None)
         self._disarm()
 
     def abort(self) -> None:
         """Drop the connection now."""
+        self._open.pop(self, None)
         self._disarm()
         if self._transport is not None:
             self._transport.abort()
@@ -224,8 +225,14 @@ class _HealthProtocol(asyncio.Protocol):
         if data:
             self._transport.write(data)
         if self._conversation.close_expected():
-            self._transport.close()
+            self._finish(self._transport)
         return bool(data)
+
+    def _finish(self, transport: asyncio.Transport) -> None:
+        """Say that nothing follows, and let the peer close: closing over unread bytes would take back our answer."""
+        if not self._finished:
+            self._finished = True
+            transport.write_eof()
 
     def _arm(self) -> None:
         self._disarm()
@@ -237,7 +244,7 @@ class _HealthProtocol(asyncio.Protocol):
             self._timer = None
 
     def _out_of_patience(self) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self._finished:
             self.abort()
             return
         self._conversation.receive_timeout()

@@ -9,6 +9,7 @@ import pytest
 
 from cmw.errors import SettingsError
 from cmw.worker.health import (
+    CONNECTIONS,
     HEAD_BYTES,
     REQUESTS_PER_CONNECTION,
     HealthConversation,
@@ -133,3 +134,20 @@ def test_served_on_a_socket_and_a_taken_port_is_named() -> None:
     assert answer.endswith(health_body(HEALTHY).encode())
     assert fault.startswith("HEALTH_PORT: found ")
     assert fault.endswith("which another program has taken, expected a free TCP port")
+
+
+@pytest.mark.loopback
+def test_idle_connections_cannot_keep_a_probe_out() -> None:
+    async def scenario() -> bytes:
+        server = HealthServer(0, lambda: HEALTHY, host="127.0.0.1")
+        await server.start()
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS + 5)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + bytes(100_000))
+        answer = await reader.read()
+        for _, other in [*idle, (reader, writer)]:
+            other.close()
+        await server.close()
+        return answer
+
+    assert asyncio.run(scenario()).startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
