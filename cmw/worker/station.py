@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cmw import __version__
 from cmw.core.address import Address, PortRange
 from cmw.core.clock import Nanos
+from cmw.core.ids import Ids
 from cmw.errors import LocalProtocolError
 from cmw.net._media import MediaEngine
 from cmw.net.driver import Trace, UdpListener, open_udp_listener
@@ -27,6 +28,8 @@ from cmw.sip import (
     RegistrationFailed,
     UserAgent,
 )
+from cmw.sip.registrar import Registrar
+from cmw.sip.shared_socket import SharedSocket
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import Sounds
 
@@ -74,7 +77,8 @@ class Station:
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
         self._calls: dict[int, CallOwner] = {}
         self._registrations: dict[int, RegistrationOwner] = {}
-        self._listener: UdpListener[UserAgent] | None = None
+        self._agent: UserAgent | None = None
+        self._listener: UdpListener[Any] | None = None
 
     def uri_of(self, user: str) -> str:
         """Return the URI under which `user` is reached at this listener."""
@@ -94,7 +98,9 @@ class Station:
 
     def command(self, order: Callable[[UserAgent, Nanos], ResultT]) -> ResultT:
         """Give the user agent a command, such as ``lambda agent, now: agent.hang_up(call, now=now)``."""
-        return self._bound.run(order)
+        agent = self._agent
+        assert agent is not None
+        return self._bound.run(lambda _, now: order(agent, now))
 
     def invite(self, owner: CallOwner, order: Callable[[UserAgent, Nanos], int]) -> int:
         """Place a call whose events go to `owner`; return its handle."""
@@ -116,12 +122,13 @@ class Station:
 
         return self.command(begin)
 
-    def attach(self, listener: UdpListener[UserAgent]) -> None:
-        """Send commands to `listener` from now on."""
+    def attach(self, listener: UdpListener[Any], agent: UserAgent) -> None:
+        """Give commands to `agent`, which lives on `listener`, from now on."""
         self._listener = listener
+        self._agent = agent
 
     @property
-    def _bound(self) -> UdpListener[UserAgent]:
+    def _bound(self) -> UdpListener[Any]:
         if self._listener is None:
             raise LocalProtocolError("the station is closed")
         return self._listener
@@ -166,27 +173,40 @@ class Station:
             owner.receive_registration_event(event)
 
 
+MakeRegistrar = Callable[[Address, Ids], Registrar]
+"""Makes the registrar for the address that was bound."""
+
+
 async def open_station(
-    addresses: Addresses, sip_ports: int | PortRange, rtp_ports: PortRange, *, slots: int, trace: Trace | None = None
+    addresses: Addresses,
+    sip_ports: int | PortRange,
+    rtp_ports: PortRange,
+    *,
+    slots: int,
+    trace: Trace | None = None,
+    make_registrar: MakeRegistrar | None = None,
 ) -> Station:
     """Start a media engine and listen for SIP.
 
     Args:
-        sip_ports: the port, or the range whose first free port is taken.
+        sip_ports: the port, 0 for any, or the range whose first free port is taken.
         slots: how many calls can have media at once.
         trace: sees every SIP datagram.
+        make_registrar: for a registrar on the same socket.
 
     Raises:
         CapacityError: no SIP port is free.
         OSError: an address cannot be bound.
     """
-    engine = MediaEngine(slots=max(1, slots))
-    station = Station(addresses, engine, rtp_ports)
+    station = Station(addresses, MediaEngine(slots=max(1, slots)), rtp_ports)
 
-    def make_agent(local: Address) -> UserAgent:
+    def make_machine(local: Address) -> SharedSocket | UserAgent:
         advertised = Address(addresses.external, local.port)
-        return UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
+        agent = UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
+        return agent if make_registrar is None else SharedSocket(agent, make_registrar(local, station.ids))
 
-    station.attach(await open_udp_listener(make_agent, addresses.sip, sip_ports, station.receive_event, trace=trace))
-    engine.start()
+    listener = await open_udp_listener(make_machine, addresses.sip, sip_ports, station.receive_event, trace=trace)
+    machine = listener.machine
+    station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
+    station.engine.start()
     return station

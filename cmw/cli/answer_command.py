@@ -1,0 +1,181 @@
+"""`cmw answer`: the callee, and if wanted the registrar, of a lab."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_listen, parse_ports
+from cmw.cli.plan_file import read_accounts
+from cmw.core.address import Address, PortRange
+from cmw.core.ids import Ids
+from cmw.errors import SettingsError
+from cmw.load.outcome import EndpointReport
+from cmw.rtp.source import SOURCES
+from cmw.sip.registrar import Registrar
+from cmw.worker.alarm import Alarm
+from cmw.worker.answerer import Answerer, AnswererSettings
+from cmw.worker.call_media import CODECS, AudioChoice
+from cmw.worker.callee import AnswerChoice
+from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.logs import configure_logging, get_logger
+from cmw.worker.settings import Addresses
+from cmw.worker.sounds import read_wav
+from cmw.worker.station import MakeRegistrar, open_station
+
+HANG_UP_PATIENCE_S = 2.0
+"""How long the BYEs of the end may take to be answered."""
+
+
+def answer(
+    listen: Annotated[
+        str, typer.Option(help="IP:PORT to bind SIP to; port 0 takes any.", metavar="IP:PORT")
+    ] = "127.0.0.1:5080",
+    media: Annotated[
+        str,
+        typer.Option(help="echo, speech, tone, silence, or a WAV file of 8 kHz, 1 channel, 16 bit.", metavar="WHAT"),
+    ] = "echo",
+    codec: Annotated[list[str] | None, typer.Option(help="PCMU or PCMA; repeat for both.", show_default="both")] = None,
+    delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
+    reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Calls at once; more are refused with 486.", min=0)] = None,
+    rtp_ports: Annotated[str, typer.Option(help="UDP ports for RTP and RTCP, FIRST-LAST.")] = DEFAULT_ANSWER_RTP_PORTS,
+    sdp_ip: Annotated[str | None, typer.Option(help="Address to show in SDP.", show_default="as --listen")] = None,
+    registrar: Annotated[
+        bool, typer.Option("--registrar", help="Be a registrar and proxy too, with the users of --accounts.")
+    ] = False,
+    accounts: Annotated[Path | None, typer.Option(help="CSV of username,password[,realm].")] = None,
+    realm: Annotated[
+        str | None, typer.Option(help="Realm of the challenges.", show_default="address of --listen")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="error, warn, info, debug or trace.")] = "info",
+    json_wanted: Annotated[
+        bool, typer.Option("--json", help="Log in JSON, and print the totals on stdout at the end.")
+    ] = False,
+) -> int:
+    """Answer calls until a signal comes: every user part is taken, except users that registered here.
+
+    With --registrar, users register with digest (SHA-256 or MD5), and calls to a registered user are sent on to it.
+    """
+    if registrar != (accounts is not None):
+        raise typer.BadParameter("expected both or neither", param_hint="--registrar and --accounts")
+    settings = AnswererSettings(
+        audio=_audio(media, codec or list(CODECS)),
+        answering=AnswerChoice(after_ns=parse_duration_option(delay, "--delay"), reject=reject),
+        max_calls=max_calls,
+    )
+    configure_logging(log_level, "json" if json_wanted else "pretty", sys.stderr)
+    address = parse_listen(listen, "--listen")
+    ports = PortRange(*parse_ports(rtp_ports, "--rtp-ports"))
+    make_registrar = _registrar_maker(accounts, realm) if accounts is not None else None
+    totals, number = uvloop.run(
+        _serve(address, sdp_ip, ports, settings, make_registrar, is_traced=log_level == "trace")
+    )
+    if json_wanted:
+        json.dump(totals, sys.stdout)
+        sys.stdout.write("\n")
+    return 128 + number
+
+
+def _audio(media: str, codecs: list[str]) -> AudioChoice:
+    unknown = [name for name in codecs if name not in CODECS]
+    if unknown:
+        raise typer.BadParameter(f"found {unknown[0]!r}, expected {' or '.join(CODECS)}", param_hint="--codec")
+    if media == "echo":
+        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True)
+    if media not in SOURCES:
+        if not Path(media).exists():
+            raise SettingsError(
+                f"--media: found {media!r}, expected echo, {', '.join(SOURCES)} or a WAV file that exists"
+            )
+        read_wav(Path(media))
+    return AudioChoice(codecs=tuple(codecs), source=media)
+
+
+def _registrar_maker(accounts: Path, realm: str | None) -> MakeRegistrar:
+    passwords = {account.username: account.password.get_secret_value() for account in read_accounts(accounts)}
+
+    def make(local: Address, ids: Ids) -> Registrar:
+        return Registrar(local=local, ids=ids, accounts=passwords, realm=realm)
+
+    return make
+
+
+async def _serve(
+    address: Address,
+    sdp_ip: str | None,
+    ports: PortRange,
+    settings: AnswererSettings,
+    make_registrar: MakeRegistrar | None,
+    *,
+    is_traced: bool,
+) -> tuple[dict[str, Any], int]:
+    """Answer until SIGINT or SIGTERM; return the totals and the number of the signal."""
+    log = get_logger(component="answer")
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def receive_signal(number: int) -> None:
+        if not ended.done():
+            ended.set_result(number)
+
+    for awaited in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(awaited, receive_signal, awaited)
+    addresses = Addresses(address.host, address.host, sdp_ip or address.host, address.host)
+
+    def trace(direction: str, data: bytes, peer: Address) -> None:
+        log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
+
+    station = await open_station(
+        addresses,
+        address.port,
+        ports,
+        slots=endpoint_capacity(ports),
+        trace=trace if is_traced else None,
+        make_registrar=make_registrar,
+    )
+
+    def report(call: EndpointReport) -> None:
+        _log_call(log, call)
+
+    answerer = Answerer(station, Alarm(loop), settings, report)
+    log.info(
+        "listening", sip=f"{address.host}:{station.port}", rtp_ports=str(ports), registrar=make_registrar is not None
+    )
+    number = await ended
+    answerer.hang_up()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(answerer.quiet.wait(), HANG_UP_PATIENCE_S)
+    station.close()
+    return _totals(answerer), number
+
+
+def _log_call(log: Any, call: EndpointReport) -> None:
+    log.info(
+        "call ended",
+        user=call.name,
+        caller=call.call.target,
+        outcome=call.outcome.value,
+        reason=call.reason,
+        duration_ms=call.call.timing.get("call_duration_ms"),
+        packets_sent=call.media.send.get("packets_sent"),
+        packets_received=call.media.receive.get("packets_received"),
+        packets_lost=call.media.receive.get("packets_lost"),
+    )
+
+
+def _totals(answerer: Answerer) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "calls": answerer.calls_total,
+        "refused_busy": answerer.refused_busy_total,
+        "by_outcome": {kind.value: count for kind, count in answerer.outcomes.items()},
+    }

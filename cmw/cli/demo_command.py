@@ -1,0 +1,64 @@
+"""`cmw demo`: the main job on loopback, with nothing else installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cmw.cli.local_run import LocalSettings
+from cmw.cli.run_command import Json, Output, run_and_report
+from cmw.errors import CmwError
+from cmw.load.plan_parser import parse_plan
+
+CALLS = 20
+HOLD = "15s"
+RATE = "10/s"
+CALLEE_RTP_PORTS = "20000-21999"
+CALLER_RTP_PORTS = (22000, 23999)
+
+
+class DemoError(CmwError):
+    """The callee of the demo did not start."""
+
+
+def demo(json_wanted: Json = False, output: Output = None) -> int:
+    """Show the main job on loopback: a callee, a gateway and a worker, 20 calls of 15 s with RTP both ways."""
+    with _callee() as address:
+        print(f"callee at {address}; {CALLS} calls of {HOLD} at {RATE}, speech both ways", file=sys.stderr)
+        document = {
+            "version": 1,
+            "name": "demo",
+            "duration": HOLD,
+            "groups": {
+                "callers": {
+                    "endpoints": CALLS,
+                    "call": {"uri": f"sip:demo@{address}"},
+                    "load": {"arrivals": "constant", "rate": RATE},
+                }
+            },
+            "thresholds": {"call_success": ["rate >= 1.0"], "mos": ["p(5) >= 4.0"]},
+        }
+        first, last = CALLER_RTP_PORTS
+        settings = LocalSettings(sip_ip="127.0.0.1", rtp_port_min=first, rtp_port_max=last)
+        return run_and_report(parse_plan(document, name="cmw demo"), settings, output, json_wanted=json_wanted)
+
+
+@contextmanager
+def _callee() -> Iterator[str]:
+    """Have `cmw answer` run in a process of its own; yield its SIP address."""
+    words = [sys.executable, "-m", "cmw", "answer", "--listen", "127.0.0.1:0", "--media", "speech", "--delay", "300ms"]
+    words += ["--rtp-ports", CALLEE_RTP_PORTS, "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline()
+        try:
+            yield str(json.loads(line)["sip"])
+        except (ValueError, KeyError):
+            raise DemoError(f"the callee did not start: {line.strip()}") from None
+    finally:
+        process.terminate()
+        process.communicate()

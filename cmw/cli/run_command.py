@@ -1,0 +1,99 @@
+"""`cmw run`: a plan, here, with a verdict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from cmw.cli.local_run import LocalResult, LocalSettings, run_here
+from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
+from cmw.cli.plan_file import read_plan
+from cmw.cli.progress import Progress
+from cmw.cli.summary_table import print_summary
+from cmw.core.words import RunStatus
+from cmw.load.plan import Plan
+from cmw.load.summary import Summary
+from cmw.load.verdict import exit_code
+
+Json = Annotated[bool, typer.Option("--json", help="Print summary.json on stdout, and nothing else there.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Directory of the report.", show_default="cmw-report-<date>-<time>"),
+]
+SipIp = Annotated[
+    str | None, typer.Option(help="Address to bind SIP to.", show_default="the one that the route to the target has")
+]
+MediaIp = Annotated[str | None, typer.Option(help="Address to bind RTP to.", show_default="as --sip-ip")]
+SdpIp = Annotated[str | None, typer.Option(help="Address to show in SDP.", show_default="as --media-ip")]
+ExternalIp = Annotated[str | None, typer.Option(help="Address to show in Via and Contact.", show_default="as --sip-ip")]
+SipPorts = Annotated[str, typer.Option(help="UDP ports for SIP, FIRST-LAST; the first free one is taken.")]
+RtpPorts = Annotated[str, typer.Option(help="UDP ports for RTP and RTCP, FIRST-LAST.")]
+
+
+def run(
+    plan: Annotated[Path, typer.Argument(help="The plan, YAML or JSON.", metavar="PLAN")],
+    json_wanted: Json = False,
+    output: Output = None,
+    sip_ip: SipIp = None,
+    media_ip: MediaIp = None,
+    sdp_ip: SdpIp = None,
+    external_ip: ExternalIp = None,
+    sip_ports: SipPorts = DEFAULT_SIP_PORTS,
+    rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
+) -> int:
+    """Run a plan on this machine and end with a verdict.
+
+    The exit code is 0 passed, 1 some calls failed and no threshold was given, 97 the generator was the limit, 99 a
+    threshold failed; 75, 78 and others mean that nothing was run: see the manual.
+    """
+    settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
+    return run_and_report(read_plan(plan), settings, output, json_wanted=json_wanted)
+
+
+def local_settings(
+    sip_ip: str | None,
+    media_ip: str | None,
+    sdp_ip: str | None,
+    external_ip: str | None,
+    sip_ports: str,
+    rtp_ports: str,
+) -> LocalSettings:
+    """Return the options of addresses and ports as settings.
+
+    Raises:
+        typer.BadParameter: a range that is none.
+    """
+    sip_first, sip_last = parse_ports(sip_ports, "--sip-ports")
+    rtp_first, rtp_last = parse_ports(rtp_ports, "--rtp-ports")
+    return LocalSettings(
+        sip_ip=sip_ip,
+        media_ip=media_ip,
+        sdp_ip=sdp_ip,
+        external_ip=external_ip,
+        sip_port_start=sip_first,
+        sip_port_end=sip_last,
+        rtp_port_min=rtp_first,
+        rtp_port_max=rtp_last,
+    )
+
+
+def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, json_wanted: bool) -> int:
+    """Run a plan with a live view, print its summary, and return the exit code."""
+    report = output or Path(datetime.now(UTC).strftime("cmw-report-%Y%m%d-%H%M%S"))
+    with Progress() as progress:
+        result: LocalResult = uvloop.run(run_here(plan, settings, report, progress.update))
+    summary = Summary.model_validate(result.summary)
+    if json_wanted:
+        json.dump(result.summary, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    print_summary(summary, report, Console(file=sys.stderr if json_wanted else sys.stdout))
+    if result.run.reason and summary.run.status is not RunStatus.COMPLETED:
+        print(f"cmw: {result.run.status}: {result.run.reason}", file=sys.stderr)
+    return exit_code(summary)

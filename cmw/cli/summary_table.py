@@ -1,0 +1,117 @@
+"""The summary of a run as people read it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cmw.core.words import Verdict
+from cmw.load.report_html import verdict_sentence
+from cmw.load.summary import Q, Summary
+from cmw.metrics.keys import by_key
+
+STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.INVALID: "bold yellow"}
+
+SHOWN_TIMING = (
+    "registration_time_ms",
+    "time_to_trying_ms",
+    "post_dial_delay_ms",
+    "call_setup_time_ms",
+    "call_duration_ms",
+)
+SHOWN_MEDIA = ("mos", "jitter_ms", "fraction_lost", "rtt_ms", "max_packet_spacing")
+
+
+def print_summary(summary: Summary, report: Path | None, console: Console) -> None:
+    """Print counts, figures, generator health, thresholds, the verdict, and where the report is."""
+    console.print()
+    console.print(_counts(summary))
+    figures = _figures(summary)
+    if figures.row_count:
+        console.print(figures)
+    for line in _lines(summary):
+        console.print(line, highlight=False, soft_wrap=True)
+    verdict = summary.run.verdict
+    console.print(
+        f"\n[{STYLES[verdict]}]{verdict}[/]  {escape(verdict_sentence(summary))}", highlight=False, soft_wrap=True
+    )
+    if report is not None:
+        console.print(f"report: {escape(str(report))}", highlight=False, soft_wrap=True)
+
+
+def _counts(summary: Summary) -> Table:
+    calls, registrations, media = summary.calls, summary.registrations, summary.media
+    table = Table(title=escape(summary.run.name), title_justify="left", box=None, show_header=False, padding=(0, 2))
+    table.add_row("calls", f"{calls.attempted} attempted, {calls.answered} answered, {calls.failed} failed")
+    codes = ", ".join(f"{code}: {count}" for code, count in calls.by_status_code.items())
+    if codes:
+        table.add_row("final status", codes)
+    if registrations.attempted:
+        table.add_row("registrations", f"{registrations.succeeded} of {registrations.attempted} succeeded")
+    outcomes = ", ".join(f"{count} {name}" for name, count in summary.endpoints.by_outcome.items() if count)
+    table.add_row("endpoints", f"{summary.endpoints.total}: {outcomes}")
+    sent, received = media.send.get("packets_sent"), media.receive.get("packets_received")
+    lost = media.receive.get("packets_lost")
+    table.add_row("RTP packets", f"{_count(sent)} sent, {_count(received)} received, {_count(lost)} lost")
+    if media.one_way_calls or media.silent_calls:
+        table.add_row("media", f"{media.one_way_calls} one-way, {media.silent_calls} silent")
+    return table
+
+
+def _figures(summary: Summary) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("")
+    for name in ("p50", "p95", "p99", "worst", "unit"):
+        table.add_column(name, justify="right")
+    for key in SHOWN_TIMING:
+        _add_figure(table, key, key, summary.timing.get(key))
+    for side, figures in (("receive", summary.media.receive), ("send", summary.media.send)):
+        for key in SHOWN_MEDIA:
+            _add_figure(table, f"{key} ({side})", key, figures.get(key))
+    return table
+
+
+def _add_figure(table: Table, title: str, key: str, figure: Q | int | None) -> None:
+    if not isinstance(figure, Q) or not figure.count:
+        return
+    metric = by_key[key]
+    if metric.worse == "low":  # the low end is the bad one: show the 5th percentile in the place of the 95th
+        values = (figure.p50, figure.p5, figure.min, figure.min)
+    else:
+        values = (figure.p50, figure.p95, figure.p99, figure.max)
+    table.add_row(title, *(_number(value) for value in values), metric.unit)
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    for failure in summary.failures[:5]:
+        blame = f", blame {failure.blame}" if failure.blame else ""
+        why = escape(f"{failure.reason} ({failure.example})")
+        yield f"[red]{failure.count} x {failure.outcome}[/]{blame}: {why}"
+    if len(summary.failures) > 5:
+        yield f"and {len(summary.failures) - 5} more kinds of failure, see the report"
+    generator = summary.generator
+    pacing = generator.pacing_error_us
+    if pacing.count:
+        yield (
+            f"[dim]generator[/]: pacing error p50 {_number(pacing.p50)} us, p99 {_number(pacing.p99)} us; "
+            f"{generator.packets_skipped} packets skipped; {generator.cpu_seconds:.1f} CPU s, "
+            f"{generator.rss_bytes / 2**20:.0f} MiB; {', '.join(generator.scheduling)}"
+        )
+    for limit in generator.limits:
+        yield f"[yellow]generator limit[/] {escape(limit.resource)}: {escape(limit.reason)}"
+    for threshold in summary.thresholds:
+        mark = "[green]pass[/]" if threshold.passed else "[red]FAIL[/]"
+        note = f" ({escape(threshold.note)})" if threshold.note else ""
+        yield f"{mark} {escape(threshold.metric)} {escape(threshold.expression)}: {_number(threshold.value)}{note}"
+
+
+def _count(value: Q | int | None) -> str:
+    return str(value) if isinstance(value, int) else "unknown"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"

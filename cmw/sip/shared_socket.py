@@ -1,0 +1,54 @@
+"""A user agent and a registrar behind one socket: each message goes to the one it is for."""
+
+from __future__ import annotations
+
+from cmw.core.address import Address, Datagram
+from cmw.core.clock import Nanos
+from cmw.core.timers import Deadline
+from cmw.sip.events import Event
+from cmw.sip.message import MalformedMessageError, parse_message
+from cmw.sip.registrar import Registrar
+from cmw.sip.registrar_events import RegistrarEvent
+from cmw.sip.user_agent import UserAgent
+
+
+class SharedSocket:
+    """The five verbs over both. What the registrar does not claim is the agent's, what cannot be read too."""
+
+    def __init__(self, agent: UserAgent, registrar: Registrar) -> None:
+        self.agent = agent
+        self.registrar = registrar
+
+    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+        """Take a datagram; whatever it holds, nothing is raised."""
+        try:
+            message = parse_message(data)
+        except MalformedMessageError:
+            self.agent.receive_datagram(data, source, now=now)  # it answers and counts what is malformed
+            return
+        if self.registrar.claims(message, source):
+            self.registrar.receive_message(message, source, now=now)
+        else:
+            self.agent.receive_message(message, source, now=now)
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let every timer fire that is due."""
+        self.agent.handle_timeout(now=now)
+        self.registrar.handle_timeout(now=now)
+
+    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
+        """Take the network's word that nobody listens at `destination`."""
+        self.agent.transport_failed(destination, reason, now=now)
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """Return the datagrams of both; drains."""
+        return self.agent.datagrams_to_send() + self.registrar.datagrams_to_send()
+
+    def next_event(self) -> Event | RegistrarEvent | None:
+        """Return the next event of either; drains one."""
+        return self.agent.next_event() or self.registrar.next_event()
+
+    def next_timeout(self) -> Deadline | None:
+        """Return when to come back."""
+        deadlines = [d for d in (self.agent.next_timeout(), self.registrar.next_timeout()) if d is not None]
+        return min(deadlines, key=lambda deadline: deadline.at, default=None)
