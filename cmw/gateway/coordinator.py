@@ -215,12 +215,12 @@ class Coordinator:
         """Split a PENDING run over the workers that have room now."""
         if run.status is not RunStatus.PENDING or run.id not in self._runs:
             return
-        free = await self._free_workers()
+        free = await self._online_workers()
         try:
             plan, seed = await self._store.sealed_plan(run.id)
             shares = split_run(plan, run.id, [(row["id"], room) for row, room in free], seed)
         except CapacityError as error:
-            await self._no_room(run, f"{error}; {len(free)} workers are online" if free else "no worker is online")
+            await self._no_room(run, f"{error}; {_online(len(free))}" if free else "no worker is online")
             return
         except CmwError as error:
             await self._end(run, RunStatus.FAILED, str(error))
@@ -242,13 +242,13 @@ class Coordinator:
         if is_new or self._clock() >= self._opened_at_ms + RESTART_GRACE_MS:
             await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, reason)
 
-    async def _free_workers(self) -> list[tuple[WorkerRow, int]]:
+    async def _online_workers(self) -> list[tuple[WorkerRow, int]]:
         rows = [
             row
             for row in await self._registry.all()
             if row["enabled"] and self._hub.state(row["id"]) is WorkerState.ONLINE
         ]
-        return [(row, room) for row in rows if (room := self.capacity(row) - self.endpoints_on(row["id"])) > 0]
+        return [(row, max(0, self.capacity(row) - self.endpoints_on(row["id"]))) for row in rows]
 
     def capacity(self, row: WorkerRow) -> int:
         """Return how many endpoints a worker may have: the configured number, or what it says of itself if less."""
@@ -442,6 +442,10 @@ class Coordinator:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of a run failed", error=repr(error))
+
+
+def _online(workers: int) -> str:
+    return "1 worker is online" if workers == 1 else f"{workers} workers are online"
 
 
 def _shown_name(row: WorkerRow) -> str:

@@ -121,6 +121,10 @@ class Gateway:
         await self._registry.delete(worker_id)
         self._hub.refuse(worker_id, Refusal.INVALID_TOKEN)
 
+    def state(self, worker_id: str) -> WorkerState:
+        """Return the state of a worker."""
+        return self._hub.state(worker_id)
+
     async def wait_worker(self, worker_id: str, *, timeout_s: float) -> bool:
         """Wait until a worker is ONLINE; return False when it is not in time."""
         return await self._hub.wait_online(worker_id, timeout_s)
@@ -208,6 +212,10 @@ class Gateway:
     async def close_links(self) -> None:
         """Tell every worker that this gateway goes away; to be called before the server is stopped."""
         await self._hub.stop()
+
+    async def tick(self) -> None:
+        """Look at the deadlines of every run now; done every second anyway."""
+        await self._coordinator.tick()
 
     def counters(self) -> dict[str, int]:
         """Return what the journal has counted since the start."""
