@@ -143,7 +143,9 @@ def _log_warnings() -> None:
     """Send warnings to stderr until the command decides over its logs: nothing but answers belongs on stdout."""
     from cmw.worker.logs import configure_logging
 
-    configure_logging("debug" if os.environ.get(DEBUG_VARIABLE) else "warn", "pretty", sys.stderr)
+    level = "debug" if os.environ.get(DEBUG_VARIABLE) else "warn"
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    configure_logging(level, "pretty", sys.stderr, colours=coloured)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
