@@ -1,13 +1,15 @@
 """Types of the media engine; see `_media.pyx` for how it works."""
 
-from typing import final
+from typing import Self, final
 
 from cmw.net.media import PacingSnapshot
 from cmw.rtp.snapshot import StreamSnapshot
 
+__test__: dict[str, str]  # Cython makes it
+
 @final
 class MediaEngine:
-    def __init__(self, *, slots: int, tick_us: int = 1000, realtime: bool = True) -> None: ...
+    def __new__(cls, *, slots: int, tick_us: int = 1000, realtime: bool = True) -> Self: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     @property
