@@ -80,8 +80,13 @@ def show_path(path: Path) -> str:
     """Return ``groups.callers.audio.codecs[0]: `` or nothing for the root."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{_show_key(part)}" if text else _show_key(part)
     return f"{text}: " if text else ""
+
+
+def _show_key(key: str) -> str:
+    """Return a key as it is, or quoted and cut short when it would spoil the line."""
+    return key if key.isprintable() and len(key) <= 80 else show_value(key)
 
 
 def show_value(value: object) -> str:

@@ -54,7 +54,7 @@ class CallReport(ReportModel):
 class MediaReport(ReportModel):
     """The figures of the streams, by metric key; None or absent when not known.
 
-    Counters: their last value. Gauges: their mean over the seconds of the call.
+    Counters: their last value. Gauges: their value over the whole call, loss and MOS of all its packets.
     """
 
     send: dict[str, Figure | None] = Field(default_factory=dict)

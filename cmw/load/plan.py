@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
     SecretStr,
@@ -23,7 +24,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.load.units import Rate, format_duration, format_rate, parse_duration, parse_rate
@@ -137,6 +138,25 @@ def plan_field(expected: str, meaning: str, **constraints: Any) -> Any:
     return Field(description=meaning, json_schema_extra={"x-expected": expected}, **constraints)
 
 
+class AlsoWritten:
+    """Mark of a type that documents may write in a second way, which `parse_plan` or the reader of files resolves."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema with the second way added."""
+        return {"anyOf": [handler(core), self._schema]}
+
+
+ACCOUNTS_FILE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "description": "CSV file beside the plan: username,password[,realm]"}},
+    "required": ["file"],
+    "additionalProperties": False,
+}
+
+
 class PlanModel(BaseModel):
     """Base of the plan's models: unknown fields are refused, instances do not change."""
 
@@ -176,7 +196,7 @@ class Registrar(PlanModel):
     transport: Annotated[Literal["udp"], one_of("udp", later=("tcp", "tls", "ws", "wss", "auto"))] = plan_field(
         "udp", "how to reach it", default="udp"
     )
-    accounts: list[Account] = plan_field(
+    accounts: Annotated[list[Account], AlsoWritten(ACCOUNTS_FILE_SCHEMA)] = plan_field(
         "a list of {username, password, realm}, or {file: accounts.csv}",
         "accounts, dealt to the groups that name the registrar in the order of the plan",
         default_factory=list,
@@ -299,7 +319,7 @@ class Plan(PlanModel):
     groups: dict[Name, Group] = plan_field(
         "a mapping of one or more names to groups", "who takes part", min_length=1, max_length=MAX_GROUPS
     )
-    thresholds: dict[StrictStr, list[StrictStr]] = plan_field(
+    thresholds: dict[StrictStr, Annotated[list[StrictStr], AlsoWritten({"type": "string"})]] = plan_field(
         'a mapping of metrics to lists such as ["p(5) >= 4.0"]',
         "what must hold for the run to pass",
         default_factory=dict,

@@ -68,7 +68,7 @@ def verdict_sentence(summary: Summary) -> str:
     if failing:
         return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
     if summary.run.verdict is Verdict.PASSED:
-        held = f" {len(summary.thresholds)} thresholds held." if summary.thresholds else ""
+        held = " Every threshold held." if summary.thresholds else ""
         return f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well.{held}"
     if not summary.calls.attempted:
         return "No call was attempted."

@@ -229,7 +229,12 @@ class _Figures:
             if report.call.attempted and (report.call.direction == "outbound" or report.group not in called)
         ]
         self.timing = {key: self._timing(key) for key in TIMING_KEYS}
-        self.totals = {(m.key, side): self._total(m.key, side) for m in METRICS for side in m.direction.sides}
+        self.totals = {
+            (m.key, side): self._total(m.key, side)
+            for m in METRICS
+            if m.measured and m.kind is Kind.COUNTER
+            for side in m.direction.sides
+        }
 
     def lookup(self, threshold: Threshold, side: str) -> float | None:
         """Return the value that a threshold judges; None when nothing was measured."""

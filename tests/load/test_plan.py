@@ -47,6 +47,15 @@ def test_the_schema_explains_every_field() -> None:
             assert field.get("x-expected"), name
 
 
+def test_the_schema_knows_both_ways_to_write_accounts_and_thresholds() -> None:
+    schema = Plan.model_json_schema()
+    accounts = schema["$defs"]["Registrar"]["properties"]["accounts"]["anyOf"]
+    assert [way["type"] for way in accounts] == ["array", "object"]
+    assert [way["type"] for way in schema["properties"]["thresholds"]["additionalProperties"]["anyOf"]] == [
+        "array", "string",
+    ]  # fmt: skip
+
+
 def test_the_documentation_names_every_field() -> None:
     from pathlib import Path
 

@@ -62,7 +62,7 @@ def test_the_verdict_is_on_top_and_worst_calls_are_worst_first() -> None:
     [
         (summary(), "2 of 2 calls ended well."),
         (summary(thresholds={"mos": "avg > 1"}), "1 of 1 thresholds failed."),
-        (summary(thresholds={"call_success": "rate > 0"}), "2 of 2 calls ended well. 1 thresholds held."),
+        (summary(thresholds={"call_success": "rate > 0"}), "2 of 2 calls ended well. Every threshold held."),
         (summary(endpoints=[busy(3)]), "1 of 4 endpoints failed, and the plan has no threshold that allows it."),
         (summary(endpoints=[]), "No call was attempted."),
         (summary(health={"w1": totals(cpu_steal_ratio=0.5)}), "The generator was the limit (host CPU)"),
