@@ -129,16 +129,19 @@ class UdpListener(Generic[MachineT]):
     # private
 
     def _readable(self) -> None:
-        for _ in range(RECEIVE_BATCH):
+        for count in range(RECEIVE_BATCH):
             if self._is_closed:
                 return
             try:
                 data, address = self._sock.recvfrom(MAX_DATAGRAM_BYTES)
             except BlockingIOError:
-                self._read_errors()
+                if count == 0:
+                    self._take_errors()
+                    self._drain()
                 return
             except OSError:
-                self._read_errors()
+                self._take_errors()
+                self._drain()
                 continue
             source = Address(address[0], address[1])
             self.counts.datagrams_received += 1
@@ -198,23 +201,29 @@ class UdpListener(Generic[MachineT]):
         try:
             self._sock.sendto(datagram.data, datagram.destination)
         except BlockingIOError:
-            self._unsent.append(datagram)
-            self._loop.add_writer(self._sock, self._writable)
+            self._keep_back(datagram)
             return
-        except OSError as error:
-            if not self._send_again(datagram, error):
+        except OSError:
+            if not self._send_again(datagram):
                 return
         self.counts.datagrams_sent += 1
         self.counts.bytes_sent += len(datagram.data)
         if self._trace is not None:
             self._trace("out", datagram.data, datagram.destination)
 
-    def _send_again(self, datagram: Datagram, error: OSError) -> bool:
+    def _keep_back(self, datagram: Datagram) -> None:
+        self._unsent.append(datagram)
+        self._loop.add_writer(self._sock, self._writable)
+
+    def _send_again(self, datagram: Datagram) -> bool:
         """Send once more, for the first error may have been an earlier datagram's; return whether it went out."""
-        self._collect_errors()
+        self._take_errors()
         try:
             self._sock.sendto(datagram.data, datagram.destination)
-        except OSError:
+        except BlockingIOError:
+            self._keep_back(datagram)
+            return False
+        except OSError as error:
             self.counts.send_errors += 1
             self._failures.append((datagram.destination, error.strerror or str(error)))
             return False
@@ -227,21 +236,17 @@ class UdpListener(Generic[MachineT]):
             self._send(datagram)
         self._drain()
 
-    def _read_errors(self) -> None:
-        """Take the network's reports, and go on reading: libuv stops polling a socket that has any."""
-        if self._collect_errors():
-            self._loop.remove_reader(self._sock)
-            self._loop.add_reader(self._sock, self._readable)
-        self._drain()
-
-    def _collect_errors(self) -> bool:
-        found = False
+    def _take_errors(self) -> None:
+        """Take the network's reports, then watch the socket anew: libuv gives up on one that ever had any."""
         while (error := read_error(self._sock)) is not None:
-            found = True
             self.counts.network_errors += 1
             if error.reason:
                 self._failures.append(error)
-        return found
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._loop.add_reader(self._sock, self._readable)
+        if self._unsent:
+            self._loop.add_writer(self._sock, self._writable)
 
     def _report_failure(self, destination: Address, reason: str) -> None:
         report = getattr(self.machine, "transport_failed", None)

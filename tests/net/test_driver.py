@@ -1,0 +1,385 @@
+"""The driver: one input, drain until quiet, arm one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+from cmw.core.address import Address, Datagram
+from cmw.core.clock import MILLISECOND, SECOND
+from cmw.core.timers import Deadline
+from cmw.net.driver import UdpListener, open_udp_listener
+from cmw.net.ids import RandomIds
+from cmw.sip.events import CallAnswered, CallEnded, CallOffered, CallRejected
+from cmw.sip.user_agent import UserAgent
+
+PEER = Address("127.0.0.2", 5060)
+
+
+class FakeTimer:
+    def __init__(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self.delay_s = delay_s
+        self.callback = callback
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class FakeLoop:
+    """As much of an event loop as the driver uses; nothing happens by itself."""
+
+    def __init__(self) -> None:
+        self.readers: dict[object, Callable[[], None]] = {}
+        self.writers: dict[object, Callable[[], None]] = {}
+        self.timers: list[FakeTimer] = []
+        self.faults: list[dict[str, Any]] = []
+
+    def add_reader(self, sock: object, callback: Callable[[], None]) -> None:
+        self.readers[sock] = callback
+
+    def remove_reader(self, sock: object) -> None:
+        self.readers.pop(sock, None)
+
+    def add_writer(self, sock: object, callback: Callable[[], None]) -> None:
+        self.writers[sock] = callback
+
+    def remove_writer(self, sock: object) -> None:
+        self.writers.pop(sock, None)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> FakeTimer:
+        self.timers.append(FakeTimer(delay_s, callback))
+        return self.timers[-1]
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.faults.append(context)
+
+
+class FakeSocket:
+    """A socket made of two lists."""
+
+    def __init__(self) -> None:
+        self.inbox: deque[tuple[bytes, tuple[str, int]]] = deque()
+        self.sent: list[tuple[bytes, Address]] = []
+        self.failures: deque[OSError] = deque()
+        self.is_closed = False
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 5060
+
+    def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
+        if not self.inbox:
+            raise BlockingIOError
+        return self.inbox.popleft()
+
+    def recvmsg(self, *_: object) -> Any:
+        raise BlockingIOError
+
+    def sendto(self, data: bytes, destination: Address) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+        self.sent.append((data, destination))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeMachine:
+    """Echoes datagrams, tells of each, and wakes when it is told to."""
+
+    def __init__(self) -> None:
+        self.deadline: int | None = None
+        self.out: list[Datagram] = []
+        self.events: deque[str] = deque()
+        self.woken: list[int] = []
+        self.failed: list[tuple[Address, str]] = []
+
+    def receive_datagram(self, data: bytes, source: Address, *, now: int) -> None:
+        self.out.append(Datagram(data.upper(), source))
+        self.events.append(data.decode())
+
+    def handle_timeout(self, *, now: int) -> None:
+        self.woken.append(now)
+        self.deadline = None
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        out, self.out = self.out, []
+        return out
+
+    def next_event(self) -> str | None:
+        return self.events.popleft() if self.events else None
+
+    def next_timeout(self) -> Deadline | None:
+        return None if self.deadline is None else Deadline(self.deadline, "test")
+
+    def transport_failed(self, destination: Address, reason: str, *, now: int) -> None:
+        self.failed.append((destination, reason))
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.loop = FakeLoop()
+        self.sock = FakeSocket()
+        self.machine = FakeMachine()
+        self.now = 0
+        self.told: list[str] = []
+        self.traced: list[tuple[str, bytes, Address]] = []
+        self.listener: UdpListener[FakeMachine] = UdpListener(
+            self.loop,  # type: ignore[arg-type]
+            self.sock,  # type: ignore[arg-type]
+            self.machine,
+            self.take,
+            trace=lambda *line: self.traced.append(line),
+            clock=lambda: self.now,
+        )
+
+    def take(self, event: str) -> None:
+        self.told.append(event)
+
+    def receive(self, *messages: bytes) -> None:
+        self.sock.inbox.extend((each, tuple(PEER)) for each in messages)  # type: ignore[misc]
+        self.loop.readers[self.sock]()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_each_datagram_is_answered_before_the_next_is_read(bench: Bench) -> None:
+    bench.receive(b"one", b"two")
+    assert bench.sock.sent == [(b"ONE", PEER), (b"TWO", PEER)]
+    assert bench.told == ["one", "two"]
+    assert [line[:2] for line in bench.traced] == [("in", b"one"), ("out", b"ONE"), ("in", b"two"), ("out", b"TWO")]
+    counts = bench.listener.counts
+    assert (counts.datagrams_received, counts.bytes_received) == (2, 6)
+    assert (counts.datagrams_sent, counts.bytes_sent) == (2, 6)
+
+
+def test_a_command_is_drained(bench: Bench) -> None:
+    def command(machine: FakeMachine, now: int) -> int:
+        machine.out.append(Datagram(b"hello", PEER))
+        return now
+
+    bench.now = 77
+    assert bench.listener.run(command) == 77
+    assert bench.sock.sent == [(b"hello", PEER)]
+
+
+def test_a_command_that_raises_is_drained_all_the_same(bench: Bench) -> None:
+    def command(machine: FakeMachine, now: int) -> None:
+        machine.out.append(Datagram(b"hello", PEER))
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        bench.listener.run(command)
+    assert len(bench.sock.sent) == 1
+
+
+def test_commands_out_of_an_event_are_drained_by_the_one_that_told_it(bench: Bench) -> None:
+    def take(event: str) -> None:
+        if event == "one":
+            bench.listener.run(lambda machine, now: machine.events.append("inner"))
+            assert bench.told == []
+        bench.told.append(event)
+
+    bench.listener._on_event = take
+    bench.receive(b"one")
+    assert bench.told == ["one", "inner"]
+
+
+def test_a_fault_of_the_program_is_reported_and_stops_nothing(bench: Bench) -> None:
+    def take(event: str) -> None:
+        raise KeyError(event)
+
+    bench.listener._on_event = take
+    bench.receive(b"one", b"two")
+    assert len(bench.loop.faults) == 2
+    assert len(bench.sock.sent) == 2
+
+
+def test_one_timer_is_armed_and_only_for_something_sooner(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.receive(b"two")
+    assert [timer.delay_s for timer in bench.loop.timers] == [1.0]
+    bench.machine.deadline = 2 * SECOND
+    bench.receive(b"three")
+    assert len(bench.loop.timers) == 1
+    bench.machine.deadline = SECOND // 2
+    bench.receive(b"four")
+    assert [timer.is_cancelled for timer in bench.loop.timers] == [True, False]
+    assert bench.loop.timers[-1].delay_s == 0.5
+
+
+def test_a_timer_that_fires_a_little_early_counts_as_on_time(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.now = SECOND - MILLISECOND
+    bench.loop.timers[-1].callback()
+    assert bench.machine.woken == [SECOND]
+
+
+def test_a_timer_that_fires_late_tells_the_truth(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.now = 3 * SECOND
+    bench.loop.timers[-1].callback()
+    assert bench.machine.woken == [3 * SECOND]
+
+
+def test_a_timer_for_a_deadline_that_moved_is_armed_again(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.machine.deadline = 5 * SECOND
+    bench.now = SECOND
+    bench.loop.timers[-1].callback()
+    assert bench.machine.woken == []
+    assert bench.loop.timers[-1].delay_s == 4.0
+
+
+def test_what_does_not_fit_into_the_socket_is_sent_later_in_order(bench: Bench) -> None:
+    bench.sock.failures.append(BlockingIOError())
+    bench.receive(b"one", b"two")
+    assert bench.sock.sent == []
+    bench.loop.writers[bench.sock]()
+    assert bench.sock.sent == [(b"ONE", PEER), (b"TWO", PEER)]
+    assert bench.loop.writers == {}
+
+
+def test_an_error_of_an_earlier_datagram_costs_nothing(bench: Bench) -> None:
+    bench.sock.failures.append(ConnectionRefusedError(111, "Connection refused"))
+    bench.receive(b"one")
+    assert bench.sock.sent == [(b"ONE", PEER)]
+    assert bench.machine.failed == []
+
+
+def test_a_datagram_that_cannot_be_sent_is_reported(bench: Bench) -> None:
+    bench.sock.failures.extend([OSError(101, "Network is unreachable")] * 2)
+    bench.receive(b"one")
+    assert bench.machine.failed == [(PEER, "Network is unreachable")]
+    assert bench.listener.counts.send_errors == 1
+
+
+def test_nothing_happens_after_close(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.listener.close()
+    bench.listener.close()
+    assert bench.sock.is_closed
+    assert bench.loop.readers == {}
+    assert bench.loop.timers[-1].is_cancelled
+    bench.listener.run(lambda machine, now: machine.out.append(Datagram(b"late", PEER)))
+    assert len(bench.sock.sent) == 1
+
+
+RUNNERS = pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
+
+
+def make_agent(local: Address) -> UserAgent:
+    return UserAgent(local=local, ids=RandomIds())
+
+
+@pytest.mark.loopback
+@RUNNERS
+def test_calls_over_real_sockets(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        done = asyncio.Event()
+        ended: list[CallEnded] = []
+
+        def callee(event: object) -> None:
+            if isinstance(event, CallOffered):
+                answering.run(lambda agent, now: agent.answer(event.call, body=b"v=0\r\n", now=now))
+
+        def caller(event: object) -> None:
+            if isinstance(event, CallAnswered):
+                calling.run(lambda agent, now: agent.hang_up(event.call, now=now))
+            elif isinstance(event, CallEnded):
+                ended.append(event)
+                if len(ended) == 50:
+                    done.set()
+
+        answering = await open_udp_listener(make_agent, "127.0.0.1", 0, callee)
+        calling = await open_udp_listener(make_agent, "127.0.0.1", 0, caller)
+        target = f"sip:bob@{answering.local}"
+        for _ in range(50):
+            calling.run(lambda agent, now: agent.invite(target, body=b"v=0\r\n", now=now))
+        await asyncio.wait_for(done.wait(), 20)
+        calling.close()
+        answering.close()
+        assert [event.status for event in ended] == [200] * 50
+
+    run(scene())
+
+
+@pytest.mark.loopback
+@RUNNERS
+def test_a_port_where_nobody_listens_is_known_without_waiting(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        rejected: asyncio.Queue[object] = asyncio.Queue()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            port = gone.getsockname()[1]
+        listener = await open_udp_listener(make_agent, "127.0.0.1", 0, rejected.put_nowait)
+        for _ in range(2):
+            listener.run(lambda agent, now: agent.invite(f"sip:bob@127.0.0.1:{port}", body=b"v=0\r\n", now=now))
+            event = await asyncio.wait_for(rejected.get(), 20)
+            assert isinstance(event, CallRejected)
+            assert (event.status, event.is_response, event.reason) == (503, False, "Connection refused")
+        listener.close()
+
+    run(scene())
+
+
+@pytest.mark.loopback
+@RUNNERS
+def test_errors_do_not_make_a_listener_deaf(run: Callable[[Any], None]) -> None:
+    """Calls to a port where nobody listens, among calls that are answered."""
+
+    async def scene() -> None:
+        ends: asyncio.Queue[object] = asyncio.Queue()
+
+        def callee(event: object) -> None:
+            if isinstance(event, CallOffered):
+                answering.run(lambda agent, now: agent.reject(event.call, status=486, now=now))
+
+        def caller(event: object) -> None:
+            if isinstance(event, CallRejected):
+                ends.put_nowait(event.status)
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            nobody = gone.getsockname()[1]
+        answering = await open_udp_listener(make_agent, "127.0.0.1", 0, callee)
+        calling = await open_udp_listener(make_agent, "127.0.0.1", 0, caller)
+        for number in range(200):
+            port = nobody if number % 2 else answering.local.port
+            calling.run(lambda agent, now, port=port: agent.invite(f"sip:b@127.0.0.1:{port}", body=b"", now=now))  # type: ignore[misc]
+            if number % 5 == 0:
+                await asyncio.sleep(0)
+        statuses = [await asyncio.wait_for(ends.get(), 20) for _ in range(200)]
+        assert sorted(statuses) == [486] * 100 + [503] * 100  # type: ignore[type-var]
+        calling.close()
+        answering.close()
+
+    run(scene())
+
+
+@pytest.mark.loopback
+def test_a_machine_that_cannot_be_made_leaves_no_socket() -> None:
+    async def scene() -> None:
+        def refuse(local: Address) -> UserAgent:
+            raise ValueError(local.port)
+
+        with pytest.raises(ValueError) as caught:
+            await open_udp_listener(refuse, "127.0.0.1", 0, print)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", caught.value.args[0]))
+
+    uvloop.run(scene())

@@ -1,0 +1,314 @@
+"""Registrations against a scripted registrar. Source: RFC 3261 10.2, RFC 3665 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from cmw.core.address import Address
+from cmw.core.clock import SECOND
+from cmw.errors import LocalProtocolError
+from cmw.sip.account import Account
+from cmw.sip.digest import Credentials, parse_authorization
+from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
+from cmw.sip.message import Request
+from cmw.sip.registration import RegistrationState
+from cmw.sip.user_agent import UserAgent
+from tests.support.ids import CountingIds
+from tests.support.sip_link import Link
+from tests.support.sip_party import SDP, Party
+
+US = Address("127.0.0.1", 5060)
+REGISTRAR = Address("127.0.0.2", 5060)
+ACCOUNT = Account("sip:alice@lab.example", "sip:lab.example", Credentials("alice", "secret"), "alice", REGISTRAR)
+CONTACT = "<sip:alice@127.0.0.1:5060>"
+
+
+class Stage:
+    """A user agent and a registrar that answers what the test says."""
+
+    def __init__(self) -> None:
+        self.link = Link()
+        self.agent = UserAgent(local=US, ids=CountingIds())
+        self.link.attach(US, self.agent)
+        self.party = Party(self.link, REGISTRAR)
+        self.handle = 0
+
+    def register(self, account: Account = ACCOUNT, *, expires_s: int = 300) -> None:
+        self.handle = self.agent.register(account, expires_s=expires_s, now=self.link.now)
+        self.run(0.02)
+
+    def run(self, seconds: float) -> None:
+        self.link.run(self.link.now + int(seconds * SECOND))
+
+    def last(self, method: str = "REGISTER") -> Request:
+        return self.party.requests(method)[-1]
+
+    def count(self) -> int:
+        return len(self.party.requests("REGISTER"))
+
+    def respond(self, status: int, headers: Iterable[tuple[str, str]] = (), *, method: str = "REGISTER") -> None:
+        self.party.respond(self.last(method), status, headers=headers, destination=US)
+
+    def accept(self, expires_s: int = 300) -> None:
+        self.respond(200, [("Contact", f"{CONTACT};expires={expires_s}")])
+
+    def challenge(self, nonce: str, *, status: int = 401, stale: bool = False, method: str = "REGISTER") -> None:
+        name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+        value = f'Digest realm="lab", nonce="{nonce}", qop="auth"' + (", stale=true" if stale else "")
+        self.respond(status, [(name, value)], method=method)
+
+    def proof(self, name: str = "Authorization", method: str = "REGISTER") -> dict[str, str]:
+        return parse_authorization(self.last(method).headers.get(name) or "")
+
+    def events(self) -> list[object]:
+        return self.link.events[US]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_register_asks_for_a_binding(stage: Stage) -> None:
+    stage.register()
+    register = stage.last()
+    assert register.uri == "sip:lab.example"
+    assert register.to.uri == register.from_.uri == "sip:alice@lab.example"
+    assert register.headers.get("Contact") == f"{CONTACT};expires=300"
+    assert register.headers.get("Expires") == "300"
+    assert "Authorization" not in register.headers
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_a_challenge_is_answered_once(stage: Stage, status: int) -> None:
+    stage.register()
+    first = stage.last()
+    stage.challenge("n1", status=status)
+    proof = stage.proof("Authorization" if status == 401 else "Proxy-Authorization")
+    assert (proof["username"], proof["nonce"], proof["nc"], proof["uri"]) == (
+        "alice",
+        "n1",
+        "00000001",
+        "sip:lab.example",
+    )
+    assert stage.last().cseq.number == first.cseq.number + 1
+    assert stage.last().call_id == first.call_id
+    assert stage.last().top_via.branch != first.top_via.branch
+    stage.accept()
+    assert stage.events() == [RegistrationSucceeded(stage.handle, 300, stage.events()[-1].at)]  # type: ignore[attr-defined]
+    assert stage.agent.registration_state(stage.handle) is RegistrationState.REGISTERED
+
+
+def test_wrong_credentials_fail_after_one_try(stage: Stage) -> None:
+    stage.register()
+    stage.challenge("n1")
+    stage.challenge("n2")
+    (failed,) = stage.events()
+    assert isinstance(failed, RegistrationFailed)
+    assert (failed.status, failed.reason) == (401, "Unauthorized")
+    assert stage.count() == 2
+
+
+def test_a_stale_nonce_gets_one_more_try_and_no_more(stage: Stage) -> None:
+    stage.register()
+    stage.challenge("n1")
+    stage.challenge("n2", stale=True)
+    assert stage.proof()["nonce"] == "n2"
+    stage.challenge("n3", stale=True)
+    assert stage.count() == 3
+    assert isinstance(stage.events()[-1], RegistrationFailed)
+
+
+def test_ever_new_realms_do_not_loop(stage: Stage) -> None:
+    stage.register()
+    for number in range(10):
+        if isinstance(stage.events()[-1] if stage.events() else None, RegistrationFailed):
+            break
+        stage.respond(401, [("WWW-Authenticate", f'Digest realm="r{number}", nonce="n"')])
+    assert stage.count() == 5
+
+
+def test_without_credentials_a_challenge_is_a_failure(stage: Stage) -> None:
+    stage.register(Account("sip:a@lab.example", "sip:lab.example", None, "a", REGISTRAR))
+    stage.challenge("n1")
+    assert isinstance(stage.events()[-1], RegistrationFailed)
+
+
+def test_a_refresh_reuses_the_nonce_and_counts_its_uses(stage: Stage) -> None:
+    stage.register()
+    stage.challenge("n1")
+    stage.accept()
+    stage.run(240.1)
+    assert stage.count() == 3
+    assert (stage.proof()["nonce"], stage.proof()["nc"]) == ("n1", "00000002")
+    stage.challenge("n2")
+    assert (stage.proof()["nonce"], stage.proof()["nc"]) == ("n2", "00000001")
+    stage.accept()
+    assert [type(each) for each in stage.events()] == [RegistrationSucceeded] * 2
+
+
+def test_the_refresh_comes_before_the_binding_ends(stage: Stage) -> None:
+    stage.register()
+    stage.accept(60)
+    stage.run(44)
+    assert stage.count() == 1
+    stage.run(4.1)
+    assert stage.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "expires_s"),
+    [
+        ([("Contact", f"{CONTACT};expires=120")], 120),
+        (
+            [("Contact", "<sip:other@127.0.0.9>;expires=7"), ("Contact", f"{CONTACT};expires=120"), ("Expires", "9")],
+            120,
+        ),
+        ([("Contact", "<sip:alice@127.0.0.1:5060;transport=udp>;expires=90"), ("Expires", "80")], 80),
+        ([("Contact", CONTACT), ("Expires", "80")], 80),
+        ([("Contact", CONTACT)], 300),
+        ([("Contact", f"{CONTACT};expires=soon")], 300),
+        ([("Contact", "<broken"), ("Expires", "80")], 80),
+    ],
+)
+def test_the_lifetime_is_that_of_our_contact(stage: Stage, headers: list[tuple[str, str]], expires_s: int) -> None:
+    stage.register()
+    stage.respond(200, headers)
+    (succeeded,) = stage.events()
+    assert isinstance(succeeded, RegistrationSucceeded)
+    assert succeeded.expires_s == expires_s
+
+
+def test_a_longer_lifetime_is_asked_for_when_wanted(stage: Stage) -> None:
+    stage.register(expires_s=10)
+    stage.respond(423, [("Min-Expires", "120")])
+    assert stage.last().headers.get("Expires") == "120"
+    stage.accept(120)
+    assert isinstance(stage.events()[-1], RegistrationSucceeded)
+
+
+@pytest.mark.parametrize("value", ["5", "x", ""])
+def test_a_423_that_makes_no_sense_is_a_failure(stage: Stage, value: str) -> None:
+    stage.register(expires_s=10)
+    stage.respond(423, [("Min-Expires", value)])
+    (failed,) = stage.events()
+    assert isinstance(failed, RegistrationFailed)
+    assert failed.status == 423
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503, 600])
+def test_a_refusal_is_a_failure(stage: Stage, status: int) -> None:
+    stage.register()
+    stage.respond(status)
+    (failed,) = stage.events()
+    assert isinstance(failed, RegistrationFailed)
+    assert failed.status == status
+    stage.link.run_until_quiet(1000 * SECOND)
+    assert stage.agent.counters["registrations"] == stage.agent.counters["transactions"] == 0
+
+
+def test_a_silent_registrar_is_a_failure_without_status(stage: Stage) -> None:
+    stage.register()
+    stage.run(33)
+    (failed,) = stage.events()
+    assert isinstance(failed, RegistrationFailed)
+    assert (failed.status, failed.reason, failed.at) == (0, "timeout", 32 * SECOND)
+
+
+def test_a_registrar_that_is_not_there_is_a_failure_at_once(stage: Stage) -> None:
+    stage.register()
+    stage.agent.transport_failed(REGISTRAR, "Connection refused", now=SECOND)
+    assert stage.agent.next_event() == RegistrationFailed(stage.handle, 0, "Connection refused", SECOND)
+
+
+def test_unregister_removes_the_binding(stage: Stage) -> None:
+    stage.register()
+    stage.challenge("n1")
+    stage.accept()
+    stage.agent.unregister(stage.handle, now=stage.link.now)
+    stage.run(0.02)
+    assert stage.last().headers.get("Expires") == "0"
+    assert stage.last().headers.get("Contact") == f"{CONTACT};expires=0"
+    assert stage.proof()["nc"] == "00000002"
+    stage.respond(200)
+    assert isinstance(stage.events()[-1], RegistrationEnded)
+    stage.link.run_until_quiet(1000 * SECOND)
+    assert stage.agent.counters["registrations"] == stage.agent.counters["transactions"] == 0
+    with pytest.raises(LocalProtocolError):
+        stage.agent.unregister(stage.handle, now=0)
+
+
+def test_unregister_waits_for_the_answer_to_register(stage: Stage) -> None:
+    stage.register()
+    stage.agent.unregister(stage.handle, now=stage.link.now)
+    stage.agent.unregister(stage.handle, now=stage.link.now)
+    stage.run(0.1)
+    assert stage.count() == 1
+    stage.accept()
+    assert stage.last().headers.get("Expires") == "0"
+    stage.respond(200)
+    assert [type(each) for each in stage.events()] == [RegistrationSucceeded, RegistrationEnded]
+
+
+def test_two_registrations_may_not_share_a_contact(stage: Stage) -> None:
+    stage.register()
+    with pytest.raises(LocalProtocolError):
+        stage.agent.register(ACCOUNT, now=0)
+
+
+@pytest.mark.parametrize("expires_s", [0, -1, 2**32])
+def test_lifetimes_out_of_range_are_refused(stage: Stage, expires_s: int) -> None:
+    with pytest.raises(LocalProtocolError):
+        stage.agent.register(ACCOUNT, expires_s=expires_s, now=0)
+
+
+def test_a_registrar_that_is_a_name_needs_a_destination(stage: Stage) -> None:
+    with pytest.raises(LocalProtocolError):
+        stage.agent.register(Account("sip:a@lab.example", "sip:lab.example", None, "a"), now=0)
+    stage.agent.register(Account("sip:a@lab.example", "sip:127.0.0.2", None, "a"), now=0)
+    assert stage.agent.datagrams_to_send()[0].destination == REGISTRAR
+
+
+def test_invite_and_bye_answer_challenges_too(stage: Stage) -> None:
+    call = stage.agent.invite("sip:bob@lab.example", account=ACCOUNT, body=SDP, now=0)
+    stage.run(0.02)
+    stage.challenge("n1", status=407, method="INVITE")
+    first, second = stage.party.requests("INVITE")
+    assert [each.cseq.number for each in stage.party.requests("ACK")] == [first.cseq.number]
+    assert second.cseq.number == first.cseq.number + 1
+    assert second.call_id == first.call_id
+    assert second.from_.tag == first.from_.tag
+    assert second.to.tag is None
+    assert stage.proof("Proxy-Authorization", "INVITE")["nc"] == "00000001"
+    stage.respond(200, method="INVITE")
+    ack = stage.last("ACK")
+    assert ack.headers.get("Proxy-Authorization") == second.headers.get("Proxy-Authorization")
+    assert ack.cseq.number == second.cseq.number
+    assert isinstance(stage.events()[-1], CallAnswered)
+    stage.agent.hang_up(call, now=stage.link.now)
+    stage.run(0.02)
+    assert stage.proof("Proxy-Authorization", "BYE")["nc"] == "00000002"
+    stage.challenge("n2", status=407, method="BYE")
+    bye, again = stage.party.requests("BYE")
+    assert stage.proof("Proxy-Authorization", "BYE")["nonce"] == "n2"
+    assert again.cseq.number == bye.cseq.number + 1
+    assert stage.agent.call_snapshot(call).challenges == 2
+    stage.respond(200, method="BYE")
+    assert isinstance(stage.events()[-1], CallEnded)
+
+
+def test_an_inbound_call_answers_challenges_with_the_account_that_was_called(stage: Stage) -> None:
+    stage.register()
+    stage.accept()
+    stage.party.send(stage.party.request("INVITE", "sip:alice@127.0.0.1:5060", body=SDP), US)
+    call = stage.events()[-1].call  # type: ignore[attr-defined]
+    stage.agent.answer(call, body=SDP, now=stage.link.now)
+    stage.run(0.02)
+    to = stage.party.responses("INVITE")[-1].headers.get("To") or ""
+    stage.party.send(stage.party.request("ACK", "sip:alice@127.0.0.1:5060", to=to), US)
+    stage.agent.hang_up(call, now=stage.link.now)
+    stage.run(0.02)
+    stage.challenge("n1", status=407, method="BYE")
+    assert stage.proof("Proxy-Authorization", "BYE")["username"] == "alice"
