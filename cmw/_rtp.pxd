@@ -71,7 +71,7 @@ cdef struct RtpHeader:
 cdef struct RtpSender:
     int64_t start_ns                # when packet 0 is due, monotonic
     int64_t period_ns               # above 0
-    int64_t late_bound_ns           # later than this is skipped; 1 .. period_ns
+    int64_t late_bound_ns           # late by this or more is skipped; 1 .. period_ns
     int64_t next_packet             # k of the next packet
     int64_t lateness_ns             # of the packet that rtp_pull_due announced; below 0 when early within the slack
     int64_t reference_ns            # instant that belongs to reference_timestamp, for sender reports

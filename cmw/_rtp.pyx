@@ -291,8 +291,8 @@ cdef bint rtp_pull_due(RtpSender* sender, int64_t now_ns, int64_t slack_ns) noex
         return False
     cdef int64_t late_ns = now_ns - rtp_next_due(sender)
     cdef int64_t skip
-    if late_ns > sender.late_bound_ns:
-        skip = (late_ns - sender.late_bound_ns + sender.period_ns - 1) // sender.period_ns
+    if late_ns >= sender.late_bound_ns:
+        skip = (late_ns - sender.late_bound_ns) // sender.period_ns + 1
         sender.next_packet += skip
         sender.packets_skipped += skip
         sender.marker_due = 1
@@ -937,10 +937,10 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
     cdef double hz = receiver.clock_hz
     cdef RtpReceiver done
     load_types()
+    done = receiver[0]
     if started:
         expected += receiver.max_ext_seq - receiver.base_ext_seq + 1
-    done = receiver[0]
-    flush_window(&done)             # on the copy: what is missing now, were the stream to end here
+        flush_window(&done)         # on the copy: what is missing now, were the stream to end here
     spacing = recent_spacing(receiver)
     return _StreamSnapshot(
         packets_sent=sender.packets_sent,

@@ -73,7 +73,7 @@ class StreamTable:
         Args:
             start_ns: instant of the monotonic clock that every `now` and arrival is given in.
             period_ns: between packets, 1 or more.
-            late_bound_ns: a packet later than this is skipped and counted; 1 .. period_ns, 0 for a whole period.
+            late_bound_ns: a packet late by this or more is skipped and counted; 1 .. period_ns, 0 for a whole period.
             sequence: of the first packet, 0 .. 2^16 - 1.
             timestamp: of the first packet, 0 .. 2^32 - 1.
             timestamp_step: RTP units in a packet.

@@ -87,6 +87,8 @@ def parse_packet(data: bytes) -> RtpPacket:
 
 def serialize_packet(packet: RtpPacket) -> bytes:
     """Return the bytes of `packet`; raises `LocalProtocolError` when a field is out of range."""
+    if not 0 <= packet.padding_bytes <= 255:
+        raise LocalProtocolError(f"padding_bytes: expected 0 .. 255, got {packet.padding_bytes}")
     padding = b"\0" * (packet.padding_bytes - 1) + bytes([packet.padding_bytes]) if packet.padding_bytes else b""
     extension = b""
     if packet.extension is not None:

@@ -20,7 +20,7 @@ class SendSchedule:
 
     Args:
         period_ns: above 0.
-        late_bound_ns: later than this is skipped; 1 .. period_ns, or 0 for a whole period. A bound above the period
+        late_bound_ns: late by this or more is skipped; 1 .. period_ns, or 0 for a whole period. A bound above the period
             would let two packets of one stream be due at once: a burst.
         timestamp_step: RTP units in a packet.
     """
@@ -69,8 +69,8 @@ class SendSchedule:
         if due is None:
             return False
         late_ns = now - due
-        if late_ns > self.late_bound_ns:
-            skip = -((self.late_bound_ns - late_ns) // self.period_ns)
+        if late_ns >= self.late_bound_ns:
+            skip = (late_ns - self.late_bound_ns) // self.period_ns + 1
             self._next_packet += skip
             self.packets_skipped += skip
             self._marker_due = True
