@@ -20,8 +20,8 @@ class SendSchedule:
 
     Args:
         period_ns: above 0.
-        late_bound_ns: late by this or more is skipped; 1 .. period_ns, or 0 for a whole period. A bound above the period
-            would let two packets of one stream be due at once: a burst.
+        late_bound_ns: late by this or more is skipped; 1 .. period_ns, or 0 for a whole period. A bound above the
+            period would let two packets of one stream be due at once: a burst.
         timestamp_step: RTP units in a packet.
     """
 

@@ -17,8 +17,7 @@ from cmw.rtp import (
     parse_compound,
     serialize_compound,
 )
-
-from .conftest import OUR_SSRC, SECOND, SSRC, Stream
+from tests.support.rtp_streams import OUR_SSRC, SECOND, SSRC, Stream
 
 UNIX_NS = 1_700_000_000 * SECOND + 123_456_789
 NAME = SourceDescription(((OUR_SSRC, ((1, b"cmw@test"),)),))

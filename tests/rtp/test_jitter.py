@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cmw.rtp.jitter import JitterEstimate
-
-from .conftest import CLOCK_HZ, SECOND, Stream
+from tests.support.rtp_streams import CLOCK_HZ, SECOND, Stream
 
 UNIT_NS = SECOND // CLOCK_HZ
 """One RTP unit: 125 us."""
@@ -19,7 +19,7 @@ UNIT_NS = SECOND // CLOCK_HZ
 def exact_jitter(transits: list[Fraction]) -> Fraction:
     """Return J of 6.4.1 in RTP units: J += (|D| - J) / 16, without rounding."""
     jitter = Fraction(0)
-    for before, transit in zip(transits, transits[1:], strict=False):
+    for before, transit in pairwise(transits):
         jitter += (abs(transit - before) - jitter) / 16
     return jitter
 
@@ -27,7 +27,7 @@ def exact_jitter(transits: list[Fraction]) -> Fraction:
 def appendix_jitter(transits: list[int]) -> int:
     """Return the scaled estimate of A.8's listing, in whole RTP units times 16."""
     jitter = 0
-    for before, transit in zip(transits, transits[1:], strict=False):
+    for before, transit in pairwise(transits):
         jitter += abs(transit - before) - ((jitter + 8) >> 4)
     return jitter
 
@@ -35,7 +35,7 @@ def appendix_jitter(transits: list[int]) -> int:
 def jitter_units(stream: Stream) -> float:
     jitter_ms = stream.now.jitter_ms
     assert jitter_ms is not None
-    return jitter_ms * CLOCK_HZ / 1000
+    return float(jitter_ms * CLOCK_HZ / 1000)
 
 
 def play(stream: Stream, delays: list[int], *, first_seq: int = 0, first_timestamp: int = 0) -> None:

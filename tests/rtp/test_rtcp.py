@@ -90,9 +90,10 @@ def test_random_bytes_are_packets_or_a_named_refusal(parts: list[tuple[int, int,
     try:
         packets = parse_compound(data)
     except ControlError as error:
-        assert error.verdict > ControlVerdict.OK
+        named = error.verdict > ControlVerdict.OK
     else:
-        assert parse_compound(serialize_compound(packets)) == packets
+        named = parse_compound(serialize_compound(packets)) == packets
+    assert named
 
 
 @pytest.mark.parametrize(

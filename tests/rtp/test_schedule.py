@@ -11,8 +11,7 @@ import pytest
 from cmw.errors import LocalProtocolError
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.rtp import RtpPacket, parse_packet
-
-from .conftest import OUR_SSRC, Stream
+from tests.support.rtp_streams import OUR_SSRC, Stream
 
 MS = 1_000_000
 PERIOD = 20 * MS

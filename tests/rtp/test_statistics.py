@@ -7,8 +7,7 @@ from types import ModuleType
 import pytest
 
 from cmw.rtp import PacketVerdict, RtpPacket, serialize_packet
-
-from .conftest import OUR_SSRC, SECOND, SSRC, Stream
+from tests.support.rtp_streams import OUR_SSRC, SECOND, SSRC, Stream
 
 V = PacketVerdict
 

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmw.rtp import _pure
-
-from .conftest import OUR_SSRC, SECOND, SSRC
+from tests.support.rtp_streams import OUR_SSRC, SECOND, SSRC
 
 compiled = pytest.importorskip("cmw._rtp")
 
