@@ -143,6 +143,8 @@ async def _serve(
         make_registrar=make_registrar,
     )
 
+    await station.sounds.prepare(settings.audio.source, settings.audio.codecs, settings.audio.ptime_ms)
+
     def report(call: EndpointReport) -> None:
         _log_call(log, call)
 

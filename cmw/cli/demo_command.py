@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 from cmw.cli.local_run import LocalSettings
 from cmw.cli.run_command import Json, Output, run_and_report
+from cmw.core.words import OutcomeKind
 from cmw.errors import CmwError
 from cmw.load.plan_parser import parse_plan
 
@@ -61,4 +63,13 @@ def _callee() -> Iterator[str]:
             raise DemoError(f"the callee did not start: {line.strip()}") from None
     finally:
         process.terminate()
-        process.communicate()
+        _tell_failures(process.communicate()[1])
+
+
+def _tell_failures(log: str) -> None:
+    """Show what the callee did not like: its side of a failure is half of the truth."""
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if entry.get("outcome", OutcomeKind.SUCCESS) != OutcomeKind.SUCCESS or entry.get("level") == "error":
+                print(f"callee: {entry.get('outcome', entry['event'])} {entry.get('reason', '')}", file=sys.stderr)

@@ -81,6 +81,8 @@ class RunExecution:
             ``targets``: for each group that waits, position to URI; ``failed``: how many endpoints are not ready.
         """
         await self._resolve_hosts()
+        for group in self.share.groups.values():
+            await self._station.sounds.prepare(group.audio.source, group.audio.codecs, group.audio.ptime_ms)
         now = self._alarm.now()
         for group in self.share.groups.values():
             for endpoint_share in group.endpoints:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +42,16 @@ class Sounds:
         if key not in self._numbers:
             self._numbers[key] = self._store.add_source(*self._encode(source, codec, ptime_ms))
         return self._numbers[key]
+
+    async def prepare(self, source: str, codecs: Iterable[str], ptime_ms: int) -> None:
+        """Make a source in every codec beforehand, off the loop: speech takes longer than a call may wait.
+
+        Raises:
+            SettingsError: as for `number`.
+        """
+        loop = asyncio.get_running_loop()
+        for codec in codecs:
+            await loop.run_in_executor(None, self.number, source, codec, ptime_ms)
 
     def _encode(self, source: str, codec: str, ptime_ms: int) -> tuple[bytes, int]:
         if source in SOURCES:

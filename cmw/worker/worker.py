@@ -205,13 +205,13 @@ class Worker:
         assert link is not None
         try:
             result = await self._execute(command)
+            link.run(lambda machine, now: machine.done(command.id, result, now=now))
         except CommandError as error:
             code, detail = error.code, error.detail
         except Exception as error:  # whatever it is, the gateway has to know, and the worker goes on
             self._log.exception("command failed", command=command.name, run=command.run_id)
             code, detail = "INTERNAL", f"{type(error).__name__}: {error}"
         else:
-            link.run(lambda machine, now: machine.done(command.id, result, now=now))
             return
         self._log.warn("command rejected", command=command.name, run=command.run_id, code=code, detail=detail)
         link.run(lambda machine, now: machine.reject(command.id, code, detail, now=now))
