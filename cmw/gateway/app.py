@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,33 +59,23 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         scope["cmw_request_id"] = uuid4().hex
-        body = _BoundedBody(receive)
-        answer = _MarkedAnswer(send, scope["cmw_request_id"])
-        if _declared_length(scope) > MAX_BODY_BYTES:
-            await _too_large(scope, receive, answer)
-            return
-        try:
-            await self._app(scope, body, answer)
-        except _TooLargeError:
-            if answer.is_started:
-                raise
-            await _too_large(scope, receive, answer)
-
-
-class _TooLargeError(Exception):
-    """The body is longer than it may be."""
+        body = _BoundedBody(receive, _declared_length(scope))
+        await self._app(scope, body, _MarkedAnswer(send, scope["cmw_request_id"]))
 
 
 class _BoundedBody:
-    def __init__(self, receive: Receive) -> None:
+    """Reads a body as far as it may go; the error is answered like any other."""
+
+    def __init__(self, receive: Receive, declared: int) -> None:
         self._receive = receive
+        self._declared = declared
         self._bytes = 0
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        message = {"type": ""} if self._declared > MAX_BODY_BYTES else await self._receive()
         self._bytes += len(message.get("body", b""))
-        if self._bytes > MAX_BODY_BYTES:
-            raise _TooLargeError
+        if max(self._bytes, self._declared) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"expected a body of at most {MAX_BODY_BYTES} bytes")
         return message
 
 
@@ -93,11 +83,9 @@ class _MarkedAnswer:
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
         self._request_id = request_id
-        self.is_started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.is_started = True
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
             headers["Cache-Control"] = "no-store"
@@ -107,9 +95,3 @@ class _MarkedAnswer:
 def _declared_length(scope: Scope) -> int:
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     return int(declared) if declared.isdigit() and len(declared) < 19 else 0
-
-
-async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
-    error = {"code": "TOO_LARGE", "message": f"expected a body of at most {MAX_BODY_BYTES} bytes"}
-    answer = JSONResponse({"error": error, "meta": {"requestId": scope["cmw_request_id"]}}, 413)
-    await answer(scope, receive, send)

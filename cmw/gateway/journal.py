@@ -68,6 +68,8 @@ class Journal:
         self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(BACKLOG_ENTRIES)
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self.failures = 0
+        """Commits that failed because the store could not be written, and were tried again."""
         self.counters = {"committed": 0, "duplicates": 0, "refused": 0, "late": 0, "commits": 0}
 
     def start(self) -> None:
@@ -107,6 +109,7 @@ class Journal:
                 await self._write(group)
                 return True
             except sa.exc.OperationalError as error:
+                self.failures += 1
                 log.error("cannot write results; trying again", error=str(error.orig), frames=len(group))
                 if self._is_stopping:
                     return False  # nothing of it is acknowledged: the workers still have it

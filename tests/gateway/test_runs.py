@@ -27,7 +27,7 @@ from tests.gateway.world import (
 
 pytestmark = pytest.mark.loopback
 
-PASSWORD = "hunter2-very-secret"  # noqa: S105
+PASSWORD = "hunter2-very-secret"
 
 WITH_ACCOUNTS = PLAN | {
     "registrars": {
@@ -203,7 +203,7 @@ def test_a_worker_that_was_restarted_has_lost_its_part(tmp_path: Path) -> None:
 def test_a_run_goes_on_after_a_restart_of_the_gateway(tmp_path: Path) -> None:
     async def work() -> None:
         async with open_gateway(tmp_path) as (gateway, server):
-            worker, view, _ = await linked_worker(gateway, server, seconds=None)
+            worker, _, _ = await linked_worker(gateway, server, seconds=None)
             run_id = await gateway.start_run(make_plan())
             await worker.ordered("start_run")
             worker.report_second(run_id, 0)
