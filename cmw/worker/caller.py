@@ -48,7 +48,7 @@ class Caller(Endpoint):
 
         def invite(agent: UserAgent, now: Nanos) -> int:
             self.call.times.invite_at = now
-            return agent.invite(
+            call = agent.invite(
                 target,
                 account=self.settings.account,
                 local_uri=local_uri,
@@ -57,6 +57,8 @@ class Caller(Endpoint):
                 destination=destination,
                 now=now,
             )
+            self.call.call_id = agent.call_snapshot(call).call_id
+            return call
 
         try:
             self._call_handle = self._station.invite(self, invite)

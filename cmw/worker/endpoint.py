@@ -184,6 +184,7 @@ class Endpoint:
         record = self.registration
         if isinstance(event, RegistrationSucceeded):
             record.succeeded = True
+            record.status = 200
             record.expires_s = event.expires_s
             record.ended_at = record.ended_at or event.at
             self._advance(Phase.REGISTERED)
