@@ -57,7 +57,7 @@ _SPELLINGS = """
     Content-Disposition Content-Language Date Error-Info Expires In-Reply-To MIME-Version Min-Expires Min-SE
     Organization Priority Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck RSeq Reason Reply-To
     Require Retry-After Server Subscription-State Timestamp Unsupported User-Agent WWW-Authenticate Warning
-""".split()  # noqa: SIM905
+""".split()
 _CANONICAL: dict[str, str] = {}
 for _name in (*_SPELLINGS, *COMPACT_FORMS.values(), *LIST_HEADERS, *SINGLE_HEADERS):
     _CANONICAL.update({_name: _name, _name.lower(): _name, _name.upper(): _name})
