@@ -18,9 +18,9 @@ from cmw.cli.plan_file import read_plan
 from cmw.cli.progress import Progress
 from cmw.cli.summary_table import print_summary
 from cmw.core.words import RunStatus
+from cmw.load.exit_code import exit_code
 from cmw.load.plan import Plan
 from cmw.load.summary import Summary
-from cmw.load.verdict import exit_code
 
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json on stdout, and nothing else there.")]
 Output = Annotated[

@@ -15,12 +15,12 @@ from cmw.gateway.instants import UnixMillis, iso
 from cmw.gateway.parts import ActiveRun, Part
 from cmw.gateway.run_store import RunStore
 from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples
+from cmw.load.exit_code import exit_code
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.report import samples_csv
 from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
-from cmw.load.verdict import exit_code
 from cmw.metrics.keys import COLUMNS
 from cmw.metrics.samples import SampleAggregate
 

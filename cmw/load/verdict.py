@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from cmw.core.words import Blame, RunStatus, Verdict
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.metrics.histogram import ExponentialHistogram
-
-if TYPE_CHECKING:
-    from cmw.load.summary import Summary
-
-EXIT_PASSED = 0
-EXIT_CALLS_FAILED = 1
-EXIT_NO_CAPACITY = 75
-EXIT_INVALID = 97
-EXIT_THRESHOLD_FAILED = 99
 
 
 class Limit(BaseModel):
@@ -146,17 +136,6 @@ def verdict(*, limits: list[Limit], status: RunStatus, attempted: int, failed: i
     if status in (RunStatus.FAILED, RunStatus.CANNOT_RUN_FOR_NOW) or not attempted or not all(thresholds):
         return Verdict.FAILED
     return Verdict.FAILED if failed and not thresholds else Verdict.PASSED
-
-
-def exit_code(summary: Summary) -> int:
-    """Return the exit code of a command that ran this run to its end."""
-    if summary.run.status is RunStatus.CANNOT_RUN_FOR_NOW:
-        return EXIT_NO_CAPACITY
-    if summary.run.verdict is Verdict.INVALID:
-        return EXIT_INVALID
-    if not all(threshold.passed for threshold in summary.thresholds):
-        return EXIT_THRESHOLD_FAILED
-    return EXIT_PASSED if summary.run.verdict is Verdict.PASSED else EXIT_CALLS_FAILED
 
 
 def _broken(worker: str, totals: RunTotals) -> list[Limit]:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cmw.core.words import Blame, OutcomeKind, RunStatus, Verdict
+from cmw.load.exit_code import exit_code
 from cmw.load.summary import RunInfo
-from cmw.load.verdict import BOUNDS, exit_code, generator_limits
+from cmw.load.verdict import BOUNDS, generator_limits
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
 
 
