@@ -40,11 +40,15 @@ def print_fields(document: dict[str, Any], names: Sequence[str]) -> None:
 
 
 def show(value: Any) -> str:
-    """Return a value as people read it: nothing for None, one line for a mapping."""
+    """Return a value as people read it: nothing for None, one line for a mapping, without its zeros."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return "  ".join(f"{key}={show(inner)}" for key, inner in value.items() if inner is not None)
+        return "  ".join(f"{key}={_nested(inner)}" for key, inner in value.items() if inner not in (None, 0, {}, []))
     return str(value)
+
+
+def _nested(value: Any) -> str:
+    return f"({show(value)})" if isinstance(value, dict) else show(value)

@@ -49,6 +49,7 @@ RESTART_GRACE_MS: UnixMillis = 60_000
 """After the start of this gateway: workers come back within their back-off of at most 30 s."""
 
 TICK_S = 1.0
+NOT_SUMMED_UP = "the results cannot be summed up"
 WORKER_LOST = "the worker was lost during the run"
 
 log = structlog.get_logger("cmw.gateway.runs")
@@ -169,7 +170,10 @@ class Coordinator:
                 await self._store.update_part(run.id, part, sealed_share=None)
 
     async def command_rejected(self, worker_id: str, command_id: str, code: str, detail: str) -> None:
-        """Give a run up that a worker cannot prepare, or a part that it cannot start or does not know."""
+        """Give a run up that a worker cannot prepare, or a part that it cannot start.
+
+        A worker that has nothing to stop has ended its part already: its reports are on their way.
+        """
         step, _, run_id = command_id.partition("-")
         async with self._turn:
             found = self._part(run_id, worker_id)
@@ -179,7 +183,7 @@ class Coordinator:
             reason = f"worker {part.worker_name}: {code}: {detail}"
             if step == "prepare":
                 await self._fail(run, reason)
-            else:
+            elif step == "start":
                 await self._lose(run, part, reason)
 
     def reports_committed(self, entries: Iterable[Entry]) -> None:
@@ -334,7 +338,7 @@ class Coordinator:
             summary = await self._results.sum_up(run, self._clock())
         except Exception as error:
             log.exception("the results of a run cannot be summed up", run=run.id)
-            await self._end(run, RunStatus.FAILED, f"the results cannot be summed up: {type(error).__name__}: {error}")
+            await self._end(run, RunStatus.FAILED, f"{NOT_SUMMED_UP}: {type(error).__name__}: {error}")
             return
         reasons = [part.reason for part in run.parts.values() if part.reason]
         reason = "; ".join([*([run.reason] if run.reason else []), *reasons])

@@ -21,7 +21,7 @@ from typing import Any
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
-from cmw.gateway.coordinator import Coordinator
+from cmw.gateway.coordinator import NOT_SUMMED_UP, Coordinator
 from cmw.gateway.database import Database
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
@@ -284,14 +284,15 @@ class Gateway:
                 )
                 for part in parts
             ],
-            exit_code=_exit_code_without_summary(status),
+            exit_code=_exit_code_without_summary(status, row["reason"]),
         )
 
 
-def _exit_code_without_summary(status: RunStatus) -> int | None:
-    if status is RunStatus.CANNOT_RUN_FOR_NOW:
-        return UNAVAILABLE_EXIT_CODE
-    return INTERNAL_EXIT_CODE if status is RunStatus.FAILED else None
+def _exit_code_without_summary(status: RunStatus, reason: str) -> int | None:
+    """Return 75 for a run that no worker could carry out, 70 for one that we could not sum up."""
+    if not status.is_final:
+        return None
+    return INTERNAL_EXIT_CODE if reason.startswith(NOT_SUMMED_UP) else UNAVAILABLE_EXIT_CODE
 
 
 def _lock(data_dir: Path) -> int:

@@ -131,7 +131,8 @@ def test_a_worker_that_cannot_prepare_fails_the_run_with_its_reason(tmp_path: Pa
             worker, _, _ = await linked_worker(gateway, server)
             worker.reject = ("PORTS_BUSY", "5060-5080 are taken")
             run = await gateway.wait_run(await gateway.start_run(make_plan()))
-            assert (run.status, run.reason) == (RunStatus.FAILED, "worker w1: PORTS_BUSY: 5060-5080 are taken")
+            assert (run.status, run.exit_code) == (RunStatus.FAILED, 75)
+            assert run.reason == "worker w1: PORTS_BUSY: 5060-5080 are taken"
             await worker.stop()
 
     run_async(work())

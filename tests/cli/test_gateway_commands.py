@@ -1,0 +1,190 @@
+"""cmw gateway, cmw workers and cmw runs against a gateway on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from cmw.cli.gateway_command import check_exposure, parse_listen
+from cmw.cli.main import run_command
+from cmw.core.address import Address
+from cmw.errors import SettingsError
+from tests.gateway.world import PLAN, FakeWorker, open_gateway
+
+
+class Background:
+    """A gateway in a thread of its own, and a worker when asked for."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.url = ""
+        self.port = 0
+        self._ready = threading.Event()
+        self._stop: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop
+        self._worker: FakeWorker | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._thread.start()
+        assert self._ready.wait(20)
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with open_gateway(self.data_dir) as (gateway, server):
+            await gateway.api_keys.create_first(self.data_dir)
+            self.url, self.port, self._gateway = server.url, server.port, gateway
+            self._ready.set()
+            await self._stop.wait()
+            if self._worker is not None:
+                await self._worker.stop()
+
+    def link(self, worker: dict[str, Any]) -> None:
+        """Have the worker ONLINE."""
+
+        async def link() -> None:
+            self._worker = FakeWorker(self.port, worker["token"]).start()
+            assert await self._gateway.wait_worker(worker["id"], timeout_s=20)
+
+        asyncio.run_coroutine_threadsafe(link(), self._loop).result(30)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))  # stdout is the command's
+    background = Background(tmp_path / "data")
+    monkeypatch.setenv("CMW_GATEWAY", background.url)
+    monkeypatch.setenv("CMW_API_KEY_FILE", str(tmp_path / "data" / "api-key"))
+    yield background
+    background.stop()
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path) -> str:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(PLAN))
+    return str(path)
+
+
+def cmw(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run a command with --json, and return its document."""
+    capsys.readouterr()
+    assert run_command([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.loopback
+def test_workers_by_name_and_by_id(gateway: Background, capsys: pytest.CaptureFixture[str]) -> None:
+    made = cmw(capsys, "workers", "create", "w1", "--capacity", "7")
+    assert (made["capacity"], len(made["token"])) == (7, 68)
+    assert cmw(capsys, "workers", "show", "w1") == cmw(capsys, "workers", "show", made["id"])
+    assert cmw(capsys, "workers", "disable", "w1")["enabled"] is False
+    assert cmw(capsys, "workers", "enable", "w1")["enabled"] is True
+    assert cmw(capsys, "workers", "regenerate", "w1")["token"] != made["token"]
+    assert [worker["name"] for worker in cmw(capsys, "workers", "list")] == ["w1"]
+    assert run_command(["workers", "list"]) == 0
+    assert run_command(["workers", "create", "w2"]) == 0
+    assert "cmw_" in capsys.readouterr().out
+    assert cmw(capsys, "workers", "delete", "w1")["deleted"] is True
+    assert run_command(["workers", "show", "w1"]) == 2
+    assert "there is no worker named 'w1'" in capsys.readouterr().err
+
+
+@pytest.mark.loopback
+def test_a_run_from_its_start_to_its_report(
+    gateway: Background, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path
+) -> None:
+    gateway.link(cmw(capsys, "workers", "create", "w1"))
+    run = cmw(capsys, "runs", "start", plan_file, "--wait")
+    assert (run["status"], run["exit_code"]) == ("COMPLETED", 0)
+    assert run_command(["runs", "wait", run["id"]]) == 0
+    assert cmw(capsys, "runs", "show", run["id"]) == run
+    assert [one["id"] for one in cmw(capsys, "runs", "list", "--status", "COMPLETED")] == [run["id"]]
+    assert cmw(capsys, "runs", "summary", run["id"])["calls"]["attempted"] == 4
+    assert len(cmw(capsys, "runs", "endpoints", run["id"])) == 8
+    rows = cmw(capsys, "runs", "samples", run["id"], "--endpoint", "3")
+    assert [(row["second"], row["receive.packets_received"], row["receive.mos"]) for row in rows] == [
+        (0, 50, None),
+        (1, 100, None),
+    ]
+    for command in ("show", "summary", "endpoints", "samples"):
+        assert run_command(["runs", command, run["id"]]) == 0
+    report = tmp_path / "report"
+    assert run_command(["runs", "report", run["id"], "--output", str(report)]) == 0
+    assert {"summary.json", "endpoints.csv", "samples.csv", "report.html"} <= {path.name for path in report.iterdir()}
+    assert len((report / "samples.csv").read_text().splitlines()) == 1 + 16
+    assert run_command(["runs", "stop", run["id"]]) == 2
+
+
+@pytest.mark.loopback
+def test_exit_codes(gateway: Background, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path) -> None:
+    assert run_command(["runs", "start", plan_file, "--wait"]) == 75
+    assert "no worker is online" in capsys.readouterr().out
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("version: 1\nduration: soon\ngroups: {a: {endpoints: 1}}\n")
+    assert run_command(["runs", "start", str(bad)]) == 78
+    assert "bad.yaml:2: duration" in capsys.readouterr().err
+    assert run_command(["runs", "show", "nothing"]) == 2
+    assert run_command(["runs", "nothing"]) == 2
+
+
+def test_no_gateway_no_key_wrong_key(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert run_command(["runs", "list"]) == 78
+    assert "expected a file with an API key" in capsys.readouterr().err
+    monkeypatch.setenv("CMW_API_KEY", "cmk_" + "0" * 32)
+    assert run_command(["runs", "list", "--gateway", "http://127.0.0.1:1"]) == 75
+    assert run_command(["runs", "list", "--gateway", "nonsense"]) == 78
+
+
+@pytest.mark.loopback
+def test_a_wrong_key_is_refused(gateway: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CMW_API_KEY", "cmk_" + "0" * 32)
+    assert run_command(["workers", "list"]) == 77
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8443", Address("127.0.0.1", 8443)),
+        ("localhost:0", Address("127.0.0.1", 0)),
+        ("[::1]:443", Address("::1", 443)),
+    ],
+)
+def test_listen(text: str, address: Address) -> None:
+    assert parse_listen(text) == address
+    check_exposure(address, has_tls=False, insecure=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8443", ":8443", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "host:1", "127.0.0.1:-1"]
+)
+def test_a_bad_listen_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="expected an IP address and a port"):
+        parse_listen(text)
+
+
+def test_a_public_address_wants_tls_or_a_word(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_command(["gateway", "--listen", "0.0.0.0:0", "--data", str(tmp_path)]) == 78
+    assert "--insecure" in capsys.readouterr().err
+    check_exposure(Address("0.0.0.0", 1), has_tls=True, insecure=False)
+    check_exposure(Address("192.0.2.1", 1), has_tls=False, insecure=True)
+
+
+def test_a_busy_port_is_told(capsys: pytest.CaptureFixture[str], gateway: Background, tmp_path: Path) -> None:
+    arguments = ["gateway", "--listen", f"127.0.0.1:{gateway.port}", "--data", str(tmp_path / "other")]
+    assert run_command(arguments) == 78
+    assert "Address already in use" in capsys.readouterr().err
