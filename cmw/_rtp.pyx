@@ -930,7 +930,7 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
     cdef int64_t received = receiver.received_before + receiver.received
     cdef bint started = receiver.started
     cdef bint jittered = receiver.jitter_count > 0
-    cdef bint spaced = receiver.spacing_min_ns != INT64_MAX
+    cdef bint spaced = received > 1 and receiver.spacing_min_ns != INT64_MAX
     cdef bint held_stranger = receiver.held.held and receiver.held.ssrc != receiver.ssrc
     cdef bint held_own = receiver.held.held and not held_stranger
     cdef int64_t span_ns = receiver.last_arrival_ns - receiver.first_arrival_ns
