@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,13 +75,11 @@ class ApiClient:
         parts = urlsplit(self._gateway)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError(f"--gateway: expected a URL such as {DEFAULT_GATEWAY}, found {gateway!r}")
-        if ca_file is not None and not ca_file.is_file():
-            raise SettingsError(f"--ca-file: expected a file with certificates, found nothing at {ca_file}")
         self._client = httpx.Client(
             base_url=f"{self._gateway}/api/v1",
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=TIMEOUT_S,
-            verify=str(ca_file) if ca_file is not None else True,
+            verify=_trust(ca_file) if ca_file is not None else True,
             trust_env=parts.hostname not in ("127.0.0.1", "::1", "localhost"),
         )
 
@@ -157,6 +156,13 @@ class ApiClient:
 def connect(gateway: str, api_key_file: Path | None, ca_file: Path | None) -> ApiClient:
     """Return a client for what the options of a command say."""
     return ApiClient(gateway, read_api_key(api_key_file), ca_file)
+
+
+def _trust(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"--ca-file: expected certificates in PEM at {ca_file}, found: {_why(error)}") from None
 
 
 def _given(query: Json) -> Json:
