@@ -6,14 +6,18 @@ from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline
 from cmw.sip.events import Event
-from cmw.sip.message import MalformedMessageError, parse_message
+from cmw.sip.message import MalformedMessageError, Request, parse_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.user_agent import UserAgent
 
 
 class SharedSocket:
-    """The five verbs over both. What the registrar does not claim is the agent's, what cannot be read too."""
+    """The five verbs over both.
+
+    What belongs to a call of the agent's stays with the agent, even when the user it names registers during the call.
+    Of the rest, what the registrar does not claim is the agent's, and so is what cannot be read.
+    """
 
     def __init__(self, agent: UserAgent, registrar: Registrar) -> None:
         self.agent = agent
@@ -26,7 +30,8 @@ class SharedSocket:
         except MalformedMessageError:
             self.agent.receive_datagram(data, source, now=now)  # it answers and counts what is malformed
             return
-        if self.registrar.claims(message, source):
+        is_of_call = isinstance(message, Request) and self.agent.knows(message)
+        if not is_of_call and self.registrar.claims(message, source):
             self.registrar.receive_message(message, source, now=now)
         else:
             self.agent.receive_message(message, source, now=now)

@@ -280,6 +280,10 @@ class UserAgent:
         """Return a call as it is."""
         return self._call(call).snapshot()
 
+    def knows(self, request: Request) -> bool:
+        """Tell whether a request belongs to a call of ours."""
+        return (request.call_id, request.to.tag or "") in self._stack.dialogs
+
     @property
     def counters(self) -> Mapping[str, int]:
         """Return counts since the start: discards by reason, retransmissions, and what is alive now."""

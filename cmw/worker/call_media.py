@@ -116,6 +116,7 @@ class CallMedia:
             sequence=ids.sequence(),
             timestamp=ids.timestamp(),
             cname=self._station.cname,
+            event_payload_type=agreed.telephone_event,
             mode=mode if agreed.direction.sends else MediaMode.RECEIVE_ONLY,
         )
         self.is_streaming = True

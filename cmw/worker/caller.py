@@ -79,7 +79,7 @@ class Caller(Endpoint):
         elif isinstance(event, CallAnswered):
             self._answered(event)
         elif isinstance(event, CallRejected):
-            self.call.status = event.status
+            self.call.status = event.status if event.is_response else 0
             self._settle_rejection(event)
             self._close_call()
         elif isinstance(event, CallTimedOut):
@@ -89,7 +89,9 @@ class Caller(Endpoint):
 
     def _settle_rejection(self, event: CallRejected) -> None:
         text = f"the call was answered {status_text(event.status, event.reason)}"
-        if event.status in NEGOTIATION_STATUSES:
+        if not event.is_response:
+            kind, text = OutcomeKind.CALL_FAILED, f"the network refused the call: {event.reason}"
+        elif event.status in NEGOTIATION_STATUSES:
             kind = OutcomeKind.NEGOTIATION_FAILED
         elif event.status in TIMEOUT_STATUSES:
             kind = OutcomeKind.TIMEOUT

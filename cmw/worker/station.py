@@ -30,6 +30,7 @@ from cmw.sip import (
 )
 from cmw.sip.registrar import Registrar
 from cmw.sip.shared_socket import SharedSocket
+from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import Sounds
 
@@ -209,4 +210,5 @@ async def open_station(
     machine = listener.machine
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     station.engine.start()
+    relax_garbage_collection()
     return station
