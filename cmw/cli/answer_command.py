@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
+from cmw.cli.accounts_file import read_accounts
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_listen, parse_ports
-from cmw.cli.plan_file import read_accounts
 from cmw.core.address import Address, PortRange
 from cmw.core.ids import Ids
 from cmw.errors import SettingsError

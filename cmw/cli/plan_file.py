@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from cmw.cli.accounts_file import read_account_rows
+from cmw.cli.document import Source, read_text
 from cmw.errors import SettingsError
-from cmw.load.faults import Fault, Path, PlanError, Position, show_value, suggest
-from cmw.load.plan import MAX_ACCOUNTS, Account, Plan
+from cmw.load.faults import Path, Position, show_value, suggest
+from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 
 MAX_PLAN_BYTES = 1 << 20
-MAX_ACCOUNTS_BYTES = 16 << 20
 MAX_VALUES = 200_000
 """Values of a plan, aliases counted each time they are used."""
 MAX_DEPTH = 20
 """A plan is six levels deep; a file nested beyond this is none."""
-
-ACCOUNT_COLUMNS = ("username", "password", "realm")
 
 
 def read_plan(path: str | FilePath) -> Plan:
@@ -36,42 +32,10 @@ def read_plan(path: str | FilePath) -> Plan:
         SettingsError: listing every fault with file, line, field, what was found and what was expected.
     """
     file = FilePath(path)
-    text = _read_text(file, MAX_PLAN_BYTES, "plan")
+    text = read_text(file, MAX_PLAN_BYTES, "plan")
     source = _parse_json(text, file) if file.suffix == ".json" else _parse_yaml(text, file)
     _take_accounts(source, file)
     return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
-
-
-def read_accounts(path: str | FilePath) -> list[Account]:
-    """Return the accounts of a CSV file.
-
-    Raises:
-        SettingsError: listing every fault with file and line.
-    """
-    source = _Source()
-    rows = _read_accounts(FilePath(path), (), source)
-    accounts: list[Account] = []
-    for k, row in enumerate(rows):
-        try:
-            accounts.append(Account.model_validate(row))
-        except ValidationError:
-            source.fault((), f"found a line that is no account, expected {', '.join(ACCOUNT_COLUMNS)}, each of 1 to "
-                         "128 characters", source.positions[k,])  # fmt: skip
-    if source.faults:
-        raise PlanError(str(path), source.faults)
-    return accounts
-
-
-@dataclass(slots=True)
-class _Source:
-    """A document, where its values stand, and the faults found on the way."""
-
-    document: Any = None
-    positions: dict[Path, Position] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-
-    def fault(self, path: Path, message: str, position: Position | None) -> None:
-        self.faults.append(Fault(path, message, position))
 
 
 class _Loader(yaml.SafeLoader):
@@ -99,25 +63,9 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _read_text(file: FilePath, limit: int, what: str) -> str:
-    """Return the text of a file that is not larger than `limit` bytes."""
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise SettingsError(f"{file}: cannot read the {what}: {error.strerror or error}") from error
-    if len(data) > limit:
-        raise SettingsError(f"{file}: found more than {limit} bytes, expected a {what} of at most {limit}")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{file}:{line}: found bytes that are not UTF-8, expected text") from error
-
-
-def _parse_yaml(text: str, file: FilePath) -> _Source:
+def _parse_yaml(text: str, file: FilePath) -> Source:
     """Return the document of a YAML text with the line of each value."""
-    source = _Source()
+    source = Source()
     _Walk(source, file).build_root(_compose(text, file))
     return source
 
@@ -145,7 +93,7 @@ def _compose(text: str, file: FilePath) -> Node | None:
 class _Walk:
     """Turns nodes into values, bounded in number and depth, and notes the line of each."""
 
-    def __init__(self, source: _Source, file: FilePath) -> None:
+    def __init__(self, source: Source, file: FilePath) -> None:
         self._source = source
         self._file = str(file)
         self._values = 0
@@ -199,7 +147,7 @@ class _Walk:
             return None
 
 
-def _parse_json(text: str, file: FilePath) -> _Source:
+def _parse_json(text: str, file: FilePath) -> Source:
     """Return the document of a JSON text. Lines come from YAML's reader, which reads JSON too once tabs are gone."""
     try:
         document = json.loads(text)
@@ -210,13 +158,13 @@ def _parse_json(text: str, file: FilePath) -> _Source:
     try:
         source = _parse_yaml(text.replace("\t", " "), file)
     except SettingsError:
-        source = _Source(positions={(): Position(str(file), 1)})
+        source = Source(positions={(): Position(str(file), 1)})
     source.document = document
     source.faults = [fault for fault in source.faults if fault.message.startswith("found twice")]
     return source
 
 
-def _take_accounts(source: _Source, file: FilePath) -> None:
+def _take_accounts(source: Source, file: FilePath) -> None:
     """Put the accounts of each file that a registrar names in the place of its name."""
     registrars = source.document.get("registrars") if isinstance(source.document, dict) else None
     for name, registrar in registrars.items() if isinstance(registrars, dict) else ():
@@ -226,7 +174,7 @@ def _take_accounts(source: _Source, file: FilePath) -> None:
         registrar["accounts"] = _accounts_named(registrar["accounts"], path, source, file)
 
 
-def _accounts_named(named: dict[str, Any], path: Path, source: _Source, file: FilePath) -> list[Any]:
+def _accounts_named(named: dict[str, Any], path: Path, source: Source, file: FilePath) -> list[Any]:
     """Return the accounts of ``{file: NAME}``; the name is taken from the directory of the plan."""
     position = source.positions.get(path)
     for key in named.keys() - {"file"}:
@@ -239,43 +187,7 @@ def _accounts_named(named: dict[str, Any], path: Path, source: _Source, file: Fi
         return []
     accounts_file = file.parent / wanted
     try:
-        return _read_accounts(accounts_file, path, source)
+        return read_account_rows(accounts_file, path, source)
     except SettingsError as error:
         source.fault((*path, "file"), str(error), source.positions.get((*path, "file"), position))
         return []
-
-
-def _read_accounts(file: FilePath, path: Path, source: _Source) -> list[dict[str, str]]:
-    """Return the accounts: lines of ``username,password[,realm]``; a head line, blank lines and ``#`` are skipped."""
-    text = _read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
-    accounts: list[dict[str, str]] = []
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    source.positions[path] = Position(str(file), 1)
-    try:
-        for row in reader:
-            if not row or (len(row) == 1 and not row[0].strip()) or row[0].lstrip().startswith("#"):
-                continue
-            cells = [cell.strip() for cell in row]
-            if not accounts and [cell.lower() for cell in cells] in (["username", "password"], list(ACCOUNT_COLUMNS)):
-                continue
-            if len(accounts) >= MAX_ACCOUNTS:
-                raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
-            _add_account(cells, Position(str(file), reader.line_num), path, accounts, source)
-    except csv.Error as error:
-        raise SettingsError(f"{file}:{reader.line_num}: not CSV: {error}") from error
-    return accounts
-
-
-def _add_account(
-    cells: list[str], position: Position, path: Path, accounts: list[dict[str, str]], source: _Source
-) -> None:
-    """Add one line of the file, or the fault of a line that has not two or three cells."""
-    if not 2 <= len(cells) <= 3:
-        found = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
-        source.fault((*path, len(accounts)), f"found {found}, expected username,password[,realm]", position)
-        return
-    source.positions[(*path, len(accounts))] = position
-    account = dict(zip(ACCOUNT_COLUMNS, cells, strict=False))
-    if not account.get("realm"):
-        account.pop("realm", None)
-    accounts.append(account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 THRESHOLDS = (50_000, 20, 50)
-"""Allocations until a collection of each generation: a call makes hundreds of objects, nearly none of them in cycles."""
+"""Allocations until a collection of each generation: a call makes hundreds of objects, few of them in cycles."""
 
 
 def relax_garbage_collection() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cmw.cli.plan_file import read_accounts, read_plan
+from cmw.cli.accounts_file import read_accounts
+from cmw.cli.plan_file import read_plan
 from cmw.errors import SettingsError
 from tests.load.documents import registered
 
