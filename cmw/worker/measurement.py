@@ -6,6 +6,8 @@ A metric that cannot be known is absent from the row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cmw.core.clock import SECOND, Nanos
 from cmw.metrics.emodel import stream_quality
 from cmw.metrics.keys import METRICS
@@ -18,6 +20,9 @@ COLUMNS: dict[str, str] = {
     for side in metric.direction.sides
 }
 """Every column that a worker can fill, with its typecode: ``f`` float32 or ``I`` uint32."""
+
+LEAST_SPAN_NS: Nanos = SECOND // 2
+"""Rates and losses of less time than this are not told."""
 
 Row = dict[str, float]
 """Values by column; what is unknown is not in it."""
@@ -36,31 +41,44 @@ class CallFigures:
         self.codec = codec
         self.ptime_ms = ptime_ms
         self.elapsed_ns: Nanos = 0
+        self.send_errors = 0
+        self.kernel_drops = 0
         self._began_at = began_at
+        self._stopped_at: Nanos | None = None
         self._interval_at = began_at
         self._last: StreamSnapshot | None = None
         self._totals: Row = {}
-        self.send_errors = 0
 
     def close_interval(self, snapshot: StreamSnapshot, now: Nanos) -> Row | None:
         """Return the row of the time since the last one; None, and nothing is closed, before a whole second has passed.
 
-        Rates are over the time that really passed, so that a late tick does not make a slow stream.
+        Rates and losses are over the time that really passed, so that a late tick does not make a slow stream. When it
+        leaves less than half a second to the next one, that one's row is without them, and its time counts for the row
+        after it: a few packets make no rate.
         """
         span_ns = now - self._interval_at
-        if span_ns < SECOND * 9 // 10 or (self._last is None and span_ns < SECOND):
+        if self._last is None and span_ns < SECOND:
             return None
-        row = self._counters(snapshot) | self._gauges(snapshot, span_ns)
-        self._last = snapshot
-        self._interval_at = now
+        row = _counters_mod_32(snapshot) | _state(snapshot)
+        if span_ns >= LEAST_SPAN_NS:
+            row |= self._since_last(snapshot, span_ns / SECOND)
+            self._last = snapshot
+            self._interval_at = now
         return row
+
+    def stop(self, now: Nanos) -> None:
+        """Note that we hung up: from now on nothing is sent; the peer's packets count until it knows."""
+        self._stopped_at = self._stopped_at or now
 
     def finish(self, snapshot: StreamSnapshot, now: Nanos) -> None:
         """Take the last figures, after the stream was stopped."""
-        self.elapsed_ns = max(1, now - self._began_at)
-        self._last = None
+        self.stop(now)
+        assert self._stopped_at is not None
+        self.elapsed_ns = max(1, self._stopped_at - self._began_at)
+        heard_ns = max(self.elapsed_ns, (snapshot.last_packet_at_ns or 0) - self._began_at)
         self.send_errors = snapshot.send_errors
-        self._totals = self._counters(snapshot, exact=True) | self._gauges(snapshot, self.elapsed_ns)
+        self.kernel_drops = snapshot.kernel_drops
+        self._totals = _counters(snapshot) | self._whole(snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND)
 
     def totals(self, side: str) -> dict[str, float | int | None]:
         """Return the figures of the whole call for ``send`` or ``receive``, by key without the side.
@@ -80,10 +98,66 @@ class CallFigures:
         """Return the RTP packets received; 0 before `finish`."""
         return int(self._totals.get("receive.packets_received", 0))
 
-    def _counters(self, snapshot: StreamSnapshot, *, exact: bool = False) -> Row:
-        row: Row = {
+    def _since_last(self, snapshot: StreamSnapshot, seconds: float) -> Row:
+        """Return rates, loss and quality of the time since the last row."""
+        last = self._last
+        expected = snapshot.packets_expected - (last.packets_expected if last else 0)
+        received = snapshot.packets_received - (last.packets_received if last else 0)
+        row = _rates(
+            sent=(
+                snapshot.packets_sent - (last.packets_sent if last else 0),
+                snapshot.bytes_sent - (last.bytes_sent if last else 0),
+            ),
+            received=(received, snapshot.bytes_received - (last.bytes_received if last else 0)),
+            sent_s=seconds,
+            received_s=seconds,
+        )
+        row |= self._quality("receive", _loss(expected - received, expected), snapshot.rtt_ms, snapshot.jitter_ms)
+        loss = snapshot.remote_fraction_lost
+        return row | self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
+
+    def _whole(self, snapshot: StreamSnapshot, sent_s: float, received_s: float) -> Row:
+        """Return the gauges of the whole call: mean rates and jitter, extremes of spacing, loss of all packets.
+
+        What the peer lost is its last word on it, set against what was sent until the end.
+        """
+        row = _rates(
+            sent=(snapshot.packets_sent, snapshot.bytes_sent),
+            received=(snapshot.packets_received, snapshot.bytes_received),
+            sent_s=sent_s,
+            received_s=received_s,
+        )
+        loss = _loss(snapshot.packets_lost, snapshot.packets_expected)
+        row |= self._quality("receive", loss, snapshot.rtt_ms, snapshot.jitter_mean_ms)
+        lost = snapshot.remote_packets_lost
+        loss = None if lost is None else _loss(lost, snapshot.packets_sent)
+        row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
+        return row | _known(
+            {
+                "send.rtt_ms": snapshot.rtt_ms,
+                "receive.rtt_ms": snapshot.rtt_ms,
+                "receive.jitter_ms": snapshot.jitter_mean_ms,
+                "send.jitter_ms": snapshot.remote_jitter_ms,
+                "receive.min_packet_spacing": snapshot.total_spacing_min_ms,
+                "receive.avg_packet_spacing": snapshot.total_spacing_mean_ms,
+                "receive.max_packet_spacing": snapshot.total_spacing_max_ms,
+            }
+        )
+
+    def _quality(self, side: str, loss: float | None, rtt_ms: float | None, jitter_ms: float | None) -> Row:
+        """Return loss, R and MOS of a side; nothing when its loss is not known."""
+        if loss is None:
+            return {}
+        r_factor, mos = stream_quality(loss, rtt_ms, jitter_ms or 0.0, codec=self.codec, ptime_ms=self.ptime_ms)
+        return {f"{side}.fraction_lost": 100 * loss, f"{side}.r_factor": r_factor, f"{side}.mos": mos}
+
+
+def _counters(snapshot: StreamSnapshot) -> Row:
+    return _known(
+        {
             "send.packets_sent": snapshot.packets_sent,
             "send.bytes_sent": snapshot.bytes_sent,
+            "send.packets_lost": snapshot.remote_packets_lost,
             "receive.packets_received": snapshot.packets_received,
             "receive.bytes_received": snapshot.bytes_received,
             "receive.packets_lost": snapshot.packets_lost,
@@ -93,59 +167,43 @@ class CallFigures:
             "receive.sequence_number_jumps": snapshot.sequence_number_jumps,
             "receive.ssrc_switches": snapshot.ssrc_switches,
         }
-        if snapshot.remote_packets_lost is not None:
-            row["send.packets_lost"] = snapshot.remote_packets_lost
-        if exact:
-            return row
-        return {key: max(0, int(value)) & 0xFFFFFFFF for key, value in row.items()}
+    )
 
-    def _gauges(self, snapshot: StreamSnapshot, span_ns: Nanos) -> Row:
-        row = self._rates(snapshot, span_ns)
-        rtt_ms = snapshot.rtt_ms
-        if rtt_ms is not None:
-            row["send.rtt_ms"] = row["receive.rtt_ms"] = rtt_ms
-        if snapshot.jitter_ms is not None:
-            row["receive.jitter_ms"] = snapshot.jitter_ms
-        spacing = {
+
+def _counters_mod_32(snapshot: StreamSnapshot) -> Row:
+    """Return the counters as samples hold them: modulo 2^32, a negative loss as none."""
+    return {key: max(0, int(value)) & 0xFFFFFFFF for key, value in _counters(snapshot).items()}
+
+
+def _state(snapshot: StreamSnapshot) -> Row:
+    """Return the gauges that are as they are, whatever time has passed."""
+    return _known(
+        {
+            "send.rtt_ms": snapshot.rtt_ms,
+            "receive.rtt_ms": snapshot.rtt_ms,
+            "receive.jitter_ms": snapshot.jitter_ms,
+            "send.jitter_ms": snapshot.remote_jitter_ms,
             "receive.min_packet_spacing": snapshot.packet_spacing_min_ms,
             "receive.avg_packet_spacing": snapshot.packet_spacing_avg_ms,
             "receive.max_packet_spacing": snapshot.packet_spacing_max_ms,
         }
-        row |= {key: value for key, value in spacing.items() if value is not None}
-        loss = self._loss_ratio(snapshot)
-        if loss is not None:
-            row["receive.fraction_lost"] = 100 * loss
-            self._add_quality(row, "receive", loss, rtt_ms, snapshot.jitter_ms or 0.0)
-        if snapshot.remote_fraction_lost is not None:
-            row["send.fraction_lost"] = 100 * snapshot.remote_fraction_lost
-            row["send.jitter_ms"] = snapshot.remote_jitter_ms or 0.0
-            self._add_quality(row, "send", snapshot.remote_fraction_lost, rtt_ms, row["send.jitter_ms"])
-        return row
+    )
 
-    def _rates(self, snapshot: StreamSnapshot, span_ns: Nanos) -> Row:
-        last = self._last
-        seconds = span_ns / SECOND
-        sent = snapshot.packets_sent - (last.packets_sent if last else 0)
-        received = snapshot.packets_received - (last.packets_received if last else 0)
-        sent_bytes = snapshot.bytes_sent - (last.bytes_sent if last else 0)
-        received_bytes = snapshot.bytes_received - (last.bytes_received if last else 0)
-        return {
-            "send.packets_sent_rate_ps": sent / seconds,
-            "send.bytes_sent_rate_bps": 8 * sent_bytes / seconds,
-            "receive.packets_recv_rate_ps": received / seconds,
-            "receive.bytes_recv_rate_bps": 8 * received_bytes / seconds,
-        }
 
-    def _loss_ratio(self, snapshot: StreamSnapshot) -> float | None:
-        """Return the share lost since the last row, 0 .. 1; None when nothing was expected. Source: RFC 3550 A.3."""
-        last = self._last
-        expected = snapshot.packets_expected - (last.packets_expected if last else 0)
-        received = snapshot.packets_received - (last.packets_received if last else 0)
-        if expected <= 0:
-            return None
-        return max(0, expected - received) / expected
+def _rates(*, sent: tuple[int, int], received: tuple[int, int], sent_s: float, received_s: float) -> Row:
+    """Return the rates of (packets, bytes) over so many seconds."""
+    return {
+        "send.packets_sent_rate_ps": sent[0] / sent_s,
+        "send.bytes_sent_rate_bps": 8 * sent[1] / sent_s,
+        "receive.packets_recv_rate_ps": received[0] / received_s,
+        "receive.bytes_recv_rate_bps": 8 * received[1] / received_s,
+    }
 
-    def _add_quality(self, row: Row, side: str, loss: float, rtt_ms: float | None, jitter_ms: float) -> None:
-        r_factor, mos = stream_quality(loss, rtt_ms, jitter_ms, codec=self.codec, ptime_ms=self.ptime_ms)
-        row[f"{side}.r_factor"] = r_factor
-        row[f"{side}.mos"] = mos
+
+def _loss(lost: int, expected: int) -> float | None:
+    """Return the share lost, 0 .. 1; None when nothing was expected. Source: RFC 3550 A.3."""
+    return min(1.0, max(0, lost) / expected) if expected > 0 else None
+
+
+def _known(values: Mapping[str, float | None]) -> Row:
+    return {key: value for key, value in values.items() if value is not None}
