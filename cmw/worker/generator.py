@@ -13,7 +13,7 @@ from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net.media import PacingSnapshot
 from cmw.worker.alarm import ALARM_LATE_NS, Alarm
 
-LAG_PERIOD_NS: Nanos = 100 * MILLISECOND
+LAG_PERIOD_NS: Nanos = 20 * MILLISECOND
 """How often the signalling loop is asked how late it wakes."""
 
 
@@ -90,16 +90,31 @@ class GeneratorWatch:
         self._generator.pull_pacing()
         self._rss_bytes = max(self._rss_bytes, rss_bytes())
 
-    def finish(self, *, endpoints: int, packets_sent: int, send_errors: int, samples_dropped: int) -> RunTotals:
+    def close(self) -> None:
+        """Stop watching."""
+        self._generator.forget(self)
+
+    def finish(
+        self,
+        *,
+        endpoints: int,
+        packets_sent: int,
+        packets_received: int,
+        send_errors: int,
+        kernel_drops: int,
+        samples_dropped: int,
+    ) -> RunTotals:
         """Look a last time, stop watching, and return the totals of the run."""
         self.observe()
-        self._generator.watches.remove(self)
+        self.close()
         return RunTotals(
             endpoints=endpoints,
             pacing_error_us=self._pacing.to_dict() if self._pacing.count else None,
             packets_sent=packets_sent,
+            packets_received=packets_received,
             packets_skipped=self._packets_skipped,
             send_errors=send_errors,
+            kernel_drops=kernel_drops,
             samples_dropped=samples_dropped,
             loop_lag_ms=self._lag.to_dict() if self._lag.count else None,
             cpu_seconds=cpu_seconds() - self._cpu_seconds,
@@ -132,6 +147,11 @@ class Generator:
         self.watches.append(watch)
         return watch
 
+    def forget(self, watch: GeneratorWatch) -> None:
+        """Tell `watch` nothing more; it may be forgotten already."""
+        if watch in self.watches:
+            self.watches.remove(watch)
+
     def pull_pacing(self) -> None:
         """Hand what was sent since the last time to every watch."""
         pacing = self._engine.close_pacing_interval()
@@ -146,7 +166,9 @@ class Generator:
         now = self._alarm.now()
         late_ns = max(0, now - self._due - ALARM_LATE_NS)  # an alarm is set late on purpose
         self.lag_ms = late_ns / MILLISECOND
-        for watch in self.watches:
-            watch.add_lag(self.lag_ms)
+        # Whoever had come meanwhile would have waited too, each a period less: a long stall is more than one value.
+        for waited_ns in range(late_ns, -1, -LAG_PERIOD_NS):
+            for watch in self.watches:
+                watch.add_lag(waited_ns / MILLISECOND)
         self._due = now + LAG_PERIOD_NS
         self._timer = self._alarm.at(self._due, self._wake)
