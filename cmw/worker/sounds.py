@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import wave
 from array import array
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ class Sounds:
 
     def __init__(self, store: FrameStore) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str, int], int] = {}
 
     def number(self, source: str, codec: str, ptime_ms: int) -> int:
@@ -39,9 +41,10 @@ class Sounds:
             SettingsError: a file cannot be read, or holds something else than 8 kHz, one channel, 16 bit.
         """
         key = (source, codec, ptime_ms)
-        if key not in self._numbers:
-            self._numbers[key] = self._store.add_source(*self._encode(source, codec, ptime_ms))
-        return self._numbers[key]
+        with self._lock:  # two runs may prepare at once, off the loop
+            if key not in self._numbers:
+                self._numbers[key] = self._store.add_source(*self._encode(source, codec, ptime_ms))
+            return self._numbers[key]
 
     async def prepare(self, source: str, codecs: Iterable[str], ptime_ms: int) -> None:
         """Make a source in every codec beforehand, off the loop: speech takes longer than a call may wait.
@@ -71,14 +74,15 @@ def read_wav(path: Path) -> array[int]:
     try:
         with wave.open(str(path), "rb") as file:
             shape = (file.getframerate(), file.getnchannels(), 8 * file.getsampwidth())
-            pcm = array("h", file.readframes(file.getnframes())) if shape == (8000, 1, 16) else None
+            frames = file.readframes(file.getnframes()) if shape == (8000, 1, 16) else None
     except (OSError, EOFError, wave.Error) as error:
         raise SettingsError(f"{path}: cannot be read as WAV: {error}") from None
-    if pcm is None:
+    if frames is None:
         rate, channels, bits = shape
         raise SettingsError(
             f"{path}: found {rate} Hz, {channels} channel(s), {bits} bit; expected 8000 Hz, 1 channel, 16 bit"
         )
+    pcm = array("h", frames[: len(frames) // 2 * 2])  # a file that was cut short may end in half a sample
     if not pcm:
         raise SettingsError(f"{path}: holds no samples")
     return pcm
