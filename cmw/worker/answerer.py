@@ -19,6 +19,7 @@ from cmw.worker.reporting import endpoint_report
 from cmw.worker.station import CallOwner, Station
 
 BUSY_HERE = 486
+SERVICE_UNAVAILABLE = 503
 
 HOLD_LIMIT_NS: Nanos = 24 * 3600 * SECOND
 """A call that nobody ends in a day was forgotten."""
@@ -57,16 +58,26 @@ class Answerer:
         self._settings = settings
         self._on_report = on_report
         self._callees: dict[int, Callee] = {}
+        self._is_ending = False
         self.quiet = asyncio.Event()
         self.quiet.set()
         station.takers.append(self._take_call)
 
     def hang_up(self) -> None:
-        """End every call politely."""
+        """End every call politely, and take no more."""
+        self._is_ending = True
         for callee in list(self._callees.values()):
             callee.abort()
 
+    def close(self) -> None:
+        """Report what is left without waiting for any answer."""
+        self._is_ending = True
+        for callee in list(self._callees.values()):
+            callee.close_now()
+
     def _take_call(self, offer: CallOffered) -> CallOwner | int:
+        if self._is_ending:
+            return SERVICE_UNAVAILABLE
         if self._settings.max_calls is not None and len(self._callees) >= self._settings.max_calls:
             self.refused_busy_total += 1
             return BUSY_HERE
@@ -74,6 +85,7 @@ class Answerer:
         settings = EndpointSettings(
             index=self.calls_total & 0xFFFFFFFF,
             name=offer.request_user or "answer",
+            user=offer.request_user,
             group="answer",
             audio=self._settings.audio,
             hold_ns=HOLD_LIMIT_NS,

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
-from cmw.errors import CmwError, RemoteProtocolError
-from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTimedOut
+from cmw.errors import CapacityError, CmwError, RemoteProtocolError
+from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTimedOut, TimeoutStage
 from cmw.worker.endpoint import Endpoint
+
+SERVICE_UNAVAILABLE = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,14 @@ class AnswerChoice:
 
 
 class Callee(Endpoint):
-    """Wait for one call, answer or refuse it, and stay until the caller hangs up."""
+    """Wait for one call, answer or refuse it as `answering` says, and stay until the caller hangs up."""
 
     answering = AnswerChoice()
     _offer = b""
 
-    def expect_call(self, answering: AnswerChoice, deadline_ns: Nanos) -> None:
+    def expect_call(self, deadline_ns: Nanos) -> None:
         """Wait for a call until `deadline_ns`; later ones are refused by whoever routes them."""
-        self.answering = answering
-        if not self.lifecycle.is_closed and not self.call.attempted:
+        if self.can_take():
             self._set_timer(deadline_ns, self._give_up)
 
     def can_take(self) -> bool:
@@ -55,8 +56,7 @@ class Callee(Endpoint):
             self.call.status = 487
             self._close_call()
         elif isinstance(event, CallTimedOut):
-            reason = "our 200 was never acknowledged"
-            self.lifecycle.settle(Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, reason))
+            self.lifecycle.settle(_timeout(event.stage))
             self._close_call()
 
     def _take(self, offer: CallOffered) -> None:
@@ -85,18 +85,18 @@ class Callee(Endpoint):
             )
             return
         self._advance(Phase.NEGOTIATING)
-        media = self._open_media()
-        if media is None:
-            return
         try:
+            media = self._open_media()
             body = media.accept(self._offer) if self._offer else media.offer()
+        except (CapacityError, OSError) as error:
+            self._refuse(SERVICE_UNAVAILABLE, Outcome(OutcomeKind.OSERROR, Blame.WORKER, str(error)))
+            return
         except RemoteProtocolError as error:
             outcome = Outcome(OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET, f"the offer cannot be accepted: {error}")
             self._refuse(error.hint or 488, outcome)
             return
         call = self._call_handle
         assert call is not None
-
         self.call.status = 200
         self.call.answered = True
         self.call.times.answered_at = self._alarm.now()
@@ -134,3 +134,9 @@ class Callee(Endpoint):
         self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
         self._stop_timer()
         self._hang_up()
+
+
+def _timeout(stage: TimeoutStage) -> Outcome:
+    if stage is TimeoutStage.ACK:
+        return Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, "our 200 was never acknowledged")
+    return Outcome(OutcomeKind.TIMEOUT, Blame.UNKNOWN, "the call was not to be answered as long as it may ring")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
-from cmw.errors import CmwError
+from cmw.errors import CapacityError, CmwError
 from cmw.sip import (
     CallAnswered,
     CallEnded,
@@ -28,6 +28,12 @@ TIMEOUT_STATUSES = (408, 504)
 class Caller(Endpoint):
     """Place one call, hold it, hang up."""
 
+    def begin_call(self, target: str) -> None:
+        """Count the call as attempted, whatever becomes of it: its time has come."""
+        self._advance(Phase.CALLING)
+        self.call.attempted = True
+        self.call.target = target
+
     def place_call(self, target: str, destination: Address | None, local_uri: str) -> None:
         """Send the INVITE.
 
@@ -36,15 +42,14 @@ class Caller(Endpoint):
             destination: literal address to send to; None when `target` names one.
             local_uri: what we call ourselves in From.
         """
-        if self.lifecycle.is_closed:
+        if self.lifecycle.phase >= Phase.CALLING:
             return
-        self._advance(Phase.CALLING)
-        self.call.attempted = True
-        self.call.target = target
-        media = self._open_media()
-        if media is None:
+        self.begin_call(target)
+        try:
+            offer = self._open_media().offer()
+        except (CapacityError, OSError) as error:
+            self.fail(OutcomeKind.OSERROR, Blame.WORKER, str(error))
             return
-        offer = media.offer()
 
         def invite(agent: UserAgent, now: Nanos) -> int:
             self.call.times.invite_at = now
@@ -52,20 +57,22 @@ class Caller(Endpoint):
                 target,
                 account=self.settings.account,
                 local_uri=local_uri,
-                contact_user=self.settings.name,
+                contact_user=self.settings.user,
                 body=offer,
                 destination=destination,
                 now=now,
             )
             self.call.call_id = agent.call_snapshot(call).call_id
+            self._call_handle = call  # now, for the network may refuse the INVITE before `invite` returns
             return call
 
         try:
-            self._call_handle = self._station.invite(self, invite)
+            self._station.invite(self, invite)
         except CmwError as error:
             self.fail(OutcomeKind.CALL_FAILED, Blame.WORKER, str(error))
             return
-        self._set_timer(self._alarm.now() + self.settings.setup_timeout_ns, self._give_up)
+        if self._call_handle is not None:
+            self._set_timer(self._alarm.now() + self.settings.setup_timeout_ns, self._give_up)
 
     def _give_up(self) -> None:
         seconds = self.settings.setup_timeout_ns / SECOND
@@ -83,8 +90,9 @@ class Caller(Endpoint):
             self._settle_rejection(event)
             self._close_call()
         elif isinstance(event, CallTimedOut):
-            stage = "to the INVITE at all" if event.stage is TimeoutStage.INVITE else "after it rang"
-            self.lifecycle.settle(Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, f"no answer {stage}"))
+            rang = event.stage is TimeoutStage.RINGING
+            reason = "no final answer after a provisional one" if rang else "no answer to the INVITE at all"
+            self.lifecycle.settle(Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, reason))
             self._close_call()
 
     def _settle_rejection(self, event: CallRejected) -> None:
@@ -132,8 +140,11 @@ class Caller(Endpoint):
         self._hang_up()
 
     def _lose_call(self, event: CallEnded) -> None:
-        held_ns = event.at - (self.call.times.answered_at or event.at)
-        wanted = self.settings.hold_ns / SECOND
-        if self.lifecycle.phase < Phase.DISCONNECTING:
+        if not self.call.answered:
+            reason = "the remote party ended the call before its answer came"
+            self.lifecycle.settle(Outcome(OutcomeKind.CALL_FAILED, Blame.TARGET, reason))
+        elif self.lifecycle.phase < Phase.DISCONNECTING:
+            held_ns = event.at - (self.call.times.answered_at or event.at)
+            wanted = self.settings.hold_ns / SECOND
             reason = f"the remote party hung up after {held_ns / SECOND:.1f} s of {wanted:g} s"
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))

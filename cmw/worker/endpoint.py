@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
-from cmw.errors import CapacityError, CmwError
+from cmw.errors import CmwError
 from cmw.load.lifecycle import Lifecycle
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
@@ -72,7 +73,8 @@ class EndpointSettings:
 
     Args:
         index: number in the run.
-        name: ``group-0001``; also the user part under which it is reached at the worker.
+        name: ``group-0001``.
+        user: user part under which it is reached at the worker; of one endpoint only.
         group: its group.
         audio: what it says.
         hold_ns: how long a caller holds an answered call.
@@ -84,6 +86,7 @@ class EndpointSettings:
 
     index: int
     name: str
+    user: str
     group: str
     audio: AudioChoice
     hold_ns: Nanos
@@ -97,7 +100,7 @@ class Endpoint:
     """What callers and callees have in common: registration, media, lifecycle, and a single end.
 
     `prepare` begins; `on_ready` is told once the endpoint can take part, or has failed to; `on_closed` is told once,
-    after its last event. `abort` ends it early, politely.
+    after its last event. `abort` ends it early, politely: it may be ordered at any time, and more than once.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Endpoint:
         self._registration_handle: int | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_ready = False
+        self._is_leaving = False
         self._furthest = Phase.INITIALIZING
 
     # Looks.
@@ -133,9 +137,12 @@ class Endpoint:
         return self._furthest
 
     def close_interval(self, snapshots: Mapping[int, StreamSnapshot], now: Nanos) -> Row | None:
-        """Return the row of the last second; None when there is no stream, or none for a second yet."""
+        """Return the row of the last second; None when there is no call, or none for a second yet.
+
+        A call that is being taken down has none any more: we are silent then, and the peer should be.
+        """
         media = self._media
-        if media is None or self.figures is None or not media.is_streaming:
+        if media is None or self.figures is None or self.lifecycle.phase is not Phase.INCALL:
             return None
         snapshot = snapshots.get(media.slot)
         return None if snapshot is None else self.figures.close_interval(snapshot, now)
@@ -144,6 +151,8 @@ class Endpoint:
 
     def prepare(self) -> None:
         """Register if there is an account; `on_ready` follows, perhaps at once."""
+        if self.lifecycle.phase is not Phase.INITIALIZING:
+            return  # it was ended before its turn came
         account = self.settings.account
         if account is None:
             self._become_ready()
@@ -156,7 +165,9 @@ class Endpoint:
             self.fail(OutcomeKind.REGISTRATION_FAILED, Blame.WORKER, str(error))
 
     def fail(self, kind: OutcomeKind, blame: Blame, reason: str) -> None:
-        """End the endpoint with a failure."""
+        """End the endpoint with a failure; nothing happens to one that has ended."""
+        if self.lifecycle.is_closed:
+            return
         self.lifecycle.settle(Outcome(kind, blame, reason))
         self.abort()
 
@@ -169,53 +180,70 @@ class Endpoint:
             self._leave()
 
     def close_now(self) -> None:
-        """Close without waiting for anybody: the last resort."""
+        """Close without waiting for anybody, the last resort: what stands is released, its answers are not awaited."""
         if self.lifecycle.is_closed:
             return
-        self._stop_timer()
-        self._finish_media()
+        call, registration = self._call_handle, self._registration_handle
         self._call_handle = self._registration_handle = None
+        if call is not None:
+            self.call.times.ended_at = self.call.times.ended_at or self._alarm.now()
+        self._advance(Phase.DISCONNECTING)
+        self._finish_media()
         self._close()
+        with contextlib.suppress(CmwError):
+            if call is not None:
+                self._station.command(lambda agent, now: agent.hang_up(call, now=now))
+            if registration is not None:
+                self._station.command(lambda agent, now: agent.unregister(registration, now=now))
 
     # Facts.
 
     def receive_registration_event(self, event: RegistrationEvent) -> None:
         """Follow the registration to its end."""
-        record = self.registration
+        if self.lifecycle.is_closed:
+            return
+        self._note_registration(event)
         if isinstance(event, RegistrationSucceeded):
-            record.succeeded = True
-            record.status = 200
-            record.expires_s = event.expires_s
-            record.ended_at = record.ended_at or event.at
-            self._advance(Phase.REGISTERED)
-            self._become_ready()
+            if not self._is_leaving:
+                self._advance(Phase.REGISTERED)
+                self._become_ready()
+            return
+        self._registration_handle = None
+        if self._is_leaving:
+            self._close()  # even if un-REGISTER was refused or lost: the binding runs out by itself
         elif isinstance(event, RegistrationFailed):
-            self._registration_handle = None
             self._lose_registration(event)
-        elif isinstance(event, RegistrationEnded):
-            self._registration_handle = None
-            self._leave()
+
+    def _note_registration(self, event: RegistrationEvent) -> None:
+        """Keep what became of the first REGISTER."""
+        record = self.registration
+        if record.ended_at is not None or isinstance(event, RegistrationEnded):
+            return
+        record.ended_at = event.at
+        if isinstance(event, RegistrationSucceeded):
+            record.succeeded, record.status, record.expires_s = True, 200, event.expires_s
+        else:
+            record.status = event.status
 
     def _lose_registration(self, event: RegistrationFailed) -> None:
-        record = self.registration
-        record.status = event.status
-        if self.lifecycle.phase is Phase.DISCONNECTING and self._call_handle is None:
-            self._leave()  # un-REGISTER was refused or lost: the binding runs out by itself
-        elif record.succeeded:
-            reason = f"the registration could not be refreshed: {status_text(event.status, event.reason)}"
+        text = status_text(event.status, event.reason)
+        if self.registration.succeeded:
+            reason = f"the registration could not be refreshed: {text}"
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
         else:
-            record.ended_at = event.at
-            reason = f"registration failed: {status_text(event.status, event.reason)}"
-            self.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, reason)
+            self.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, f"registration failed: {text}")
 
     def receive_call_event(self, event: CallEvent) -> None:
         """Follow the call; what callers and callees share is here, the rest below them."""
+        if self.lifecycle.is_closed:
+            return
         if isinstance(event, CallReoffered):
             self._follow_reoffer(event)
+        elif isinstance(event, CallModified):
+            self._follow_answer(event)
         elif isinstance(event, CallEnded):
             self._end_call(event)
-        elif not isinstance(event, CallModified):
+        else:
             self._follow_call(event)
 
     def _follow_call(self, event: CallEvent) -> None:
@@ -223,12 +251,13 @@ class Endpoint:
 
     # Media.
 
-    def _open_media(self) -> CallMedia | None:
-        """Reserve ports; end the endpoint and return None when there are none."""
-        try:
-            self._media = CallMedia(self._station, self.settings.audio)
-        except (CapacityError, OSError) as error:
-            self.fail(OutcomeKind.OSERROR, Blame.WORKER, str(error))
+    def _open_media(self) -> CallMedia:
+        """Reserve ports.
+
+        Raises:
+            CapacityError, OSError: there are none.
+        """
+        self._media = CallMedia(self._station, self.settings.audio)
         return self._media
 
     def _start_media(self) -> None:
@@ -242,6 +271,7 @@ class Endpoint:
         self._advance(Phase.INCALL)
 
     def _follow_reoffer(self, event: CallReoffered) -> None:
+        """Agree to a change that the peer offers, or leave the session as it is."""
         media = self._media
         assert media is not None
         try:
@@ -252,15 +282,28 @@ class Endpoint:
             return
         self._station.command(lambda agent, now: agent.answer_reoffer(event.call, body=answer, now=now))
 
+    def _follow_answer(self, event: CallModified) -> None:
+        """Take the answer to an offer that the peer asked us for during the call; there is none when it offered."""
+        if not event.body or self._media is None:
+            return
+        try:
+            self._media.follow_answer(event.body)
+        except CmwError as error:
+            reason = f"an answer during the call cannot be used: {error}"
+            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
+
     # Ends.
 
     def _hang_up(self) -> None:
         call = self._call_handle
         assert call is not None
         self._advance(Phase.DISCONNECTING)
+        now = self._alarm.now()
         if self._media is not None:
             self._media.stop_sending()
-        self.call.times.ended_at = self.call.times.ended_at or self._alarm.now()
+        if self.figures is not None:
+            self.figures.stop(now)
+        self.call.times.ended_at = self.call.times.ended_at or now
         self._station.command(lambda agent, now: agent.hang_up(call, now=now))
 
     def _end_call(self, event: CallEnded) -> None:
@@ -268,9 +311,11 @@ class Endpoint:
         times.ended_at = times.ended_at or event.at
         if event.by is Ending.REMOTE:
             self._lose_call(event)
-        elif self.call.answered and event.status == 0:
+        elif not self.call.answered:
+            self.call.status = event.status if event.status >= 300 else 0
+        elif event.status == 0:
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, "the BYE was never answered"))
-        elif self.call.answered and event.status >= 300 and event.status not in (408, 481):
+        elif event.status >= 300 and event.status not in (408, 481):
             reason = f"the BYE was answered {status_text(event.status, event.reason)}"
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, reason))
         self._close_call()
@@ -303,19 +348,21 @@ class Endpoint:
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, reason))
 
     def _leave(self) -> None:
-        """Remove the registration, then close."""
-        if self.lifecycle.is_closed:
+        """Remove the registration, or the one that a REGISTER on its way will make; then close."""
+        if self._is_leaving or self.lifecycle.is_closed:
             return
+        self._is_leaving = True
         self._advance(Phase.DISCONNECTING)
         self._finish_media()
+        self._become_ready()
         registration = self._registration_handle
-        if registration is not None and self.registration.succeeded:
-            self._registration_handle = None
+        if registration is None:
+            self._close()
+        else:  # RegistrationEnded or RegistrationFailed closes
             self._station.command(lambda agent, now: agent.unregister(registration, now=now))
-            return  # RegistrationEnded or RegistrationFailed comes back here
-        self._close()
 
     def _close(self) -> None:
+        self._stop_timer()
         self.lifecycle.close()
         self._become_ready()
         self._on_closed(self)
@@ -340,4 +387,5 @@ class Endpoint:
 
 
 def status_text(status: int, reason: str) -> str:
+    """Return ``486 Busy Here``, or why there is no status."""
     return f"{status} {reason}".strip() if status else (reason or "no answer")

@@ -6,6 +6,7 @@ import asyncio
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import nan
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
-from cmw.load.share import AudioShare, EndpointShare, GroupShare, RegistrarShare, RunShare
+from cmw.load.share import AnswerShare, AudioShare, EndpointShare, GroupShare, RegistrarShare, RunShare
 from cmw.net.clock import wall_clock
 from cmw.sip import Account, CallOffered, Credentials, parse_uri
 from cmw.worker.alarm import Alarm
@@ -28,6 +29,7 @@ from cmw.worker.reporting import endpoint_report
 from cmw.worker.resolver import ResolutionError, resolve
 from cmw.worker.station import CallOwner, Station
 
+TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
 
 
@@ -46,7 +48,7 @@ class RunExecution:
     """Carry out one share.
 
     `prepare` registers and returns where the receivers are reached; `start` lets callers call; `stop` ends everything
-    politely. `finished` is set after the last report was handed to the uplink.
+    politely, `abandon` at once. `finished` is set after the last report was handed to the uplink.
     """
 
     def __init__(self, share: RunShare, station: Station, alarm: Alarm, uplink: Uplink, watch: GeneratorWatch) -> None:
@@ -57,14 +59,15 @@ class RunExecution:
         self._uplink = uplink
         self._watch = watch
         self._wall = wall_clock()
+        self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
         self._callees: dict[str, Callee] = {}
         self._called_groups = _called_groups(share)
         self._takes_any: list[Callee] = []
         self._destinations: dict[tuple[str, int], Address | str] = {}
-        self._open = 0
-        self._unready = 0
+        self._open = share.total_endpoints
+        self._unready = share.total_endpoints
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
         self._second = 0
@@ -79,24 +82,32 @@ class RunExecution:
 
         Returns:
             ``targets``: for each group that waits, position to URI; ``failed``: how many endpoints are not ready.
+
+        Raises:
+            CommandError: the run was stopped meanwhile.
+            CmwError: a sound cannot be made; `abandon` the run then.
         """
         await self._resolve_hosts()
         for group in self.share.groups.values():
             await self._station.sounds.prepare(group.audio.source, group.audio.codecs, group.audio.ptime_ms)
+        if self._is_stopping:
+            raise CommandError("RUN_STOPPED", f"run {self.share.run_id} was stopped before it was prepared")
         now = self._alarm.now()
         for group in self.share.groups.values():
             for endpoint_share in group.endpoints:
                 self._add_endpoint(group, endpoint_share)
-        self._open = self._unready = len(self._endpoints)
         self._station.takers.append(self._take_call)
-        for endpoint in list(self._endpoints):
+        for endpoint in self._endpoints:
             _, endpoint_share = self._shares[endpoint.settings.index]
-            self._at(now + (endpoint_share.register_at_ns or 0), endpoint.prepare)
+            self._at(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
         self._at(now + self.share.register_within_ns, self._give_up_registering)
-        await self._ready.wait()
-        return {"targets": self._targets(), "failed": sum(e.lifecycle.is_closed for e in self._endpoints)}
+        self._look_later()
+        if self._endpoints:
+            await self._ready.wait()
+        self._ready.set()
+        return {"targets": self._targets(), "failed": sum(_has_left(endpoint) for endpoint in self._endpoints)}
 
-    def start(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+    async def start(self, targets: Mapping[str, Mapping[str, str]]) -> None:
         """Begin: from now on calls are placed, waited for and measured.
 
         Args:
@@ -107,27 +118,41 @@ class RunExecution:
         if not self._ready.is_set():
             raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
         self._started_at = self._alarm.now()
-        for endpoint in self._endpoints:
-            self._start_endpoint(endpoint, self._started_at, targets)
-        self._at(self._started_at + self.share.run_within_ns, self._give_up)
+        await self._resolve_targets(targets)
+        if self.finished.is_set():
+            return
+        self._started_at = start = self._alarm.now()
+        self._at(start + self.share.run_within_ns, self._give_up)
         self._tick_later()
+        for endpoint in self._endpoints:
+            self._start_endpoint(endpoint, start, targets)
         self._finish_if_done()
 
     def stop(self, reason: str) -> None:
-        """Hang up, un-register and report; an endpoint that is in a call ends well, any other with a warning."""
-        if self._is_stopping:
+        """Hang up, un-register and report; what did not come to its own end has a warning that says so."""
+        if self._is_stopping or self.finished.is_set():
             return
         self._is_stopping = True
-        for endpoint in list(self._endpoints):
-            if endpoint.lifecycle.is_closed:
-                continue
-            if endpoint.lifecycle.phase is not Phase.INCALL:
-                warning = Outcome(
-                    OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, f"stopped before its end: {reason}"
-                )
-                endpoint.lifecycle.settle(warning)
-            endpoint.abort()
+        self._open = sum(not endpoint.lifecycle.is_closed for endpoint in self._endpoints)
+        for endpoint in self._endpoints:
+            if not _has_left(endpoint):
+                endpoint.lifecycle.settle(_cut_short(reason))
+                endpoint.abort()
         self._finish_if_done()
+
+    def abandon(self, reason: str) -> None:
+        """End without waiting for anybody: peers and registrars are told, but their answers are not awaited."""
+        self.stop(reason)
+        for endpoint in self._endpoints:
+            if not endpoint.lifecycle.is_closed:
+                endpoint.lifecycle.settle(_cut_short(reason))
+                endpoint.close_now()
+
+    def discard(self) -> None:
+        """Let go of a run that could not be prepared; nothing is reported."""
+        self.finished.set()
+        self._let_go()
+        self._watch.close()
 
     def when_finished(self, callback: Callable[[RunExecution], None]) -> None:
         """Have `callback` told once, right after the last report."""
@@ -137,7 +162,7 @@ class RunExecution:
 
     @property
     def endpoints_open(self) -> int:
-        """Return how many endpoints have not closed yet."""
+        """Return how many endpoints have not closed yet, those that are still to be made among them."""
         return self._open
 
     @property
@@ -156,23 +181,36 @@ class RunExecution:
                     wanted.add(_host_and_port(endpoint.callee.uri))
         await asyncio.gather(*(self._resolve(host, port) for host, port in wanted))
 
+    async def _resolve_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+        """Look up the hosts of receivers elsewhere, as far as callers of ours go there themselves."""
+        wanted = set()
+        for group, share in self._shares.values():
+            callee = share.callee
+            if callee is not None and callee.group is not None and group.registrar is None:
+                uri = targets.get(callee.group, {}).get(str(callee.position))
+                if uri is not None:
+                    wanted.add(_host_and_port(uri))
+        await asyncio.gather(*(self._resolve(*each) for each in wanted - self._destinations.keys()))
+
     async def _resolve(self, host: str, port: int) -> None:
         try:
-            self._destinations[host, port] = await resolve(host, port)
+            self._destinations[host, port] = await resolve(host, port, self._station.addresses.sip)
         except ResolutionError as error:
             self._destinations[host, port] = str(error)
 
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
+        user = self._station.claim_user(share.name)
         settings = EndpointSettings(
             index=share.index,
             name=share.name,
+            user=user,
             group=group.name,
             audio=_audio_choice(group.audio),
             hold_ns=group.hold_ns,
             hold_limit_ns=group.hold_limit_ns,
             setup_timeout_ns=group.setup_timeout_ns,
-            account=self._account(share, registrar) if registrar is not None else None,
+            account=self._account(share, user, registrar) if registrar is not None else None,
             expires_s=registrar.expires_s if registrar is not None else 0,
         )
         make = Caller if group.calls else Callee
@@ -180,11 +218,13 @@ class RunExecution:
         self._endpoints.append(endpoint)
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
-            self._callees[share.name] = endpoint
+            self._callees[user] = endpoint
+            if group.answer is not None:  # now, for a caller of another worker may be ahead of our `start`
+                endpoint.answering = _answer_choice(group.answer)
             if group.name not in self._called_groups:
                 self._takes_any.append(endpoint)
 
-    def _account(self, share: EndpointShare, registrar: RegistrarShare) -> Account:
+    def _account(self, share: EndpointShare, user: str, registrar: RegistrarShare) -> Account:
         assert share.account is not None
         destination = self._destinations[registrar.domain, registrar.port]
         return Account(
@@ -193,9 +233,19 @@ class RunExecution:
             credentials=Credentials(
                 share.account.username, share.account.password.get_secret_value(), share.account.realm
             ),
-            contact_user=share.name,
+            contact_user=user,
             destination=destination if isinstance(destination, Address) else None,
         )
+
+    def _prepare_endpoint(self, endpoint: Endpoint) -> None:
+        group, _ = self._shares[endpoint.settings.index]
+        registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
+        destination = self._destinations[registrar.domain, registrar.port] if registrar is not None else None
+        if isinstance(destination, str):
+            endpoint.registration.attempted = True
+            endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, destination)
+        else:
+            endpoint.prepare()
 
     def _mark_ready(self, endpoint: Endpoint) -> None:
         self._unready -= 1
@@ -208,12 +258,13 @@ class RunExecution:
                 endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, "registration was not answered in time")
 
     def _targets(self) -> dict[str, dict[str, str]]:
+        """Return where the receivers are reached that can be."""
         targets: dict[str, dict[str, str]] = {}
-        for group, share in self._shares.values():
-            if not group.calls:
-                targets.setdefault(group.name, {})[str(share.position)] = share.target or self._station.uri_of(
-                    share.name
-                )
+        for endpoint in self._endpoints:
+            group, share = self._shares[endpoint.settings.index]
+            if not group.calls and not _has_left(endpoint):
+                uri = share.target or self._station.uri_of(endpoint.settings.user)
+                targets.setdefault(group.name, {})[str(share.position)] = uri
         return targets
 
     # Calls.
@@ -222,31 +273,31 @@ class RunExecution:
         group, share = self._shares[endpoint.settings.index]
         if isinstance(endpoint, Caller):
             self._at(start + (share.starts_at_ns or 0), lambda: self._place_call(endpoint, group, share, targets))
-        elif isinstance(endpoint, Callee) and group.answer is not None:
-            answer = group.answer
-            if not share.expects_call:
+        elif isinstance(endpoint, Callee) and group.answer is not None and not endpoint.call.attempted:
+            if share.expects_call:
+                endpoint.expect_call(start + group.answer.wait_ns)
+            else:
                 endpoint.abort()
-                return
-            choice = AnswerChoice(after_ns=answer.after_ns, ring=answer.ring, reject=answer.reject)
-            endpoint.expect_call(choice, start + answer.wait_ns)
 
     def _place_call(
         self, caller: Caller, group: GroupShare, share: EndpointShare, targets: Mapping[str, Mapping[str, str]]
     ) -> None:
-        if caller.lifecycle.is_closed or self._is_stopping:
+        if _has_left(caller):
             return
         callee = share.callee
         assert callee is not None
         target = callee.uri or targets.get(callee.group or "", {}).get(str(callee.position))
         if target is None:
             reason = f"endpoint {callee.position} of group {callee.group} never became ready"
+            caller.begin_call("")
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, reason)
             return
         destination = self._destination(group, target)
         if isinstance(destination, str):
+            caller.begin_call(target)
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, destination)
             return
-        local_uri = share.target or self._station.uri_of(share.name)
+        local_uri = share.target or self._station.uri_of(caller.settings.user)
         caller.place_call(target, destination, local_uri)
 
     def _destination(self, group: GroupShare, target: str) -> Address | str | None:
@@ -260,7 +311,9 @@ class RunExecution:
         """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
         named = self._callees.get(offer.request_user)
         if named is not None:
-            return named if named.can_take() else BUSY_HERE
+            if named.can_take():
+                return named
+            return TEMPORARILY_UNAVAILABLE if _has_left(named) else BUSY_HERE
         while self._takes_any:
             if self._takes_any[0].can_take():
                 return self._takes_any[0]
@@ -269,12 +322,26 @@ class RunExecution:
 
     # Measurement.
 
+    def _look_later(self) -> None:
+        """Report every second how the run stands, until it starts: registrations may take their time."""
+
+        def look() -> None:
+            if self._started_at is None:
+                self._report_progress()
+                self._look_later()
+
+        self._at(self._alarm.now() + SECOND, look)
+
     def _tick_later(self) -> None:
         assert self._started_at is not None
         self._at(self._started_at + (self._second + 1) * SECOND, self._tick)
 
     def _tick(self) -> None:
-        """Close the second: a row for each endpoint in a call, and how the run stands."""
+        """Close the second: a row for each endpoint in a call, and how the run stands.
+
+        A tick that comes more than a second late closes the seconds it missed as one, under the number of the first;
+        a number is never used twice.
+        """
         self._watch.observe()
         now = self._alarm.now()
         snapshots = dict(self._station.engine.snapshot_all())
@@ -287,11 +354,8 @@ class RunExecution:
             self._uplink.send_samples(self._batch(rows, now))
         self._report_progress()
         assert self._started_at is not None
-        self._second = max(
-            self._second + 1, (now - self._started_at) // SECOND
-        )  # a tick that came late skips, never doubles
-        if not self.finished.is_set():
-            self._tick_later()
+        self._second = max(self._second + 1, (now - self._started_at) // SECOND)
+        self._tick_later()
 
     def _batch(self, rows: list[tuple[int, Row]], now: Nanos) -> SampleBatch:
         columns: dict[str, array[Any]] = {}
@@ -336,30 +400,38 @@ class RunExecution:
                 endpoint.close_now()
 
     def _close_endpoint(self, endpoint: Endpoint) -> None:
+        self._open -= 1
+        self._station.release_user(endpoint.settings.user)
         report = endpoint_report(endpoint, self.share.run_id)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
-        self._open -= 1
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
             return
         self.finished.set()
-        for timer in self._timers:
-            timer.cancel()
-        self._station.takers.remove(self._take_call)
+        self._let_go()
         if self._started_at is not None:
             self._report_progress()
         figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
         totals = self._watch.finish(
             endpoints=len(self._endpoints),
             packets_sent=sum(f.packets_sent for f in figures),
+            packets_received=sum(f.packets_received for f in figures),
             send_errors=sum(f.send_errors for f in figures),
-            samples_dropped=self._uplink.samples_dropped,
+            kernel_drops=sum(f.kernel_drops for f in figures),
+            samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
         self._uplink.report("run_done", self.share.run_id, {"generator": totals.model_dump(mode="json")})
         if self._on_finished is not None:
             self._on_finished(self)
+
+    def _let_go(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._take_call in self._station.takers:
+            self._station.takers.remove(self._take_call)
 
     def _at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
         """Call back at an instant, unless the run has finished by then."""
@@ -368,8 +440,23 @@ class RunExecution:
             self._timers.discard(timer)
             callback()
 
+        if self.finished.is_set():
+            return
         timer = self._alarm.at(due_ns, fire)
         self._timers.add(timer)
+
+
+def _has_left(endpoint: Endpoint) -> bool:
+    """Tell whether an endpoint has ended or is about to."""
+    return endpoint.lifecycle.phase >= Phase.DISCONNECTING
+
+
+def _cut_short(reason: str) -> Outcome:
+    return Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, f"stopped before its end: {reason}")
+
+
+def _answer_choice(answer: AnswerShare) -> AnswerChoice:
+    return AnswerChoice(after_ns=answer.after_ns, ring=answer.ring, reject=answer.reject)
 
 
 def _called_groups(share: RunShare) -> set[str]:

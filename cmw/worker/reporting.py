@@ -7,6 +7,9 @@ from cmw.core.words import OutcomeKind
 from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport
 from cmw.worker.endpoint import CallRecord, CallTimes, Endpoint, RegistrationRecord
 
+MAX_TEXT = 500
+"""Characters of a text in a report."""
+
 
 def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
     """Return the report of a closed endpoint."""
@@ -18,12 +21,12 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
     return EndpointReport(
         run_id=run_id,
         index=endpoint.settings.index,
-        name=endpoint.settings.name,
+        name=_bounded(endpoint.settings.name),
         group=endpoint.settings.group,
         phase=endpoint.furthest_phase.name,
         outcome=outcome.kind,
         blame=outcome.blame if outcome.kind is not OutcomeKind.SUCCESS else None,
-        reason=outcome.reason,
+        reason=_bounded(outcome.reason),
         registration=_registration(endpoint.registration),
         call=_call(endpoint.call, figures.codec if figures else ""),
         media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
@@ -47,8 +50,8 @@ def _call(record: CallRecord, codec: str) -> CallReport:
         attempted=record.attempted,
         answered=record.answered,
         direction="outbound" if record.direction == "outbound" else "inbound",
-        call_id=record.call_id,
-        target=record.target,
+        call_id=_bounded(record.call_id),
+        target=_bounded(record.target),
         status_code=record.status,
         codec=codec,
         timing=_timing(record.times, is_outbound=record.direction == "outbound"),
@@ -69,4 +72,10 @@ def _timing(times: CallTimes, *, is_outbound: bool) -> dict[str, float | None]:
 
 
 def _span_ms(since: Nanos | None, until: Nanos | None) -> float | None:
-    return None if since is None or until is None else (until - since) / MILLISECOND
+    """Return a span in milliseconds; not below 0: a timer may be served up to 2 ms early, and dates its facts then."""
+    return None if since is None or until is None else max(0, until - since) / MILLISECOND
+
+
+def _bounded(text: str) -> str:
+    """Return the beginning of what may come from the network; the whole report has to fit into a frame."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -9,10 +11,11 @@ from cmw import __version__
 from cmw.core.address import Address, PortRange
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
-from cmw.errors import LocalProtocolError
+from cmw.errors import LocalProtocolError, SettingsError
 from cmw.net._media import MediaEngine
 from cmw.net.driver import Trace, UdpListener, open_udp_listener
 from cmw.net.ids import RandomIds
+from cmw.net.udp import bind_udp
 from cmw.rtp.ports import PortPool
 from cmw.sip import (
     Account,
@@ -76,6 +79,8 @@ class Station:
         self.takers: list[CallTaker] = []
         self.unclaimed_calls_total = 0
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
+        self._users: set[str] = set()
+        self._registered_users: dict[int, str] = {}
         self._calls: dict[int, CallOwner] = {}
         self._registrations: dict[int, RegistrationOwner] = {}
         self._agent: UserAgent | None = None
@@ -84,6 +89,24 @@ class Station:
     def uri_of(self, user: str) -> str:
         """Return the URI under which `user` is reached at this listener."""
         return f"sip:{user}@{Address(self.addresses.external, self.port)}"
+
+    def claim_user(self, name: str) -> str:
+        """Return a user part that nobody else here has: `name`, or else with a number behind it; for `release_user`.
+
+        Two runs at once may have groups of the same names.
+        """
+        taken = self._users.union(self._registered_users.values())
+        user = name
+        for number in itertools.count(2):
+            if user not in taken:
+                break
+            user = f"{name}.{number}"
+        self._users.add(user)
+        return user
+
+    def release_user(self, user: str) -> None:
+        """Let others have a user part; while it is registered, nobody gets it."""
+        self._users.discard(user)
 
     @property
     def port(self) -> int:
@@ -119,6 +142,7 @@ class Station:
         def begin(agent: UserAgent, now: Nanos) -> int:
             registration = agent.register(account, expires_s=expires_s, now=now)
             self._registrations[registration] = owner
+            self._registered_users[registration] = account.contact_user
             return registration
 
         return self.command(begin)
@@ -144,7 +168,7 @@ class Station:
             self._receive_call_event(event)
 
     def _offer(self, offer: CallOffered) -> None:
-        for taker in self.takers:
+        for taker in tuple(self.takers):
             taken = taker(offer)
             if isinstance(taken, int):
                 self._refuse(offer.call, taken)
@@ -170,6 +194,7 @@ class Station:
         owner = self._registrations.get(event.registration)
         if isinstance(event, LAST_REGISTRATION_EVENTS):
             self._registrations.pop(event.registration, None)
+            self._registered_users.pop(event.registration, None)
         if owner is not None:
             owner.receive_registration_event(event)
 
@@ -197,7 +222,7 @@ async def open_station(
 
     Raises:
         CapacityError: no SIP port is free.
-        OSError: an address cannot be bound.
+        SettingsError: an address cannot be bound.
     """
     station = Station(addresses, MediaEngine(slots=max(1, slots)), rtp_ports)
 
@@ -206,9 +231,21 @@ async def open_station(
         agent = UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
         return agent if make_registrar is None else SharedSocket(agent, make_registrar(local, station.ids))
 
-    listener = await open_udp_listener(make_machine, addresses.sip, sip_ports, station.receive_event, trace=trace)
+    _check_media_address(addresses.media)
+    try:
+        listener = await open_udp_listener(make_machine, addresses.sip, sip_ports, station.receive_event, trace=trace)
+    except OSError as error:
+        raise SettingsError(f"SIP: {error.strerror or error}") from None
     machine = listener.machine
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     station.engine.start()
     relax_garbage_collection()
     return station
+
+
+def _check_media_address(ip: str) -> None:
+    """Find out now, and not with the first call, whether RTP can be bound to `ip`."""
+    try:
+        bind_udp(ip, 0).close()
+    except OSError as error:
+        raise SettingsError(f"RTP: cannot bind UDP {ip}: {os.strerror(error.errno or 0)}") from None

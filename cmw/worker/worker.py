@@ -30,6 +30,9 @@ from cmw.worker.logs import get_logger
 from cmw.worker.settings import WorkerSettings
 from cmw.worker.station import Station, open_station
 
+RUNS_SHARE = 0.7
+"""Part of the time of `Worker.stop` that runs may take."""
+
 
 class Worker:
     """Start with `start`, end with `stop`; in between the gateway decides.
@@ -90,16 +93,15 @@ class Worker:
         )
 
     async def stop(self, reason: str = "the worker is stopping", *, patience_s: float = 10.0) -> None:
-        """End every run politely, hand over what is still to be reported, and let everything go."""
+        """End every run politely, hand over what is still to be reported, and let everything go.
+
+        Args:
+            patience_s: how long all of it may take; a container has 10 s by default. Most is for calls and
+                registrations to be taken down, the rest for the reports.
+        """
         self._is_draining = True
-        deadline = asyncio.get_running_loop().time() + patience_s
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                await self._finish_runs(reason)
-        if self._link is not None:
-            if self.is_connected:
-                await self._link.flush(max(0.1, deadline - asyncio.get_running_loop().time()))
-            await self._link.close()
+        await self._finish_runs(reason, patience_s * RUNS_SHARE)
+        await self._close_link(patience_s * (1 - RUNS_SHARE))
         for task in list(self._tasks):
             task.cancel()
         if self._status_timer is not None:
@@ -112,10 +114,23 @@ class Worker:
             self._station.close()
         self._log.info("worker stopped", reason=reason)
 
-    async def _finish_runs(self, reason: str) -> None:
+    async def _finish_runs(self, reason: str, patience_s: float) -> None:
         for run in list(self._runs.values()):
             run.stop(reason)
-        await asyncio.gather(*(run.finished.wait() for run in self._runs.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await asyncio.gather(*(run.finished.wait() for run in self._runs.values()))
+        for run in list(self._runs.values()):
+            run.abandon(reason)
+
+    async def _close_link(self, patience_s: float) -> None:
+        if self._link is None:
+            return
+        if self.is_connected:
+            await self._link.flush(patience_s * 2 / 3)
+        if pending := self._link.link.pending:
+            self._log.warn("reports lost: the gateway did not take them in time", reports=pending)
+        await self._link.close(patience_s / 3)
 
     # Looks.
 
@@ -220,7 +235,7 @@ class Worker:
         if command.name == "prepare_run":
             return await self._prepare(command)
         if command.name == "start_run":
-            self._run(command).start(_read_targets(command.data.get("targets")))
+            await self._run(command).start(_read_targets(command.data.get("targets")))
             self._log.info("run started", run=command.run_id)
             return {}
         if command.name == "stop_run":
@@ -249,8 +264,14 @@ class Worker:
         run = RunExecution(share, self._station, self._alarm, self, self._generator.watch())
         self._runs[share.run_id] = run
         run.when_finished(self._forget_run)
-        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints)
-        return await run.prepare()
+        try:
+            result = await run.prepare()
+        except BaseException:
+            self._runs.pop(share.run_id, None)
+            run.discard()
+            raise
+        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=result["failed"])
+        return result
 
     def _stop_run(self, command: CommandReceived) -> None:
         run = self._runs.get(command.run_id or "")
@@ -307,4 +328,8 @@ def _read_share(command: CommandReceived) -> RunShare:
 def _read_targets(found: object) -> dict[str, dict[str, str]]:
     if not isinstance(found, dict):
         raise CommandError("BAD_TARGETS", "expected targets by group and position")
-    return {group: dict(uris) for group, uris in found.items() if isinstance(uris, dict)}
+    return {
+        group: {position: uri for position, uri in uris.items() if isinstance(uri, str)}
+        for group, uris in found.items()
+        if isinstance(uris, dict)
+    }
