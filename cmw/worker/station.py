@@ -231,11 +231,15 @@ async def open_station(
         agent = UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
         return agent if make_registrar is None else SharedSocket(agent, make_registrar(local, station.ids))
 
-    _check_media_address(addresses.media)
     try:
         listener = await open_udp_listener(make_machine, addresses.sip, sip_ports, station.receive_event, trace=trace)
     except OSError as error:
         raise SettingsError(f"SIP: {error.strerror or error}") from None
+    try:
+        _check_media_address(addresses.media)
+    except SettingsError:
+        listener.close()
+        raise
     machine = listener.machine
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     station.engine.start()
