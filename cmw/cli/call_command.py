@@ -20,7 +20,7 @@ from cmw.cli.run_command import (
     local_settings,
     run_and_report,
 )
-from cmw.errors import SettingsError
+from cmw.errors import RemoteProtocolError, SettingsError
 from cmw.load.plan_parser import parse_plan
 from cmw.sip import parse_uri
 
@@ -89,13 +89,20 @@ def _password(file: Path | None) -> str:
             param_hint="--password-file",
         )
     try:
-        return file.read_text().strip()
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--password-file: {file} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise SettingsError(f"--password-file: {file} cannot be read: {why}") from None
+    if not password:
+        raise SettingsError(f"--password-file: {file} is empty")
+    return password
 
 
 def _add_account(document: dict[str, Any], uri: str, account: dict[str, str | None], calls: int) -> None:
-    target = parse_uri(uri)
+    try:
+        target = parse_uri(uri)
+    except RemoteProtocolError:
+        return  # the plan says what is wrong with it
     known = {key: value for key, value in account.items() if value is not None}
     document["registrars"] = {
         "target": {"domain": target.host, "port": target.port or 5060, "accounts": [known] * calls}
