@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 
-from cmw.cli.report_files import write_report
+from cmw.cli.report_files import report_directory, write_report
 from cmw.core.address import Address
-from cmw.errors import CapacityError, SettingsError
+from cmw.errors import CapacityError, CmwError, CommandError, SettingsError
 from cmw.gateway.server import serve
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import RunView
@@ -27,6 +29,20 @@ from cmw.worker.worker import Worker
 
 LINK_PATIENCE_S = 15.0
 """How long worker and gateway of one process may take to find each other."""
+
+STOP_PATIENCE_S = 5.0
+"""How long the worker may take to let go after the run."""
+
+HURRIED_PATIENCE_S = 0.5
+"""The same after a second signal."""
+
+OPTIONS = {
+    "sip_port_start": "--sip-ports",
+    "sip_port_end": "--sip-ports",
+    "rtp_port_min": "--rtp-ports",
+    "rtp_port_max": "--rtp-ports",
+}
+"""Options whose names are not those of the settings."""
 
 LOOK_PERIOD_S = 0.5
 """How often the progress of the run is looked at."""
@@ -50,13 +66,34 @@ class LocalSettings:
     rtp_port_max: int = 65535
 
 
+class InterruptedRunError(CmwError):
+    """A signal ended the program before there were results.
+
+    Args:
+        signal: its number.
+    """
+
+    def __init__(self, number: int, reason: str = "") -> None:
+        super().__init__(reason or f"ended by {signal.Signals(number).name}")
+        self.signal = number
+
+
+class NotRunError(CapacityError):
+    """The run came to nothing; says why."""
+
+
 @dataclass(slots=True)
 class LocalResult:
-    """What a run came to."""
+    """What a run came to.
+
+    Args:
+        signal: number of the signal that ended it early; None when it came to its own end.
+    """
 
     run: RunView
     summary: dict[str, Any]
     report: Path
+    signal: int | None
 
 
 async def run_here(plan: Plan, settings: LocalSettings, report: Path, watch: Callable[[RunView], None]) -> LocalResult:
@@ -69,17 +106,24 @@ async def run_here(plan: Plan, settings: LocalSettings, report: Path, watch: Cal
         watch: told how the run stands, about twice a second.
 
     Raises:
-        SettingsError, CapacityError, OSError: a port or an address cannot be used.
+        SettingsError: an address or a directory cannot be used.
+        CapacityError: a port is taken, or the run could not begin.
+        InterruptedRunError: a signal came before the run began, or a second one.
     """
-    with tempfile.TemporaryDirectory(prefix="cmw-") as directory:
-        async with Gateway.open(Path(directory)) as gateway, _worker_on(gateway, plan, settings):
-            run_id = await gateway.start_run(plan)
-            with _StopOnSignals(gateway, run_id):
-                return await _follow(gateway, run_id, report, watch)
+    with _Signals() as signals, report_directory(report), tempfile.TemporaryDirectory(prefix="cmw-") as directory:
+        try:
+            async with Gateway.open(Path(directory)) as gateway, _worker_on(gateway, plan, settings, signals):
+                run_id = await gateway.start_run(plan)
+                signals.polite_stop = lambda: gateway.stop_run(run_id)
+                return await _follow(gateway, run_id, report, watch, signals)
+        except asyncio.CancelledError:
+            if signals.first is None:
+                raise
+            raise InterruptedRunError(signals.first) from None
 
 
 @asynccontextmanager
-async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings) -> AsyncIterator[None]:
+async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings, signals: _Signals) -> AsyncIterator[None]:
     """Have a worker linked to `gateway` over loopback for as long as the context lasts."""
     server = await serve(gateway, "127.0.0.1", 0)
     try:
@@ -89,13 +133,14 @@ async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings) -> A
         if sip_ip is None:
             sip_ip = await loop.run_in_executor(None, _address_towards_target, plan)
         worker = Worker(_worker_settings(settings, sip_ip, token, server.port), with_health=False)
-        await worker.start()
         try:
+            await worker.start()
             if not await gateway.wait_worker(view.id, timeout_s=LINK_PATIENCE_S):
                 raise CapacityError("the worker of this process did not reach its gateway on loopback")
             yield
         finally:
-            await worker.stop("the run is over", patience_s=5.0)
+            patience_s = HURRIED_PATIENCE_S if signals.are_pressing else STOP_PATIENCE_S
+            await worker.stop("the run is over", patience_s=patience_s)
     finally:
         await server.stop()
 
@@ -110,8 +155,14 @@ def _worker_settings(settings: LocalSettings, sip_ip: str, token: str, port: int
     try:
         return WorkerSettings.model_validate(chosen)
     except ValidationError as error:
-        faults = [f"--{str(e['loc'][0]).replace('_', '-')}: found {e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(faults)) from None
+        raise SettingsError("\n".join(map(_fault, error.errors()))) from None
+
+
+def _fault(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    cause = detail.get("ctx", {}).get("error")
+    expected = str(cause).replace("SIP_PORT_START", "the first").replace("RTP_PORT_MIN", "the first")
+    return f"{OPTIONS.get(name) or '--' + name.replace('_', '-')}: found {detail['input']!r}, expected {expected}"
 
 
 def _address_towards_target(plan: Plan) -> str:
@@ -133,32 +184,50 @@ def _destinations(plan: Plan) -> list[Address]:
     return found
 
 
-class _StopOnSignals:
-    """Turn the first SIGINT or SIGTERM into a polite stop, the second into the end of the program."""
+class _Signals:
+    """SIGINT and SIGTERM: the first one stops the run politely once there is one, any other ends the program.
 
-    def __init__(self, gateway: Gateway, run_id: str) -> None:
-        self._gateway = gateway
-        self._run_id = run_id
+    Args:
+        first: the number of the first signal; None before.
+        polite_stop: stops the run; None when there is nothing to stop yet.
+    """
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.are_pressing = False
+        self.polite_stop: Callable[[], Coroutine[Any, Any, object]] | None = None
         self._loop = asyncio.get_running_loop()
-        self._stopping: asyncio.Task[RunView] | None = None
-        self._follower = asyncio.current_task()
+        self._stopping: asyncio.Task[None] | None = None
+        self._program = asyncio.current_task()
+        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, self._signalled, number)
+            self._before[number] = signal.getsignal(number)
+            self._loop.add_signal_handler(number, self._take, number)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in self._before.items():
             self._loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
-    def _signalled(self, number: int) -> None:
-        if self._stopping is None:
-            self._stopping = self._loop.create_task(self._gateway.stop_run(self._run_id))
-        elif self._follower is not None:
-            self._follower.cancel()
+    def _take(self, number: int) -> None:
+        self.are_pressing = self.first is not None
+        self.first = self.first or number
+        if self.polite_stop is not None and not self.are_pressing:
+            self._stopping = self._loop.create_task(self._stop(self.polite_stop))
+        elif self._program is not None:
+            self._program.cancel()
+
+    async def _stop(self, stop: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        with contextlib.suppress(CommandError):  # it is over already
+            await stop()
 
 
-async def _follow(gateway: Gateway, run_id: str, report: Path, watch: Callable[[RunView], None]) -> LocalResult:
+async def _follow(
+    gateway: Gateway, run_id: str, report: Path, watch: Callable[[RunView], None], signals: _Signals
+) -> LocalResult:
     over = asyncio.create_task(gateway.wait_run(run_id))
     try:
         while not over.done():
@@ -168,7 +237,12 @@ async def _follow(gateway: Gateway, run_id: str, report: Path, watch: Callable[[
         over.cancel()
     run = await gateway.run(run_id)
     watch(run)
-    summary = await gateway.summary(run_id)
+    try:
+        summary = await gateway.summary(run_id)
+    except CommandError:
+        if signals.first is not None:
+            raise InterruptedRunError(signals.first, run.reason) from None
+        raise NotRunError(f"{run.status}: {run.reason}") from None
     keys = await gateway.sample_keys(run_id)
     await write_report(report, summary, await gateway.endpoints(run_id), keys, gateway.samples(run_id))
-    return LocalResult(run, summary, report)
+    return LocalResult(run, summary, report, signals.first)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import AsyncIterable, Iterable, Mapping
+import tempfile
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,28 @@ from cmw.load.summary import Summary
 
 SAMPLE_HEAD = ("endpoint", "second", "at_unix_ms")
 """Columns of samples.csv before the metrics."""
+
+
+@contextmanager
+def report_directory(directory: Path) -> Iterator[None]:
+    """Make the directory of a report before the run, whose results would be lost otherwise; an empty one goes again.
+
+    Raises:
+        SettingsError: it cannot be made or written to.
+    """
+    is_new = not directory.exists()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise SettingsError(f"{directory}: the report cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):
+                directory.rmdir()  # only if nothing was written
 
 
 async def write_report(
@@ -39,7 +64,7 @@ async def write_report(
     reports = [EndpointReport.model_validate(report) for report in endpoints]
     try:
         _write_texts(directory, summary, reports)
-        with (directory / "samples.csv").open("w", newline="") as file:
+        with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*SAMPLE_HEAD, *sample_keys], restval="", lineterminator="\n")
             writer.writeheader()
             async for row in samples:
@@ -50,6 +75,6 @@ async def write_report(
 
 def _write_texts(directory: Path, summary: Mapping[str, Any], reports: list[EndpointReport]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    (directory / "endpoints.csv").write_text(endpoints_csv(reports))
-    (directory / "report.html").write_text(report_html(Summary.model_validate(summary), reports))
+    (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (directory / "endpoints.csv").write_text(endpoints_csv(reports), encoding="utf-8")
+    (directory / "report.html").write_text(report_html(Summary.model_validate(summary), reports), encoding="utf-8")

@@ -12,7 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from cmw.cli.local_run import LocalResult, LocalSettings, run_here
+from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
 from cmw.cli.progress import Progress
@@ -85,10 +85,14 @@ def local_settings(
 
 
 def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, json_wanted: bool) -> int:
-    """Run a plan with a live view, print its summary, and return the exit code."""
+    """Run a plan with a live view, print its summary, and return the exit code; that of the signal that ended it."""
     report = output or Path(datetime.now(UTC).strftime("cmw-report-%Y%m%d-%H%M%S"))
-    with Progress() as progress:
-        result: LocalResult = uvloop.run(run_here(plan, settings, report, progress.update))
+    try:
+        with Progress() as progress:
+            result: LocalResult = uvloop.run(run_here(plan, settings, report, progress.update))
+    except InterruptedRunError as interruption:
+        print(f"cmw: {interruption}", file=sys.stderr)
+        return 128 + interruption.signal
     summary = Summary.model_validate(result.summary)
     if json_wanted:
         json.dump(result.summary, sys.stdout, indent=2)
@@ -96,4 +100,4 @@ def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, 
     print_summary(summary, report, Console(file=sys.stderr if json_wanted else sys.stdout))
     if result.run.reason and summary.run.status is not RunStatus.COMPLETED:
         print(f"cmw: {result.run.status}: {result.run.reason}", file=sys.stderr)
-    return exit_code(summary)
+    return exit_code(summary) if result.signal is None else 128 + result.signal

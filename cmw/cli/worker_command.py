@@ -42,5 +42,8 @@ async def _run(settings: WorkerSettings) -> int:
         number = await ended
     finally:
         stopping.append(loop.create_task(one.stop()))
-        await asyncio.wait(stopping)
+        done, _ = await asyncio.wait(stopping)
+    for task in done:
+        if not task.cancelled():
+            task.result()
     return number
