@@ -14,7 +14,7 @@ import typer
 import uvloop
 
 from cmw.cli.accounts_file import read_accounts
-from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_listen, parse_ports
+from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
 from cmw.core.address import Address, PortRange
 from cmw.core.ids import Ids
 from cmw.errors import SettingsError
@@ -26,7 +26,7 @@ from cmw.worker.answerer import Answerer, AnswererSettings
 from cmw.worker.call_media import CODECS, AudioChoice
 from cmw.worker.callee import AnswerChoice
 from cmw.worker.capacity import endpoint_capacity
-from cmw.worker.logs import configure_logging, get_logger
+from cmw.worker.logs import LEVELS, configure_logging, get_logger
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import read_wav
 from cmw.worker.station import MakeRegistrar, open_station
@@ -72,9 +72,14 @@ def answer(
         answering=AnswerChoice(after_ns=parse_duration_option(delay, "--delay"), reject=reject),
         max_calls=max_calls,
     )
+    if log_level not in LEVELS:
+        raise typer.BadParameter(f"found {log_level!r}, expected {', '.join(LEVELS)}", param_hint="--log-level")
     configure_logging(log_level, "json" if json_wanted else "pretty", sys.stderr)
     address = parse_listen(listen, "--listen")
+    sdp_ip = parse_ip(sdp_ip, "--sdp-ip") if sdp_ip is not None else None
     ports = PortRange(*parse_ports(rtp_ports, "--rtp-ports"))
+    if not ports.pairs():
+        raise typer.BadParameter(f"found {rtp_ports!r}, expected an even port and the next", param_hint="--rtp-ports")
     make_registrar = _registrar_maker(accounts, realm) if accounts is not None else None
     totals, number = uvloop.run(
         _serve(address, sdp_ip, ports, settings, make_registrar, is_traced=log_level == "trace")
@@ -156,6 +161,7 @@ async def _serve(
     answerer.hang_up()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(answerer.quiet.wait(), HANG_UP_PATIENCE_S)
+    answerer.close()
     station.close()
     return _totals(answerer), number
 

@@ -53,17 +53,26 @@ def _callee() -> Iterator[str]:
     """Have `cmw answer` run in a process of its own; yield its SIP address."""
     words = [sys.executable, "-m", "cmw", "answer", "--listen", "127.0.0.1:0", "--media", "speech", "--delay", "300ms"]
     words += ["--rtp-ports", CALLEE_RTP_PORTS, "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,  # Ctrl-C is for us: the callee has to be there while we hang up
+    )
     assert process.stderr is not None
     try:
-        line = process.stderr.readline()
-        try:
-            yield str(json.loads(line)["sip"])
-        except (ValueError, KeyError):
-            raise DemoError(f"the callee did not start: {line.strip()}") from None
+        yield _address(process.stderr.readline())
     finally:
         process.terminate()
         _tell_failures(process.communicate()[1])
+
+
+def _address(line: str) -> str:
+    try:
+        return str(json.loads(line)["sip"])
+    except (ValueError, KeyError, TypeError):
+        raise DemoError(f"the callee did not start: {line.strip() or 'it said nothing'}") from None
 
 
 def _tell_failures(log: str) -> None:

@@ -9,6 +9,7 @@ import typer
 from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.load.units import parse_duration
+from cmw.worker.values import parse_address
 
 DEFAULT_SIP_PORTS = "5060-5080"
 DEFAULT_RTP_PORTS = "10000-65535"
@@ -31,7 +32,7 @@ def parse_ports(text: str, option: str) -> tuple[int, int]:
 
 
 def parse_listen(text: str, option: str) -> Address:
-    """Return the address of ``IP:PORT`` or ``[IPv6]:PORT``; port 0 is legal.
+    """Return the address of ``IP:PORT`` or ``[IPv6]:PORT``; port 0 is legal, an address of no machine is not.
 
     Raises:
         typer.BadParameter: anything else.
@@ -43,7 +44,19 @@ def parse_listen(text: str, option: str) -> Address:
         ip = ""
     if not ip or (_port(port) == 0 and port != "0"):
         raise typer.BadParameter(f"found {text!r}, expected IP:PORT such as 127.0.0.1:5080", param_hint=option)
-    return Address(ip, _port(port))
+    return Address(parse_ip(ip, option), _port(port))
+
+
+def parse_ip(text: str, option: str) -> str:
+    """Return a literal address that peers can be shown.
+
+    Raises:
+        typer.BadParameter: anything else.
+    """
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"found {text!r}, expected {error}", param_hint=option) from None
 
 
 def parse_duration_option(text: str, option: str) -> Nanos:
