@@ -79,10 +79,9 @@ def _add_figure(table: Table, title: str, key: str, figure: Q | int | None) -> N
     if not isinstance(figure, Q) or not figure.count:
         return
     metric = by_key[key]
-    if metric.worse == "low":  # the low end is the bad one: show the 5th percentile in the place of the 95th
-        values = (figure.p50, figure.p5, figure.min, figure.min)
-    else:
-        values = (figure.p50, figure.p95, figure.p99, figure.max)
+    values: tuple[float | None, ...] = (figure.p50, figure.p95, figure.p99, figure.max)
+    if metric.worse == "low":  # the low end is the bad one: the 5th percentile stands for the 95th; there is no 1st
+        values = (figure.p50, figure.p5, None, figure.min)
     table.add_row(title, *(_number(value) for value in values), metric.unit)
 
 
