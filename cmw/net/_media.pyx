@@ -10,6 +10,9 @@ The thread wakes on an absolute grid (1 ms), takes the lock once and serves the 
 Python calls take the same lock for as long as it takes to copy a structure, without the GIL; a lock with priority
 inheritance, so that the thread never waits for a preempted caller. No Python object is made for a packet.
 
+What comes before a stream is started is kept, up to 2,048 packets of all streams together, and counted when it starts:
+the peer's first packets overtake the signalling that tells of them, and a capture counts them too.
+
 What a stream takes for its own: packets from the negotiated IP address. The port is the negotiated one; a peer that
 sends from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which
 wins and starts the statistics again. Everything else is a stranger and moves no figure.
@@ -57,6 +60,8 @@ cdef enum:
     SOURCES = 1024
     PORTION = 32                    # slots that snapshot_all copies at a time
     REPORT_TICKS = 64               # RTCP is looked at every 64th tick
+    EARLY_PACKETS = 2048            # kept for streams that are not started yet, all slots together
+    EARLY_BYTES = 400               # larger ones are not kept: 40 ms of G.711 with every header fit
     IDLE_TICKS = 5                  # with no slot open, every 5th point of the grid is enough
     PCMU = 0                        # static payload types, RFC 3551 table 4
     PCMA = 8
@@ -109,6 +114,17 @@ cdef struct Slot:
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
     uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
+    int64_t opening                 # number of the opening, unique in the engine: tells a slot's packets from its past ones
+    int64_t early_packets           # kept until the stream starts
+
+
+# RTP that came before its stream was started: the peer's first packets overtake the signalling that tells of them.
+cdef struct EarlyPacket:
+    int64_t opening                 # of the slot; 0 when the place is free
+    int64_t arrival_ns
+    uint32_t size
+    uint8_t source[ADDRESS_BYTES]
+    uint8_t data[EARLY_BYTES]
 
 
 @cython.final
@@ -147,6 +163,9 @@ cdef class MediaEngine:
     cdef int source_count
     cdef int epoll_fd
     cdef clockid_t cpu_clock
+    cdef EarlyPacket* early         # a ring shared by all slots: the oldest packet of all gives way
+    cdef uint32_t early_next
+    cdef int64_t openings
     cdef bint running
     cdef bint stopping
     cdef bint realtime
@@ -165,7 +184,8 @@ cdef class MediaEngine:
         self.slots = <Slot*>calloc(slots, sizeof(Slot))
         self.states = <uint8_t*>calloc(slots, 1)
         self.next_due = <int64_t*>malloc(slots * sizeof(int64_t))
-        if self.slots == NULL or self.states == NULL or self.next_due == NULL:
+        self.early = <EarlyPacket*>calloc(EARLY_PACKETS, sizeof(EarlyPacket))
+        if self.slots == NULL or self.states == NULL or self.next_due == NULL or self.early == NULL:
             raise MemoryError
         self.slot_count = slots
         self.tick_ns = tick_us * 1000
@@ -193,6 +213,7 @@ cdef class MediaEngine:
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
             pthread_mutex_destroy(&self.lock)
+        free(self.early)
         free(self.slots)
         free(self.states)
         free(self.next_due)
@@ -361,6 +382,7 @@ cdef class MediaEngine:
                 rtp_receiver_open(&s.receiver, clock_hz, payload_type, events)
                 rtcp_open(&s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns)
                 self.states[slot] = ACTIVE
+                self._count_early(s)
                 self.next_due[slot] = rtp_next_due(&s.sender) if mode == SEND_RECEIVE else INT64_MAX
             pthread_mutex_unlock(&self.lock)
         if not idle:
@@ -697,7 +719,7 @@ cdef class MediaEngine:
         cdef RtpHeader header
         cdef RtpVerdict verdict
         if state == OPEN:
-            s.packets_before_start += 1
+            self._keep_early(s, size, arrival_ns, source)
             return
         if state == STOPPED:
             s.packets_after_stop += 1
@@ -716,6 +738,37 @@ cdef class MediaEngine:
                 measure(s, self.datagram + header.payload_offset, header.payload_bytes)
             if s.mode == ECHO and verdict != RTP_DUPLICATE:
                 self._echo(s, &header)
+
+    cdef void _keep_early(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
+        cdef EarlyPacket* place = &self.early[self.early_next]
+        s.packets_before_start += 1
+        if size > EARLY_BYTES:
+            return
+        place.opening = s.opening
+        place.arrival_ns = arrival_ns
+        place.size = size
+        memcpy(place.source, source, ADDRESS_BYTES)
+        memcpy(place.data, self.datagram, size)
+        s.early_packets += 1
+        self.early_next = (self.early_next + 1) % EARLY_PACKETS
+
+    cdef void _count_early(self, Slot* s) noexcept nogil:
+        """Take what came before the start as if it came now, by its own arrival times; an echo does not repeat it."""
+        cdef EarlyPacket* place
+        cdef uint32_t i
+        cdef uint8_t muted = s.muted
+        if s.early_packets == 0:
+            return
+        s.muted = 1
+        for i in range(EARLY_PACKETS):
+            place = &self.early[(self.early_next + i) % EARLY_PACKETS]
+            if place.opening == s.opening:
+                memcpy(self.datagram, place.data, place.size)
+                self._take_media(s, ACTIVE, place.size, place.arrival_ns, place.source)
+                place.opening = 0
+                s.packets_before_start -= 1
+        s.muted = muted
+        s.early_packets = 0
 
     cdef void _take_control(
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
@@ -774,6 +827,8 @@ cdef class MediaEngine:
         s = &self.slots[slot]
         memset(s, 0, sizeof(Slot))
         s.rtp_fd, s.rtcp_fd, s.family = rtp_fd, rtcp_fd, family
+        self.openings += 1
+        s.opening = self.openings
         self._clear(s)
         self.next_due[slot] = INT64_MAX
         self.states[slot] = OPEN

@@ -282,8 +282,6 @@ def test_wrong_payload_type_and_nonsense_are_counted_apart(
 
 def test_packets_outside_the_stream_are_counted_apart(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
     party = Party(engine, pool)
-    outsider.say(party.port, 1)
-    wait_until(lambda: party.seen.packets_before_start == 1)
     party.start(outsider.port, MediaMode.RECEIVE_ONLY)
     outsider.say(party.port, 2)
     wait_until(lambda: party.seen.packets_received == 1)
@@ -292,7 +290,48 @@ def test_packets_outside_the_stream_are_counted_apart(engine: MediaEngine, pool:
     outsider.say(party.port, 3)
     wait_until(lambda: party.seen.packets_after_stop == 1)
     assert party.seen == frozen._replace(packets_after_stop=1)
-    assert (frozen.packets_before_start, frozen.packets_received) == (1, 1)
+
+
+def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    for sequence in (7, 8, 10):
+        outsider.say(party.port, sequence)
+    wait_until(lambda: party.seen.packets_before_start == 3)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    seen = party.seen
+    assert (seen.packets_before_start, seen.packets_received, seen.packets_lost) == (0, 3, 1)
+    outsider.say(party.port, 9)
+    wait_until(lambda: party.seen.packets_received == 4)
+    assert (party.seen.packets_lost, party.seen.out_of_order_packets) == (0, 1)
+
+
+def test_early_packets_of_others_and_of_an_earlier_opening_do_not_count(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    earlier = Party(engine, pool)
+    outsider.say(earlier.port, 1)
+    wait_until(lambda: earlier.seen.packets_before_start == 1)
+    engine.close(earlier.slot)
+    party = Party(engine, pool)
+    assert party.slot == earlier.slot
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.packets_before_start == 1)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY, remote_ip="127.0.0.2")
+    assert (party.seen.packets_received, party.seen.strangers) == (0, 1)
+
+
+def test_the_oldest_early_packets_give_way(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    count = 2048 + 10
+    for sequence in range(count):
+        outsider.say(party.port, sequence)
+        if sequence % 64 == 63:
+            wait_until(lambda sequence=sequence: party.seen.packets_before_start == sequence + 1)  # type: ignore[misc]
+    wait_until(lambda: party.seen.packets_before_start == count)
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    assert (party.seen.packets_received, party.seen.packets_lost, party.seen.packets_before_start) == (2048, 0, 10)
 
 
 def test_what_waits_in_the_socket_counts_when_the_stream_stops(pool: PortPool, outsider: Outsider) -> None:
