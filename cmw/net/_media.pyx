@@ -114,7 +114,7 @@ cdef struct Slot:
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
     uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
-    int64_t opening                 # number of the opening, unique in the engine: tells a slot's packets from its past ones
+    int64_t opening                 # its number, unique in the engine: whose early packets are whose
     int64_t early_packets           # kept until the stream starts
 
 
