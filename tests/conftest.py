@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
 
-REQUIRE_PEERS = os.environ.get("CMW_REQUIRE_PEERS", "") not in ("", "0")
-"""Set by .ci/run: a peer program that is not installed then fails its tests instead of skipping them."""
+from tests.support.presence import REQUIRE_PEERS
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian keeps kamailio and ip, and users have no path to
 
@@ -16,6 +17,8 @@ _SETTINGS = (
     "WORKER_TOKEN WORKER_TOKEN_FILE CLOUD_URL WORKER_NAME LOG_LEVEL LOG_FORMAT HEALTH_PORT SIP_IP MEDIA_IP SDP_IP "
     "SIP_PORT_START SIP_PORT_END RTP_PORT_MIN RTP_PORT_MAX EXTERNAL_IP CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE"
 ).split()
+
+_loopback_numbers = itertools.count(1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -33,3 +36,14 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
     for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def loopback_ip() -> Callable[[], str]:
+    """Return a function that gives loopback addresses nobody else has: each with all its ports free."""
+
+    def give() -> str:
+        number = next(_loopback_numbers)
+        return f"127.{20 + os.getpid() % 200}.{number // 250}.{1 + number % 250}"
+
+    return give
