@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cmw.core.clock import SECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CmwError
 from cmw.load.lifecycle import Lifecycle
@@ -94,6 +94,10 @@ class EndpointSettings:
     setup_timeout_ns: Nanos
     account: Account | None = None
     expires_s: int = 300
+
+
+STRAGGLERS_NS: Nanos = 100 * MILLISECOND
+"""How long RTP is still counted after the end of a call: the peer's last packets left before it knew."""
 
 
 class Endpoint:
@@ -298,13 +302,15 @@ class Endpoint:
         call = self._call_handle
         assert call is not None
         self._advance(Phase.DISCONNECTING)
-        now = self._alarm.now()
+        self._stop_sending()
+        self.call.times.ended_at = self.call.times.ended_at or self._alarm.now()
+        self._station.command(lambda agent, now: agent.hang_up(call, now=now))
+
+    def _stop_sending(self) -> None:
         if self._media is not None:
             self._media.stop_sending()
         if self.figures is not None:
-            self.figures.stop(now)
-        self.call.times.ended_at = self.call.times.ended_at or now
-        self._station.command(lambda agent, now: agent.hang_up(call, now=now))
+            self.figures.stop(self._alarm.now())
 
     def _end_call(self, event: CallEnded) -> None:
         times = self.call.times
@@ -318,7 +324,14 @@ class Endpoint:
         elif event.status >= 300 and event.status not in (408, 481):
             reason = f"the BYE was answered {status_text(event.status, event.reason)}"
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, reason))
-        self._close_call()
+        if self.figures is None:
+            self._close_call()
+            return
+        self._call_handle = None
+        if self.lifecycle.phase < Phase.DISCONNECTING:
+            self._advance(Phase.DISCONNECTING)
+            self._stop_sending()
+        self._set_timer(self._alarm.now() + STRAGGLERS_NS, self._close_call)
 
     def _lose_call(self, event: CallEnded) -> None:
         """The remote party hung up: what that means is for callers and callees to say."""
