@@ -80,7 +80,7 @@ class Dialog:
             remote_tag=response.to.tag or "",
             local_seq=invite.cseq.number,
             remote_seq=None,
-            routes=tuple(reversed(response.headers.get_all("Record-Route"))),
+            routes=tuple(reversed(_routes(response))),
             remote_target=_contact_uri(response) or invite.uri,
             peer=source,
         )
@@ -103,7 +103,7 @@ class Dialog:
             remote_tag=from_.tag or "",
             local_seq=first_seq,
             remote_seq=invite.cseq.number,
-            routes=tuple(invite.headers.get_all("Record-Route")),
+            routes=_routes(invite),
             remote_target=_contact_uri(invite) or from_.uri,
             peer=source,
         )
@@ -176,6 +176,17 @@ def literal_address(uri: str) -> Address | None:
         return None
     host = (parsed.param("maddr") or parsed.host).strip("[]")
     return Address(host, parsed.port or DEFAULT_PORT) if is_literal(host) else None
+
+
+def _routes(message: Request | Response) -> tuple[str, ...]:
+    """Return the Record-Route values as they stand; none when one cannot be read, for then no way leads along them."""
+    values = message.headers.get_all("Record-Route")
+    try:
+        for value in values:
+            parse_name_addr(value)
+    except RemoteProtocolError:
+        return ()
+    return tuple(values)
 
 
 def _contact_uri(message: Request | Response) -> str | None:

@@ -19,6 +19,9 @@ from cmw.sip.transaction_tables import State
 _CREDENTIALS = frozenset(("Authorization", "Proxy-Authorization"))
 _SESSION_PROGRESS = 183
 
+MAX_FORKS = 16
+"""Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallTarget:
@@ -236,6 +239,8 @@ class OutboundCall(Call):
             self._stack.out.append(known)
             return
         dialog = Dialog.of_caller(transaction.request, response, source)
+        if len(self._forks) >= MAX_FORKS:
+            return
         self._forks[remote_tag] = self._acknowledge(dialog, transaction.request)
         self._send_in_dialog(dialog, "BYE", now)
 

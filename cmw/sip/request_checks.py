@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
 from cmw.sip.message import Request
+from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.uri import parse_uri
 
@@ -27,6 +28,16 @@ def refuse_uri(request: Request) -> Refusal | None:
     """Refuse a Request-URI of another scheme with 416, a broken one with 400. Source: RFC 3261 8.2.2.1."""
     try:
         parse_uri(request.uri)
+    except RemoteProtocolError as error:
+        return Refusal(error.hint)
+    return None
+
+
+def refuse_routes(request: Request) -> Refusal | None:
+    """Refuse a route that our requests could not be sent along with 400. Source: RFC 3261 12.1.1, 8.1.1.8."""
+    try:
+        for route in request.headers.get_all("Record-Route"):
+            parse_name_addr(route)
     except RemoteProtocolError as error:
         return Refusal(error.hint)
     return None

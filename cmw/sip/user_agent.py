@@ -40,6 +40,7 @@ from cmw.sip.request_checks import (
     Refusal,
     refuse_body,
     refuse_extensions,
+    refuse_routes,
     refuse_uri,
 )
 from cmw.sip.stack import ALLOW, Stack
@@ -398,7 +399,9 @@ class UserAgent:
         if fact.is_merged:
             return Refusal(482)
         refusal = refuse_uri(request) or refuse_extensions(request)
-        return refusal or (refuse_body(request) if request.method == "INVITE" else None)
+        if refusal is not None or request.method == "OPTIONS":
+            return refusal
+        return refuse_routes(request) or refuse_body(request)
 
     def _answer(self, fact: RequestReceived, answer: Refusal, now: Nanos) -> None:
         tag = self._stack.ids.tag()

@@ -112,3 +112,10 @@ def test_a_target_refresh_moves_the_next_hop() -> None:
 )
 def test_literal_addresses_are_read_from_uris(uri: str, expected: Address | None) -> None:
     assert literal_address(uri) == expected
+
+
+@pytest.mark.parametrize("broken", ["??", "<sip:192.0.2.10;lr", "", '"<sip:a>'])
+def test_a_route_that_cannot_be_read_leaves_none(broken: str) -> None:
+    dialog = make_dialog("<sip:192.0.2.20;lr>", broken)
+    assert dialog.make_request("ACK", seq=7).headers.get_all("Route") == []
+    assert dialog.next_hop() == Address("192.0.2.2", 5070)

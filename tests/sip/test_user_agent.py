@@ -23,6 +23,7 @@ from cmw.sip.events import (
     RequestAnswered,
 )
 from cmw.sip.message import Request, serialize_message
+from cmw.sip.outbound_call import MAX_FORKS
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.sip_link import Link
@@ -353,3 +354,29 @@ def test_damaged_messages_never_raise(seed: int, method: str) -> None:
         data[at : at + chance.randrange(3)] = bytes(chance.randrange(256) for _ in range(chance.randrange(3)))
     stage.party.send_bytes(bytes(data), US)
     stage.agent.handle_timeout(now=100 * SECOND)
+
+
+def test_an_invite_by_a_route_that_cannot_be_read_gets_400(stage: Stage) -> None:
+    request = stage.party.request("INVITE", URI, body=SDP, headers=[("Record-Route", "<sip:192.0.2.1;lr")])
+    assert stage.ask(request) == 400
+
+
+def test_a_200_by_a_route_that_cannot_be_read_is_acknowledged_and_released(stage: Stage) -> None:
+    call = stage.agent.invite(f"sip:x@{PEER}", body=SDP, now=0)
+    stage.link.run(SECOND // 10)
+    (invite,) = stage.party.requests("INVITE")
+    stage.party.respond(invite, 200, headers=[("Record-Route", "<sip:192.0.2.1;lr")], body=SDP, destination=US)
+    assert len(stage.party.requests("ACK")) == 1
+    stage.agent.hang_up(call, now=stage.link.now)
+    stage.link.run(stage.link.now + SECOND)
+    assert len(stage.party.requests("BYE")) >= 1
+
+
+def test_callees_without_end_are_not_released_without_end(stage: Stage) -> None:
+    stage.agent.invite(f"sip:x@{PEER}", body=SDP, now=0)
+    stage.link.run(SECOND // 10)
+    (invite,) = stage.party.requests("INVITE")
+    for number in range(100):
+        stage.party.respond(invite, 200, tag=f"made-up-{number}", body=SDP, destination=US)
+    tags = {ack.to.tag for ack in stage.party.requests("ACK")}
+    assert len(tags) == 1 + MAX_FORKS
