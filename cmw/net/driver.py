@@ -6,6 +6,7 @@ Written once, for every machine that has the five verbs of house style: SIP user
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -101,7 +102,7 @@ class UdpListener(Generic[MachineT]):
         self._trace = trace
         self._clock = clock
         self._unsent: deque[Datagram] = deque()
-        self._failures: deque[tuple[Address, str]] = deque()
+        self._failures: deque[tuple[Address, str, bytes | None]] = deque()
         self._is_draining = False
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -148,15 +149,25 @@ class UdpListener(Generic[MachineT]):
             self.counts.bytes_received += len(data)
             if self._trace is not None:
                 self._trace("in", data, source)
-            self.machine.receive_datagram(data, source, now=self._clock())
+            self._feed(data, source)
             self._drain()
+
+    def _feed(self, data: bytes, source: Address) -> None:
+        """Hand a datagram to the machine; should that fail, it costs this datagram and nothing else."""
+        try:
+            self.machine.receive_datagram(data, source, now=self._clock())
+        except Exception as error:
+            self._report_fault(f"fault while taking a datagram from {source}", error)
 
     def _wake(self) -> None:
         self._timer = None
         deadline = self.machine.next_timeout()
         now = self._clock()
         if deadline is not None and deadline.at <= now + EARLY_NS:
-            self.machine.handle_timeout(now=max(now, deadline.at))
+            try:
+                self.machine.handle_timeout(now=max(now, deadline.at))
+            except Exception as error:  # or nobody would be woken ever again
+                self._report_fault(f"fault at a timer ({deadline.reason})", error)
         self._drain()
 
     def _drain(self) -> None:
@@ -188,9 +199,10 @@ class UdpListener(Generic[MachineT]):
         try:
             self._on_event(event)
         except Exception as error:
-            self._loop.call_exception_handler(
-                {"message": f"fault while handling {type(event).__name__}", "exception": error}
-            )
+            self._report_fault(f"fault while handling {type(event).__name__}", error)
+
+    def _report_fault(self, message: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _send(self, datagram: Datagram) -> None:
         if self._is_closed:
@@ -225,7 +237,8 @@ class UdpListener(Generic[MachineT]):
             return False
         except OSError as error:
             self.counts.send_errors += 1
-            self._failures.append((datagram.destination, error.strerror or str(error)))
+            at_fault = datagram.data if error.errno == errno.EMSGSIZE else None
+            self._failures.append((datagram.destination, error.strerror or str(error), at_fault))
             return False
         return True
 
@@ -241,17 +254,17 @@ class UdpListener(Generic[MachineT]):
         while (error := read_error(self._sock)) is not None:
             self.counts.network_errors += 1
             if error.reason:
-                self._failures.append(error)
+                self._failures.append((error.destination, error.reason, None))
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._loop.add_reader(self._sock, self._readable)
         if self._unsent:
             self._loop.add_writer(self._sock, self._writable)
 
-    def _report_failure(self, destination: Address, reason: str) -> None:
+    def _report_failure(self, destination: Address, reason: str, at_fault: bytes | None) -> None:
         report = getattr(self.machine, "transport_failed", None)
         if report is not None:
-            report(destination, reason, now=self._clock())
+            report(destination, reason, at_fault=at_fault, now=self._clock())
 
     def _arm(self) -> None:
         """Arm the timer unless it is armed for the deadline or sooner: an early wake costs less than arming anew."""

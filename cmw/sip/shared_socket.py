@@ -41,9 +41,9 @@ class SharedSocket:
         self.agent.handle_timeout(now=now)
         self.registrar.handle_timeout(now=now)
 
-    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
-        """Take the network's word that nobody listens at `destination`."""
-        self.agent.transport_failed(destination, reason, now=now)
+    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
+        """Take the network's word that nobody listens at `destination`, or that one datagram cannot be sent."""
+        self.agent.transport_failed(destination, reason, at_fault=at_fault, now=now)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams of both; drains."""

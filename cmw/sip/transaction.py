@@ -92,6 +92,10 @@ class Transaction:
         """Tell whether the layer may forget it."""
         return self.state is State.TERMINATED
 
+    def has_sent(self, data: bytes) -> bool:
+        """Tell whether `data` is what it sends, and sends again."""
+        return data == self._data
+
     def advance(
         self,
         event: Input | Timer,

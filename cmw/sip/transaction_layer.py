@@ -135,9 +135,15 @@ class TransactionLayer:
                     break
             self._rearm(transaction)
 
-    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
-        """End the client transactions that wait for `destination`; how the network says that nobody is there."""
+    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
+        """End the client transactions that wait for `destination`; how the network says that nobody is there.
+
+        Args:
+            at_fault: ends only the transaction that sent this; a response of ours that is too long ends none.
+        """
         for transaction in list(self._waiting.get(destination, ())):
+            if at_fault is not None and not transaction.has_sent(at_fault):
+                continue
             owner = transaction.owner
             if Action.FAIL in self._advance(transaction, Input.TRANSPORT_FAILED, None, now):
                 self._facts.append(TransportFailed(transaction, owner, reason))

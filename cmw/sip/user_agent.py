@@ -121,15 +121,16 @@ class UserAgent:
             machine.handle_timeout(now=now)
         self._absorb(now)
 
-    def transport_failed(self, destination: Address, reason: str, *, now: Nanos) -> None:
+    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """Take the network's word that nobody listens at `destination`. Source: RFC 3261 8.1.3.1, 18.4.
 
         Args:
             destination: where our datagrams went.
             reason: what the network said, for people.
+            at_fault: the one datagram that cannot be sent, when it is not the destination that is at fault.
         """
         now = self._advance(now)
-        self._stack.layer.transport_failed(destination, reason, now=now)
+        self._stack.layer.transport_failed(destination, reason, at_fault=at_fault, now=now)
         self._absorb(now)
 
     # commands: registrations

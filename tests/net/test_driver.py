@@ -98,7 +98,7 @@ class FakeMachine:
         self.out: list[Datagram] = []
         self.events: deque[str] = deque()
         self.woken: list[int] = []
-        self.failed: list[tuple[Address, str]] = []
+        self.failed: list[tuple[Address, str, bytes | None]] = []
 
     def receive_datagram(self, data: bytes, source: Address, *, now: int) -> None:
         self.out.append(Datagram(data.upper(), source))
@@ -118,8 +118,8 @@ class FakeMachine:
     def next_timeout(self) -> Deadline | None:
         return None if self.deadline is None else Deadline(self.deadline, "test")
 
-    def transport_failed(self, destination: Address, reason: str, *, now: int) -> None:
-        self.failed.append((destination, reason))
+    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None, now: int) -> None:
+        self.failed.append((destination, reason, at_fault))
 
 
 class Bench:
@@ -263,8 +263,42 @@ def test_an_error_of_an_earlier_datagram_costs_nothing(bench: Bench) -> None:
 def test_a_datagram_that_cannot_be_sent_is_reported(bench: Bench) -> None:
     bench.sock.failures.extend([OSError(101, "Network is unreachable")] * 2)
     bench.receive(b"one")
-    assert bench.machine.failed == [(PEER, "Network is unreachable")]
+    assert bench.machine.failed == [(PEER, "Network is unreachable", None)]
     assert bench.listener.counts.send_errors == 1
+
+
+def test_a_datagram_that_is_too_long_is_at_fault_itself(bench: Bench) -> None:
+    bench.sock.failures.extend([OSError(90, "Message too long")] * 2)
+    bench.receive(b"one")
+    assert bench.machine.failed == [(PEER, "Message too long", b"ONE")]
+
+
+def test_a_fault_of_the_machine_costs_one_datagram(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = bench.machine.receive_datagram
+
+    def take(data: bytes, source: Address, *, now: int) -> None:
+        if data == b"bad":
+            raise KeyError(data)
+        taken(data, source, now=now)
+
+    monkeypatch.setattr(bench.machine, "receive_datagram", take)
+    bench.receive(b"bad", b"good")
+    assert bench.told == ["good"]
+    assert isinstance(bench.loop.faults[0]["exception"], KeyError)
+
+
+def test_a_fault_at_a_timer_leaves_the_other_timers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*, now: int) -> None:
+        bench.machine.deadline = 9 * SECOND
+        raise KeyError
+
+    monkeypatch.setattr(bench.machine, "handle_timeout", fail)
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.now = SECOND
+    bench.loop.timers[-1].callback()
+    assert len(bench.loop.faults) == 1
+    assert bench.loop.timers[-1].delay_s == 8.0
 
 
 def test_nothing_happens_after_close(bench: Bench) -> None:

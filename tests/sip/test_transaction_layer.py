@@ -333,3 +333,14 @@ def test_serialized_requests_carry_our_via_on_top() -> None:
     sent = parse_message(bench.out[0].data)
     assert sent.headers.get_all("Via")[0] == "SIP/2.0/UDP 127.0.0.1:5060;rport;branch=z9hG4bK00000001"
     assert serialize_message(request) == bench.out[0].data
+
+
+def test_a_datagram_that_is_too_long_ends_the_transaction_that_sent_it_only() -> None:
+    bench = Bench()
+    transaction = bench.layer.send_request(make_request("INVITE"), PEER, "a", now=0)
+    other = bench.layer.send_request(make_request("OPTIONS"), PEER, "b", now=0)
+    bench.layer.transport_failed(PEER, "Message too long", at_fault=b"a response of ours", now=1)
+    assert bench.facts() == []
+    bench.layer.transport_failed(PEER, "Message too long", at_fault=bench.out[0].data, now=1)
+    assert bench.facts() == [TransportFailed(transaction, "a", "Message too long")]
+    assert not other.is_over
