@@ -19,6 +19,9 @@ CACHE_VALUES = 512
 A message's Via, addresses and CSeq are looked at by several layers, and its answer carries them again.
 """
 
+MAX_PARAMS = 64
+"""Parameters of one value; more is refused. What is parsed is remembered, and a short text can hold very many."""
+
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order: lower-case name and raw value (quotes included), None without an equals sign."""
 
@@ -132,6 +135,8 @@ def parse_params(text: str) -> Params:
     first, *rest = text.split(";") if '"' not in text else split_outside(text, ";")
     if first.strip(" \t"):
         fail("parameters after a semicolon", text)
+    if len(rest) > MAX_PARAMS:
+        fail(f"at most {MAX_PARAMS} parameters", text)
     return tuple([_parse_param(item) for item in rest])
 
 

@@ -22,6 +22,9 @@ from cmw.sip.via import Via, parse_via
 MAX_MESSAGE_BYTES = 65535
 """Longest message that is read: what fits into a UDP datagram. Source: RFC 3261 18.1.1."""
 
+MAX_LINE_CHARS = 8192
+"""Longest start line or header, unfolded; more is refused, for what is parsed out of it is remembered for a while."""
+
 _FOLD = re.compile(r"\n[ \t]+")
 _URI = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
@@ -188,6 +191,8 @@ def _parse_response(start_line: str, lines: list[str], body: bytes | None) -> Re
 
 
 def _parse_status_line(line: str) -> tuple[int, str]:
+    if len(line) > MAX_LINE_CHARS:
+        fail(f"a status line of at most {MAX_LINE_CHARS} characters", line)
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or "\r" in reason:
@@ -215,6 +220,8 @@ def _parse_request(start_line: str, lines: list[str], body: bytes | None) -> Req
 
 def _parse_request_line(line: str) -> tuple[str, str]:
     """Return method and Request-URI. Source: RFC 3261 7.1."""
+    if len(line) > MAX_LINE_CHARS:
+        fail(f"a request line of at most {MAX_LINE_CHARS} characters", line)
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
     if version.upper() != "SIP/2.0" and is_token(method) and _VERSION.fullmatch(version) is not None:
@@ -241,6 +248,9 @@ def _parse_rows(lines: list[str]) -> tuple[list[tuple[str, str]], RemoteProtocol
     rows: list[tuple[str, str]] = []
     fault = None
     for line in lines:
+        if len(line) > MAX_LINE_CHARS:
+            fault = fault or RemoteProtocolError(f"expected a header of at most {MAX_LINE_CHARS} characters", hint=400)
+            continue
         name, _, value = line.partition(":")
         try:
             name = _CANONICAL.get(name) or _read_name(line)

@@ -307,7 +307,7 @@ def _codecs(media: MediaDescription) -> list[tuple[int, AudioCodec]]:
     """Return the formats of a section that can be named, in its order."""
     maps: dict[int, AudioCodec] = {}
     for name, value in media.attributes:
-        codec = _parse_rtpmap(value) if name == "rtpmap" and value is not None else None
+        codec = _parse_rtpmap(value) if name == "rtpmap" and value is not None and len(value) <= 255 else None
         if codec is not None:
             maps.setdefault(codec.payload_type, codec)
     types = [int(text) for text in media.formats if is_number(text) and len(text) <= 3]

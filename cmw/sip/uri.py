@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cmw.sip.grammar import (
     CACHE_VALUES,
     HOST_PATTERN,
+    MAX_PARAMS,
     Params,
     check_host,
     fail,
@@ -118,7 +119,10 @@ def _parse_port(text: str) -> int:
 
 def _parse_uri_params(text: str) -> Params:
     params = []
-    for item in text[1:].split(";"):
+    items = text[1:].split(";")
+    if len(items) > MAX_PARAMS:
+        fail(f"at most {MAX_PARAMS} URI parameters", text)
+    for item in items:
         name, equals, value = item.partition("=")
         if _PARAM_TEXT.fullmatch(name) is None or (equals and _PARAM_TEXT.fullmatch(value) is None):
             fail("a URI parameter", item)
@@ -128,7 +132,10 @@ def _parse_uri_params(text: str) -> Params:
 
 def _parse_uri_headers(text: str) -> tuple[tuple[str, str], ...]:
     headers = []
-    for item in text.split("&"):
+    items = text.split("&")
+    if len(items) > MAX_PARAMS:
+        fail(f"at most {MAX_PARAMS} URI headers", text)
+    for item in items:
         name, equals, value = item.partition("=")
         if not (name and equals and _HEADER_TEXT.fullmatch(name) and _HEADER_TEXT.fullmatch(value)):
             fail("a URI header", item)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.headers import MAX_HEADERS, Headers
 from cmw.sip.message import (
+    MAX_LINE_CHARS,
     MalformedMessageError,
     Request,
     Response,
@@ -17,6 +18,8 @@ from cmw.sip.message import (
     parse_message,
     serialize_message,
 )
+from cmw.sip.name_addr import parse_name_addr
+from cmw.sip.via import parse_via
 
 INVITE = b"""INVITE sip:bob@biloxi.com SIP/2.0\r
 Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK776asdhds\r
@@ -249,3 +252,22 @@ def test_a_response_copies_what_it_must() -> None:
 def test_malformed_cseqs(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         parse_cseq(text)
+
+
+@pytest.mark.parametrize("row", ["Via: SIP/2.0/UDP h;x=%s", "X-Long: %s", "Subject:\r\n %s", "Route: <sip:%s>"])
+def test_a_line_that_is_too_long_is_refused_and_not_kept(row: str) -> None:
+    long = (row % ("a" * MAX_LINE_CHARS)).encode()
+    with pytest.raises(MalformedMessageError) as caught:
+        parse_message(INVITE.replace(b"Max-Forwards: 70", long))
+    assert caught.value.hint == 400
+    assert caught.value.request is not None
+    assert all(len(value) <= MAX_LINE_CHARS for _, value in caught.value.request.headers)
+
+
+@pytest.mark.parametrize("row", [b"Via: SIP/2.0/UDP h%s", b"Contact: <sip:a@b%s>", b"Contact: <sip:a@b?%s>"])
+def test_parameters_without_end_are_refused(row: bytes) -> None:
+    """What is parsed is remembered, and a parameter takes many times the memory of its text."""
+    many = b";p" * 1000 if b"?" not in row else b"&".join([b"h=1"] * 1000)
+    line = (row % many).decode()
+    with pytest.raises(RemoteProtocolError):
+        parse_via(line.partition(": ")[2]) if row.startswith(b"Via") else parse_name_addr(line[9:]).sip_uri()
