@@ -24,6 +24,9 @@ NONCE_LIFE_S = 300
 MAX_NONCES = 100_000
 """Nonces whose counts are kept; when the oldest must go, everything made before it turns stale."""
 
+REPEAT_NS: Nanos = 32 * SECOND
+"""How long a request may be sent again: 64*T1. Source: RFC 3261 17.1.1.2."""
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -41,6 +44,14 @@ class DigestResult(NamedTuple):
 
     status: DigestStatus
     username: str = ""
+
+
+class _Use(NamedTuple):
+    """The last use of a nonce: its count, what it was used for (None: for nothing that may come again), and when."""
+
+    number: int
+    use: int | None
+    at: Nanos
 
 
 class DigestVerifier:
@@ -70,7 +81,7 @@ class DigestVerifier:
         self._nonce_life_ns = nonce_life_s * SECOND
         self._made = 0
         self._stale_before: Nanos = 0
-        self._used: dict[str, tuple[int, str]] = {}
+        self._used: dict[str, _Use] = {}
 
     def challenges(self, *, now: Nanos, stale: bool = False) -> list[str]:
         """Return the values of WWW-Authenticate or Proxy-Authenticate, one row for each algorithm."""
@@ -81,15 +92,17 @@ class DigestVerifier:
             for name in self._algorithms.values()
         ]
 
-    def verify(self, values: Sequence[str], method: str, *, now: Nanos) -> DigestResult:
+    def verify(self, values: Sequence[str], method: str, *, request_id: str | None = None, now: Nanos) -> DigestResult:
         """Check the values of Authorization or Proxy-Authorization; those for other realms are passed over.
 
         The `uri` field is hashed as it came and not compared with the Request-URI, which proxies may rewrite.
-        A repeated count is accepted only with the very same response, as a retransmission has it.
+        Neither are Contact or Call-ID part of the digest, so a count is good for one request only: it is accepted
+        again for `REPEAT_NS`, with the very same response and `request_id`, as a retransmission has them.
 
         Args:
             values: the rows of the header.
             method: of the request.
+            request_id: tells the request from all others but its retransmissions; None when those do not come here.
             now: instant of the monotonic clock, nanoseconds.
         """
         for value in values:
@@ -98,10 +111,12 @@ class DigestVerifier:
             except RemoteProtocolError:
                 continue
             if fields.get("realm") == self.realm:
-                return self._verify_fields(fields, method, now)
+                return self._verify_fields(fields, method, request_id, now)
         return DigestResult(DigestStatus.MISSING)
 
-    def _verify_fields(self, fields: Mapping[str, str], method: str, now: Nanos) -> DigestResult:
+    def _verify_fields(
+        self, fields: Mapping[str, str], method: str, request_id: str | None, now: Nanos
+    ) -> DigestResult:
         algorithm = fields.get("algorithm", "MD5").upper()
         qop = fields.get("qop", "").lower()
         count = fields.get("nc", "") if qop else ""
@@ -124,7 +139,8 @@ class DigestVerifier:
         response = fields.get("response", "").encode("utf-8", "surrogateescape")
         if not hmac.compare_digest(expected.encode("ascii"), response) or password is None:
             return DigestResult(DigestStatus.REJECTED)
-        if not self._is_fresh(nonce, now) or not self._count(nonce, int(count, 16) if count else 0, expected):
+        use = None if request_id is None else hash((expected, request_id))
+        if not self._is_fresh(nonce, now) or not self._count(nonce, int(count, 16) if count else 0, use, now):
             return DigestResult(DigestStatus.STALE)
         return DigestResult(DigestStatus.ACCEPTED, username)
 
@@ -145,12 +161,12 @@ class DigestVerifier:
         made_at = int(nonce[:16], 16)
         return made_at >= self._stale_before and now - made_at <= self._nonce_life_ns
 
-    def _count(self, nonce: str, count: int, response: str) -> bool:
+    def _count(self, nonce: str, count: int, use: int | None, now: Nanos) -> bool:
         """Take note of a use of `nonce`; False when this count was used before for something else."""
         last = self._used.get(nonce)
-        if last is not None and (count < last[0] or (count == last[0] and response != last[1])):
-            return False
-        self._used[nonce] = (count, response)
+        if last is not None and count <= last.number:
+            return count == last.number and use is not None and use == last.use and now - last.at <= REPEAT_NS
+        self._used[nonce] = _Use(count, use, now)
         if len(self._used) > MAX_NONCES:
             oldest = next(iter(self._used))
             del self._used[oldest]

@@ -46,6 +46,9 @@ TIMER_J_NS: Nanos = 32 * SECOND
 MAX_ANSWERS = 65536
 """Answers kept for retransmissions; the oldest go first."""
 
+MAX_ANSWER_BYTES = 32 << 20
+"""What the answers kept may come to: each is as long as its request wants it, and nobody need be known to ask."""
+
 
 _Reason = RegistrarDiscardReason
 
@@ -98,6 +101,7 @@ class Registrar:
         self._events: deque[RegistrarEvent] = deque()
         self._out: list[Datagram] = []
         self._answers: OrderedDict[tuple[str, str, int], tuple[Nanos, bytes]] = OrderedDict()
+        self._answer_bytes = 0
         verifier = None
         if accounts is not None:
             realm = realm or next(iter(domains or ()), self._own.host)
@@ -138,8 +142,9 @@ class Registrar:
         """Let bindings end and kept answers go."""
         for gone in self._locations.expire(now):
             self._events.append(UserUnregistered(gone.user, gone.contact, True, now))
-        while self._answers and (len(self._answers) > MAX_ANSWERS or next(iter(self._answers.values()))[0] <= now):
-            self._answers.popitem(last=False)
+        while self._answers and (self._has_too_many_answers() or next(iter(self._answers.values()))[0] <= now):
+            _, (_, answer) = self._answers.popitem(last=False)
+            self._answer_bytes -= len(answer)
 
     def claims(self, message: Request | Response, source: Address) -> bool:
         """Tell whether a message is for us: a REGISTER, a request for a registered user, or a response to such a one.
@@ -215,7 +220,13 @@ class Registrar:
             response = self._answer(request, refused.status, refused.headers)
         except RemoteProtocolError as error:
             response = self._answer(request, error.hint)
-        self._answers[key] = (now + TIMER_J_NS, self._send_answer(request, source, response))
+        answer = self._send_answer(request, source, response)
+        if via.branch is not None:
+            self._answers[key] = (now + TIMER_J_NS, answer)
+            self._answer_bytes += len(answer)
+
+    def _has_too_many_answers(self) -> bool:
+        return len(self._answers) > MAX_ANSWERS or self._answer_bytes > MAX_ANSWER_BYTES
 
     def _update(self, request: Request, source: Address, now: Nanos) -> list[str]:
         """Check a REGISTER, then change the table, then return the contacts to answer with."""

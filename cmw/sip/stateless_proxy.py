@@ -99,7 +99,10 @@ class StatelessProxy:
             return 420, [("Unsupported", ", ".join(required))]
         if self._verifier is None or request.method != "INVITE" or request.to.tag is not None:
             return None
-        result = self._verifier.verify(request.headers.get_all("Proxy-Authorization"), request.method, now=now)
+        via = request.top_via
+        request_id = f"{via.branch} {via.sent_by} {request.call_id} {request.cseq.number} {request.uri}"
+        rows = request.headers.get_all("Proxy-Authorization")
+        result = self._verifier.verify(rows, request.method, request_id=request_id, now=now)
         if result.status is DigestStatus.ACCEPTED:
             return None
         stale = result.status is DigestStatus.STALE
@@ -117,6 +120,8 @@ class StatelessProxy:
             uri = str(binding.uri._replace(headers=())) if binding.uri.headers else binding.contact
         if route is not None:
             destination = _literal(_address(parse_name_addr(route).sip_uri()))
+            if not self._locations.is_destination(destination):
+                fail("a route to us or to a user", str(destination), hint=403)  # RFC 3261 26.1: no relay for strangers
         else:
             destination = binding.destination if binding is not None else _literal(_address(parse_uri(uri)))
         headers.set("Max-Forwards", str(hops))

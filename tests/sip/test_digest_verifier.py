@@ -71,8 +71,10 @@ def test_old_and_foreign_nonces_are_stale(verifier: DigestVerifier) -> None:
 def test_a_count_is_used_once_but_for_retransmissions(verifier: DigestVerifier) -> None:
     challenge = ask(verifier)
     second = authorize(challenge, ALICE, "INVITE", "sip:b@lab", nc=2, cnonce="c")
-    assert verifier.verify([second], "INVITE", now=0) == ACCEPTED
-    assert verifier.verify([second], "INVITE", now=0) == ACCEPTED
+    assert verifier.verify([second], "INVITE", request_id="r", now=0) == ACCEPTED
+    assert verifier.verify([second], "INVITE", request_id="r", now=32 * SECOND) == ACCEPTED
+    for request_id, now in (("other", 0), (None, 0), ("r", 32 * SECOND + 1)):
+        assert verifier.verify([second], "INVITE", request_id=request_id, now=now).status is DigestStatus.STALE
     for uri, nc in (("sip:c@lab", 2), ("sip:b@lab", 1)):
         header = authorize(challenge, ALICE, "INVITE", uri, nc=nc, cnonce="c")
         assert verifier.verify([header], "INVITE", now=0).status is DigestStatus.STALE
@@ -83,6 +85,13 @@ def test_a_count_is_used_once_but_for_retransmissions(verifier: DigestVerifier) 
 def test_what_is_forgotten_turns_stale(verifier: DigestVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digest_verifier, "MAX_NONCES", 2)
     headers = [authorize(ask(verifier, now), ALICE, "REGISTER", "sip:lab", cnonce="c") for now in range(3)]
-    assert [verifier.verify([header], "REGISTER", now=3) for header in headers] == [ACCEPTED] * 3
-    statuses = [verifier.verify([header], "REGISTER", now=3).status for header in headers]
+    assert [verifier.verify([header], "REGISTER", request_id="r", now=3) for header in headers] == [ACCEPTED] * 3
+    statuses = [verifier.verify([header], "REGISTER", request_id="r", now=3).status for header in headers]
     assert statuses == [DigestStatus.STALE, DigestStatus.ACCEPTED, DigestStatus.ACCEPTED]
+
+
+def test_an_answer_without_a_count_is_used_once_too(verifier: DigestVerifier) -> None:
+    """As of RFC 2069: the digest says nothing of Contact, so whoever saw it could register himself."""
+    header = authorize(ask(verifier)._replace(qop=()), ALICE, "REGISTER", "sip:lab")
+    assert verifier.verify([header], "REGISTER", now=0) == ACCEPTED
+    assert verifier.verify([header], "REGISTER", now=0).status is DigestStatus.STALE

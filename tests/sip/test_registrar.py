@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cmw.core.address import Address
 from cmw.core.clock import SECOND
+from cmw.sip import registrar
 from cmw.sip.digest import Credentials, authorize, choose_challenges, parse_challenges
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from cmw.sip.registrar import Registrar
@@ -360,6 +361,7 @@ def test_an_invite_needs_a_password_where_a_register_does() -> None:
         ([("Proxy-Require", "foo")], 420),
         ([("Route", "<sip:proxy.example;lr>")], 503),
         ([("Route", "<tel:1>")], 416),
+        ([("Route", "<sip:203.0.113.9;lr>")], 403),
     ],
 )
 def test_what_cannot_be_sent_on_is_answered(headers: list[tuple[str, str]], status: int) -> None:
@@ -442,3 +444,31 @@ def test_nothing_from_the_network_raises(lines: list[bytes], has_start: bool) ->
     for out in lab.registrar.datagrams_to_send():
         assert out.data.count(b"\r\n\r\n") == 1
         assert out.data.startswith(b"SIP/2.0 ")  # nobody is registered: nothing is sent on
+
+
+def test_an_answer_to_a_challenge_registers_one_contact_only() -> None:
+    """The digest says nothing of Contact, Call-ID and CSeq: whoever saw it may not register himself with it."""
+    lab = Lab(accounts=PASSWORDS)
+    asked = lab.answer(make_register(["<sip:alice@192.0.2.10:5062>"]))
+    header = authorized(asked, "REGISTER", "sip:example.com", "alice")
+    fields = {"cseq": 2, "branch": "z9hG4bK2", "headers": [header]}
+    good = make_register(["<sip:alice@192.0.2.10:5062>"], **fields)
+    assert lab.answer(good).status == 200
+    assert lab.answer(good).status == 200  # a retransmission
+    thief = Address("192.0.2.66", 5060)
+    for stolen in (fields | {"branch": "z9hG4bK3"}, fields | {"call_id": "mine"}, fields | {"cseq": 9}):
+        refused = lab.answer(make_register([f"<sip:alice@{thief}>"], sender=thief, **stolen), thief)
+        assert refused.status == 401
+        assert "stale=true" in (refused.headers.get("WWW-Authenticate") or "")
+    assert len(lab.registrar) == 1
+
+
+def test_answers_kept_for_retransmissions_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registrar, "MAX_ANSWER_BYTES", 20_000)
+    lab = Lab(accounts=PASSWORDS)
+    for number in range(100):
+        assert lab.answer(make_register([], branch=f"z9hG4bK{number}", call_id="c" * 4000)).status == 401
+    assert sum(len(answer) for _, answer in lab.registrar._answers.values()) <= 25_000
+    lab.now += 33 * SECOND
+    lab.registrar.handle_timeout(now=lab.now)
+    assert (len(lab.registrar._answers), lab.registrar._answer_bytes) == (0, 0)
