@@ -14,6 +14,9 @@ MAX_TRIES = 2
 MAX_ROUNDS = 4
 """How often one request is sent again for challenges of any realm: a proxy or two and the server."""
 
+MAX_REALMS = 16
+"""How many realms one party answers; beyond that somebody makes them up."""
+
 _ANSWERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 
 
@@ -30,16 +33,22 @@ class _Known:
 class Authentication:
     """The challenges that one party of a dialog or registration has met.
 
+    Credentials without a realm answer whatever realm home asks for: the registrar, or wherever the user told us to send
+    the INVITE. Anybody else, such as a callee that our BYE goes to directly, is answered in those realms only, for an
+    answer to a challenge of his choice would let a stranger guess the password at leisure. Source: RFC 3261 22.1, 26.
+
     Args:
         credentials: user name and password; None answers no challenge.
         ids: source of client nonces.
+        realms: the realms that home has asked for, shared by all that one account does; by default a new set.
     """
 
-    __slots__ = ("_credentials", "_ids", "_known", "_rounds")
+    __slots__ = ("_credentials", "_ids", "_known", "_realms", "_rounds")
 
-    def __init__(self, credentials: Credentials | None, ids: Ids) -> None:
+    def __init__(self, credentials: Credentials | None, ids: Ids, realms: set[str] | None = None) -> None:
         self._credentials = credentials
         self._ids = ids
+        self._realms = realms if realms is not None else set()
         self._known: dict[tuple[str, str], _Known] = {}
         self._rounds = 0
 
@@ -49,10 +58,13 @@ class Authentication:
         for known in self._known.values():
             known.tries = 0
 
-    def absorb(self, response: Response) -> bool:
+    def absorb(self, response: Response, *, is_home: bool = True) -> bool:
         """Take the challenges of a 401 or 407; return whether it is worth while to send the request again.
 
         It is when every challenge is new, or says that only the nonce was too old, and no limit is reached.
+
+        Args:
+            is_home: the request went to where the account's requests are meant to go.
         """
         credentials = self._credentials
         if credentials is None or response.status not in _ANSWERS or self._rounds >= MAX_ROUNDS:
@@ -60,6 +72,9 @@ class Authentication:
         self._rounds += 1
         asks, answers = _ANSWERS[response.status]
         chosen = choose_challenges(parse_challenges(response.headers.get_all(asks)), credentials)
+        if is_home:
+            self._realms.update([challenge.realm for challenge in chosen][: MAX_REALMS - len(self._realms)])
+        chosen = [challenge for challenge in chosen if challenge.realm in self._realms | {credentials.realm}]
         taken = [self._take(answers, challenge) for challenge in chosen]
         return bool(taken) and all(taken)
 

@@ -136,6 +136,7 @@ class Call:
         self.reason = ""
         self._contact = f"<{contact}>"
         self._authentication = authentication
+        self._home: Address | None = None
         self._dialog: Dialog | None = None
         self._timers: TimerTable[CallTimer] = TimerTable()
         self._unacked: Transaction | None = None
@@ -341,19 +342,21 @@ class Call:
         self._bye = self._send_in_dialog(self._dialog, "BYE", now)
         self._rearm()
 
-    def _send_in_dialog(self, dialog: Dialog, method: str, now: Nanos) -> Transaction:
+    def _send_in_dialog(self, dialog: Dialog, method: str, now: Nanos, *, is_challenged: bool = False) -> Transaction:
+        """Send a request within a dialog; what proves who we are goes to others than home only if they asked."""
         request = dialog.make_request(method, headers=(("User-Agent", self._stack.user_agent),))
-        for name, value in self._authentication.headers(method, request.uri, b""):
-            request.headers.add(name, value)
+        if is_challenged or dialog.next_hop() == self._home:
+            for name, value in self._authentication.headers(method, request.uri, b""):
+                request.headers.add(name, value)
         return self._stack.layer.send_request(request, dialog.next_hop(), self, now=now)
 
     def _bye_answered(self, response: Response, now: Nanos) -> None:
         if response.status < 200:
             return
-        if self._authentication.absorb(response):
-            assert self._dialog is not None
+        assert self._dialog is not None
+        if self._authentication.absorb(response, is_home=self._dialog.next_hop() == self._home):
             self._challenges += 1
-            self._bye = self._send_in_dialog(self._dialog, "BYE", now)
+            self._bye = self._send_in_dialog(self._dialog, "BYE", now, is_challenged=True)
         else:
             self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now), now)
 

@@ -7,7 +7,7 @@ from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallState, CallTimer
-from cmw.sip.dialog import Dialog
+from cmw.sip.dialog import Dialog, literal_address
 from cmw.sip.events import (
     CallCancelled,
     CallConfirmed,
@@ -38,8 +38,12 @@ class InboundCall(Call):
 
     def __init__(self, stack: Stack, handle: int, invite: Transaction, source: Address, user: str) -> None:
         account = stack.accounts.get(user)
-        authentication = Authentication(account.credentials if account is not None else None, stack.ids)
-        super().__init__(stack, handle, stack.contact(user), authentication)
+        credentials = account.credentials if account is not None else None
+        super().__init__(
+            stack, handle, stack.contact(user), Authentication(credentials, stack.ids, stack.realms.get(user))
+        )
+        if account is not None:
+            self._home = account.destination or literal_address(account.registrar)
         request = invite.request
         self._invite = invite
         self._user = user

@@ -59,6 +59,7 @@ class OutboundCall(Call):
     def __init__(self, stack: Stack, handle: int, target: CallTarget, authentication: Authentication) -> None:
         super().__init__(stack, handle, target.contact, authentication)
         self._target = target
+        self._home = target.destination
         self.call_id = stack.ids.call_id()
         self.local_tag = stack.ids.tag()
         self.local_uri = target.local_uri
@@ -238,9 +239,9 @@ class OutboundCall(Call):
         if known is not None:
             self._stack.out.append(known)
             return
-        dialog = Dialog.of_caller(transaction.request, response, source)
         if len(self._forks) >= MAX_FORKS:
             return
+        dialog = Dialog.of_caller(transaction.request, response, source)
         self._forks[remote_tag] = self._acknowledge(dialog, transaction.request)
         self._send_in_dialog(dialog, "BYE", now)
 

@@ -65,7 +65,8 @@ class Registration:
         self._expires_s = expires_s
         self._contact = stack.contact(account.contact_user)
         self._contact_uri = parse_uri(self._contact)
-        self._authentication = Authentication(account.credentials, stack.ids)
+        realms = stack.realms.setdefault(account.contact_user, set())
+        self._authentication = Authentication(account.credentials, stack.ids, realms)
         self._call_id = stack.ids.call_id()
         self._tag = stack.ids.tag()
         self._seq = stack.ids.cseq()
@@ -180,6 +181,7 @@ class Registration:
         self._rearm()
         if self._stack.accounts.get(self.account.contact_user) is self.account:
             del self._stack.accounts[self.account.contact_user]
+            self._stack.realms.pop(self.account.contact_user, None)
         self._emit(event)
 
     def _emit(self, event: RegistrationEvent) -> None:

@@ -62,6 +62,7 @@ class Stack:
         self.heap: DeadlineHeap[Machine] = DeadlineHeap()
         self.dialogs: dict[tuple[str, str], object] = {}
         self.accounts: dict[str, Account] = {}
+        self.realms: dict[str, set[str]] = {}
 
     def contact(self, user: str) -> str:
         """Return the URI that reaches `user` here."""

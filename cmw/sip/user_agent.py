@@ -211,7 +211,9 @@ class UserAgent:
             target, local_uri, contact, destination or _resolve(target), body, _check_headers(headers)
         )
         now = self._advance(now)
-        authentication = Authentication(account.credentials if account is not None else None, self._stack.ids)
+        credentials = account.credentials if account is not None else None
+        realms = self._stack.realms.get(account.contact_user) if account is not None else None
+        authentication = Authentication(credentials, self._stack.ids, realms)
         call = OutboundCall(self._stack, self._next_handle(), call_target, authentication)
         self._calls[call.handle] = call
         call.start(now=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmw.sip.authentication import MAX_ROUNDS, Authentication
+from cmw.sip.authentication import MAX_REALMS, MAX_ROUNDS, Authentication
 from cmw.sip.digest import Credentials, parse_authorization
 from cmw.sip.headers import Headers
 from cmw.sip.message import Response
@@ -83,3 +83,22 @@ def test_realms_without_end_are_given_up() -> None:
     authentication = make()
     answers = [authentication.absorb(challenge(f'Digest realm="r{number}", nonce="n"')) for number in range(10)]
     assert answers.count(True) == MAX_ROUNDS
+
+
+def test_a_stranger_is_answered_only_in_the_realms_of_home() -> None:
+    authentication = make()
+    assert not authentication.absorb(challenge('Digest realm="stranger", nonce="n"'), is_home=False)
+    assert rows(authentication) == {}
+    assert authentication.absorb(challenge('Digest realm="home", nonce="n"'))
+    authentication.begin()
+    assert not authentication.absorb(challenge('Digest realm="stranger", nonce="n"'), is_home=False)
+    assert authentication.absorb(challenge('Digest realm="home", nonce="n2"', status=407), is_home=False)
+    assert make("mine").absorb(challenge('Digest realm="mine", nonce="n"'), is_home=False)
+
+
+def test_realms_without_end_are_not_all_remembered() -> None:
+    authentication = make()
+    for number in range(100):
+        authentication.begin()
+        authentication.absorb(challenge(f'Digest realm="{number}", nonce="n"'))
+    assert len(authentication.headers("INVITE", "sip:a", b"")) == MAX_REALMS

@@ -312,3 +312,37 @@ def test_an_inbound_call_answers_challenges_with_the_account_that_was_called(sta
     stage.run(0.02)
     stage.challenge("n1", status=407, method="BYE")
     assert stage.proof("Proxy-Authorization", "BYE")["username"] == "alice"
+
+
+def stranger_calls(stage: Stage, asks: str) -> Party:
+    """Have a stranger call a registered user, and challenge the BYE that ends the call."""
+    stage.register()
+    stage.challenge("n1")
+    stage.accept()
+    stranger = Party(stage.link, Address("127.0.0.66", 5060))
+    stranger.send(stranger.request("INVITE", "sip:alice@127.0.0.1:5060", body=SDP), US)
+    call = stage.events()[-1].call  # type: ignore[attr-defined]
+    stage.agent.answer(call, body=SDP, now=stage.link.now)
+    stage.run(0.02)
+    to = stranger.responses("INVITE")[-1].headers.get("To") or ""
+    stranger.send(stranger.request("ACK", "sip:alice@127.0.0.1:5060", to=to), US)
+    stage.agent.hang_up(call, now=stage.link.now)
+    stage.run(0.02)
+    (bye,) = stranger.requests("BYE")
+    assert not {"Authorization", "Proxy-Authorization"} & {name for name, _ in bye.headers}
+    stranger.respond(bye, 407, headers=[("Proxy-Authenticate", f'Digest realm="{asks}", nonce="x"')], destination=US)
+    return stranger
+
+
+def test_a_challenge_of_a_strangers_own_choice_is_not_answered(stage: Stage) -> None:
+    stranger = stranger_calls(stage, "my own")
+    assert len(stranger.requests("BYE")) == 1
+    ended = stage.events()[-1]
+    assert isinstance(ended, CallEnded)
+    assert ended.status == 407
+
+
+def test_a_proxy_of_the_registrars_realm_is_answered_wherever_it_is(stage: Stage) -> None:
+    stranger = stranger_calls(stage, "lab")
+    _, again = stranger.requests("BYE")
+    assert parse_authorization(again.headers.get("Proxy-Authorization") or "")["realm"] == "lab"
