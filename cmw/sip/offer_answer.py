@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from cmw.core.address import Address
@@ -29,6 +30,8 @@ NOT_ACCEPTABLE = 488
 """The hint of a session that we cannot agree to. Source: RFC 3261 21.4.26."""
 
 PROTOCOL = "RTP/AVP"
+
+BROADCAST = "255.255.255.255"
 
 
 class AudioCodec(NamedTuple):
@@ -352,6 +355,8 @@ def _remote_addresses(session: SessionDescription, media: MediaDescription) -> t
         fail("a c= line", "none")
     remote = Address(_literal(host), media.port)
     rtcp = media.attribute("rtcp")
+    if ip_address(remote.host).is_unspecified:
+        return remote, Address(remote.host, 0)  # on hold, RFC 3264 8.4: nobody is there, and the kernel would take us
     if rtcp is None:
         return remote, Address(remote.host, remote.port + 1 if remote.port < 65535 else remote.port)
     port, _, rest = rtcp.partition(" ")
@@ -360,8 +365,11 @@ def _remote_addresses(session: SessionDescription, media: MediaDescription) -> t
 
 
 def _literal(host: str) -> str:
+    """Return a literal address of one host; what is sent to a group would load others than who asked for it."""
     if not is_literal(host):
         fail("a literal address in the session description", host, hint=NOT_ACCEPTABLE)
+    if ip_address(host).is_multicast or host == BROADCAST:
+        fail("the address of one host in the session description", host, hint=NOT_ACCEPTABLE)
     return host
 
 

@@ -155,6 +155,22 @@ def test_an_address_of_zeros_is_hold(connection: str) -> None:
     """RFC 3264 8.4: nothing is sent to the peer."""
     _, audio = answer_to(sdp("m=audio 5004 RTP/AVP 0", session=f"c={connection}"))
     assert audio.direction is Direction.RECVONLY
+    assert audio.remote_rtcp.port == 0
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["m=audio 5004 RTP/AVP 0", "c=IN IP4 224.2.1.1/127"],
+        ["m=audio 5004 RTP/AVP 0", "c=IN IP6 ff02::1"],
+        ["m=audio 5004 RTP/AVP 0", "c=IN IP4 255.255.255.255"],
+        ["m=audio 5004 RTP/AVP 0", "a=rtcp:5005 IN IP4 239.1.1.1"],
+    ],
+)
+def test_groups_of_hosts_are_refused(lines: list[str]) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        answer_to(sdp(*lines))
+    assert caught.value.hint == 488
 
 
 @pytest.mark.parametrize(
