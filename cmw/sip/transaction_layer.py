@@ -181,9 +181,9 @@ class TransactionLayer:
         """Send a response without a transaction, for requests too broken to have one."""
         self._out.append(Datagram(serialize_message(response), source))
 
-    def find_cancelled(self, cancel: Request) -> Transaction | None:
-        """Return the INVITE that a CANCEL is about. Source: RFC 3261 9.2."""
-        return self._transactions.get(server_key(cancel)._replace(method="INVITE"))
+    def find_invite(self, request: Request) -> Transaction | None:
+        """Return the INVITE that a CANCEL, or an ACK, or the INVITE itself is about. Source: RFC 3261 9.2."""
+        return self._transactions.get(server_key(request)._replace(method="INVITE"))
 
     def new_via(self) -> str:
         """Return a Via for a request that needs no transaction: the ACK of a 2xx."""

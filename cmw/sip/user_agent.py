@@ -285,8 +285,10 @@ class UserAgent:
         return self._call(call).snapshot()
 
     def knows(self, request: Request) -> bool:
-        """Tell whether a request belongs to a call of ours."""
-        return (request.call_id, request.to.tag or "") in self._stack.dialogs
+        """Tell whether a request belongs to a call of ours, or to an INVITE that we have answered."""
+        if (request.call_id, request.to.tag or "") in self._stack.dialogs:
+            return True
+        return self._stack.layer.find_invite(request) is not None
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -412,7 +414,7 @@ class UserAgent:
         self._stack.events.append(RequestAnswered(fact.request.method, answer.status, fact.source, now))
 
     def _cancel_received(self, fact: RequestReceived, now: Nanos) -> None:
-        invite = self._stack.layer.find_cancelled(fact.request)
+        invite = self._stack.layer.find_invite(fact.request)
         if invite is None:
             self._answer(fact, Refusal(481), now)
             return
