@@ -1,0 +1,357 @@
+"""Every way in which a call that we place can end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from cmw.core.address import PortRange
+from cmw.core.clock import MILLISECOND, SECOND
+from cmw.core.words import Blame, OutcomeKind, Phase
+from cmw.load.outcome import EndpointReport
+from cmw.sip.message import Request
+from cmw.worker.caller import Caller
+from cmw.worker.reporting import endpoint_report
+from tests.support.sip_party import SDP
+from tests.worker.stage import HERE, THERE, Stage
+
+TARGET = f"sip:600@{THERE}"
+TINY = 10 * MILLISECOND
+SDP_THERE = SDP.replace(b"127.0.0.1", b"10.0.0.2")
+
+
+def place(stage: Stage, **changes: object) -> Caller:
+    caller: Caller = stage.make(Caller, **changes)
+    caller.prepare()
+    caller.place_call(TARGET, None, f"sip:callers-0001@{HERE}")
+    stage.after(TINY)
+    return caller
+
+
+def invite(stage: Stage) -> Request:
+    return stage.party.requests("INVITE")[-1]
+
+
+def respond(stage: Stage, status: int, reason: str = "", body: bytes = b"", **more: Iterable[tuple[str, str]]) -> None:
+    stage.party.respond(invite(stage), status, reason, body=body, headers=more.get("headers", ()), destination=HERE)
+
+
+def bye(stage: Stage, cseq: int = 1) -> None:
+    """Hang up at the party's side."""
+    ours = invite(stage)
+    to = f"<sip:callers-0001@{HERE}>;tag={ours.from_.tag}"
+    contact = ours.headers.get("Contact") or ""
+    uri = contact.strip("<>")
+    request = stage.party.request("BYE", uri, call_id=ours.call_id, cseq=cseq, from_tag="to1", to=to)
+    stage.party.send(request, HERE)
+
+
+def finish(stage: Stage, caller: Caller) -> EndpointReport:
+    """Let everything run out, and return the one report."""
+    stage.quiet()
+    assert stage.closed == [caller]
+    assert stage.leaves_nothing()
+    return endpoint_report(caller, "r1")
+
+
+def test_a_call_that_goes_well() -> None:
+    stage = Stage()
+    caller = place(stage)
+    assert caller.lifecycle.phase is Phase.CALLING
+    respond(stage, 100)
+    stage.after(100 * MILLISECOND)
+    respond(stage, 180)
+    assert caller.lifecycle.phase is Phase.RINGING
+    stage.after(100 * MILLISECOND)
+    respond(stage, 200, body=SDP_THERE)
+    assert caller.lifecycle.phase is Phase.INCALL
+    stage.after(10 * SECOND)
+    assert caller.lifecycle.phase is Phase.DISCONNECTING
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame, report.reason) == (OutcomeKind.SUCCESS, None, "")
+    assert (report.phase, report.one_way, report.silent) == ("INCALL", False, False)
+    call = report.call
+    assert (call.attempted, call.answered, call.status_code, call.codec) == (True, True, 200, "PCMU")
+    assert (call.target, call.direction) == (TARGET, "outbound")
+    assert call.call_id == invite(stage).call_id
+    timing = {key: value or 0 for key, value in call.timing.items()}
+    assert timing["call_duration_ms"] == 10_000
+    assert timing["time_to_trying_ms"] < timing["time_to_ringing_ms"] < timing["call_setup_time_ms"]
+    assert timing["post_dial_delay_ms"] == timing["time_to_ringing_ms"]
+
+
+def test_183_with_a_description_ends_the_post_dial_delay_but_is_no_ringing() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 183, body=SDP_THERE)
+    respond(stage, 200, body=SDP_THERE)
+    caller.abort()
+    stage.after(TINY)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    timing = finish(stage, caller).call.timing
+    assert "post_dial_delay_ms" in timing
+    assert "time_to_ringing_ms" not in timing
+    assert "time_to_trying_ms" not in timing
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (302, OutcomeKind.CALL_FAILED),
+        (404, OutcomeKind.CALL_FAILED),
+        (408, OutcomeKind.TIMEOUT),
+        (415, OutcomeKind.NEGOTIATION_FAILED),
+        (486, OutcomeKind.CALL_FAILED),
+        (488, OutcomeKind.NEGOTIATION_FAILED),
+        (504, OutcomeKind.TIMEOUT),
+        (603, OutcomeKind.CALL_FAILED),
+        (606, OutcomeKind.NEGOTIATION_FAILED),
+    ],
+)
+def test_a_call_that_is_refused(status: int, kind: OutcomeKind) -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 180)
+    respond(stage, status, "So It Is")
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (kind, Blame.TARGET)
+    assert report.reason == f"the call was answered {status} So It Is"
+    assert (report.call.status_code, report.call.answered, report.phase) == (status, False, "RINGING")
+    assert report.call.timing.get("call_duration_ms") is None
+
+
+def test_no_answer_at_all() -> None:
+    stage = Stage()
+    caller = place(stage, setup_timeout_ns=60 * SECOND)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame, report.reason) == (
+        OutcomeKind.TIMEOUT,
+        Blame.TARGET,
+        "no answer to the INVITE at all",
+    )
+    assert report.call.status_code == 0
+
+
+@pytest.mark.parametrize(("ringing", "told"), [(True, "it rang"), (False, "it did not ring")])
+def test_an_answer_that_does_not_come_in_time_is_cancelled(*, ringing: bool, told: str) -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 180 if ringing else 100)
+    stage.after(20 * SECOND)
+    assert len(stage.party.requests("CANCEL")) == 1
+    stage.party.respond(stage.party.requests("CANCEL")[0], 200, destination=HERE)
+    respond(stage, 487)
+    report = finish(stage, caller)
+    assert report.outcome is OutcomeKind.TIMEOUT
+    assert report.reason == f"no answer within 20 s ({told}); cancelled"
+    assert report.call.status_code == 487
+
+
+def test_an_answer_that_crosses_our_cancel_is_hung_up() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 180)
+    caller.abort()
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(TINY)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert not report.call.answered
+    assert report.media.send == {}
+
+
+def test_a_network_that_refuses_the_invite_at_once_leaves_no_timer() -> None:
+    stage = Stage()
+    send = stage.agent.datagrams_to_send
+
+    def refuse() -> list[object]:
+        for datagram in send():
+            stage.agent.transport_failed(datagram.destination, "Network is unreachable", now=stage.link.now)
+        return []
+
+    stage.agent.datagrams_to_send = refuse  # type: ignore[method-assign, assignment]
+    caller = place(stage)
+    report = finish(stage, caller)
+    assert (report.outcome, report.call.status_code) == (OutcomeKind.CALL_FAILED, 0)
+    assert report.reason == "the network refused the call: Network is unreachable"
+    assert stage.engine.closed
+
+
+def test_an_answer_without_a_description_is_hung_up() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200)
+    stage.after(TINY)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET)
+    assert report.reason.startswith("the answer cannot be used: ")
+    assert (report.call.answered, report.phase, report.silent) == (True, "NEGOTIATING", False)
+
+
+def test_an_answer_of_another_address_family_is_the_targets_fault() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP.replace(b"IP4 127.0.0.1", b"IP6 2001:db8::2"))
+    stage.after(TINY)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET)
+
+
+def test_the_remote_party_hangs_up_early() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(4 * SECOND)
+    bye(stage)
+    report = finish(stage, caller)
+    assert report.outcome is OutcomeKind.COMPLETED_WITH_WARNINGS
+    assert report.reason == "the remote party hung up after 4.0 s of 10 s"
+    assert report.call.timing["call_duration_ms"] == pytest.approx(4001, abs=10)
+
+
+def test_both_hang_up_at_once() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.link.run(stage.link.now + 10 * SECOND - 5 * MILLISECOND)
+    bye(stage)
+    report = finish(stage, caller)
+    assert report.outcome in (OutcomeKind.SUCCESS, OutcomeKind.COMPLETED_WITH_WARNINGS)
+
+
+def test_a_bye_before_the_answer_is_a_failed_call() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 180)
+    bye(stage)
+    respond(stage, 487)
+    report = finish(stage, caller)
+    assert (report.outcome, report.call.answered) == (OutcomeKind.CALL_FAILED, False)
+    assert report.reason == "the remote party ended the call before its answer came"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(481, OutcomeKind.SUCCESS), (500, OutcomeKind.TEARDOWN_ERROR)])
+def test_a_bye_that_is_refused(status: int, kind: OutcomeKind) -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], status, "No", destination=HERE)
+    report = finish(stage, caller)
+    assert report.outcome is kind
+    assert report.reason == ("" if kind is OutcomeKind.SUCCESS else "the BYE was answered 500 No")
+
+
+def test_a_bye_that_is_never_answered_does_not_spoil_the_figures() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(10 * SECOND)
+    assert caller.close_interval(dict(stage.engine.snapshot_all()), stage.link.now) is None
+    report = finish(stage, caller)
+    assert (report.outcome, report.reason) == (OutcomeKind.TEARDOWN_ERROR, "the BYE was never answered")
+    assert report.call.timing["call_duration_ms"] == 10_000
+    assert report.media.send["packets_sent_rate_ps"] == pytest.approx(50, abs=0.1)
+    assert report.media.receive["packets_recv_rate_ps"] == pytest.approx(50, abs=0.1)
+
+
+def test_packets_that_left_before_the_peer_knew_of_the_end_still_count() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(4 * SECOND)
+    bye(stage)
+    assert not caller.lifecycle.is_closed
+    report = finish(stage, caller)
+    assert report.call.timing["call_duration_ms"] == pytest.approx(4000, abs=10)
+    assert (report.media.send["packets_sent"], report.media.receive["packets_received"]) == (200, 205)
+
+
+def test_nothing_heard_in_an_answered_call_is_a_warning() -> None:
+    stage = Stage()
+    stage.engine.is_deaf = True
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.one_way, report.silent) == (OutcomeKind.COMPLETED_WITH_WARNINGS, True, False)
+    assert report.reason == "no RTP came in 10.0 s of an answered call"
+    assert "mos" not in report.media.receive
+
+
+def test_no_port_is_left() -> None:
+    stage = Stage(ports=PortRange(10000, 10001))
+    stage.station.ports.acquire()
+    caller = place(stage)
+    stage.station.ports.release(10000)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.OSERROR, Blame.WORKER)
+    assert "no free RTP port pair in 10000-10001" in report.reason
+    assert report.call.attempted
+    assert stage.party.received == []
+
+
+def test_a_target_that_names_no_address_is_our_fault() -> None:
+    stage = Stage()
+    caller = stage.make(Caller)
+    caller.prepare()
+    caller.place_call("sip:600@pbx.example", None, f"sip:callers-0001@{HERE}")
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.CALL_FAILED, Blame.WORKER)
+
+
+def test_aborted_before_and_after_the_answer() -> None:
+    for answered in (False, True):
+        stage = Stage()
+        caller = place(stage)
+        respond(stage, 200 if answered else 180, body=SDP_THERE if answered else b"")
+        caller.abort()
+        caller.abort()
+        stage.after(TINY)
+        if answered:
+            stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+        else:
+            respond(stage, 487)
+        assert finish(stage, caller).outcome is OutcomeKind.SUCCESS
+
+
+def test_a_call_is_placed_once_and_never_after_the_end() -> None:
+    stage = Stage()
+    caller = stage.make(Caller)
+    caller.prepare()
+    caller.abort()
+    caller.place_call(TARGET, None, f"sip:callers-0001@{HERE}")
+    report = finish(stage, caller)
+    assert stage.party.received == []
+    assert not report.call.attempted
+
+
+@pytest.mark.parametrize("phase", ["calling", "ringing", "incall"])
+def test_closed_now_the_peer_is_told_and_nothing_is_awaited(phase: str) -> None:
+    stage = Stage()
+    caller = place(stage)
+    if phase == "ringing":
+        respond(stage, 180)
+    elif phase == "incall":
+        respond(stage, 200, body=SDP_THERE)
+    caller.close_now()
+    assert stage.closed == [caller]
+    assert len(stage.engine.closed) == 1
+    stage.quiet()
+    told = "BYE" if phase == "incall" else "CANCEL"
+    assert bool(stage.party.requests(told)) == (phase != "calling")
+    assert stage.leaves_nothing()
+
+
+def test_a_call_that_is_challenged_for_ever_fails() -> None:
+    stage = Stage()
+    caller = place(stage)
+    challenge = [("WWW-Authenticate", 'Digest realm="x", nonce="1"')]
+    respond(stage, 401, "Unauthorized", headers=challenge)
+    report = finish(stage, caller)  # it has no account, so there is nothing to answer with
+    assert (report.outcome, report.call.status_code) == (OutcomeKind.CALL_FAILED, 401)
