@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import socket
 import subprocess
@@ -68,11 +69,18 @@ def kamailio(directory: Path, port: int, *, sha256: bool = False, ip: str = "127
     return program
 
 
-def kamailio_contacts(ip: str, port: int = 5060) -> int:
-    """Return how many contacts are registered."""
-    found = re.search(r"^X-Contacts: (\d+)\r$", ask_options(ip, port), re.MULTILINE)
+class Registrations(NamedTuple):
+    """How many contacts kamailio knows now, and how many REGISTERs it has accepted, un-REGISTERs among them."""
+
+    now: int
+    accepted: int
+
+
+def kamailio_registrations(ip: str, port: int = 5060) -> Registrations:
+    """Ask kamailio for its registrations."""
+    found = re.search(r"^X-Registrations: (\d+) now, (\d+) accepted\r$", ask_options(ip, port), re.MULTILINE)
     assert found is not None
-    return int(found[1])
+    return Registrations(int(found[1]), int(found[2]))
 
 
 def sipp(directory: Path, *words: str) -> Program:
@@ -134,6 +142,12 @@ def baresip(directory: Path, port: int, rtp: int, *, ip: str = "127.0.0.1") -> P
     program = Program(["baresip", "-f", str(directory)])
     ask_options(ip, port)
     return program
+
+
+def own_baresip_ports() -> tuple[int, int]:
+    """Return a SIP port and the first of 200 RTP ports that other test runs leave alone."""
+    number = os.getpid() % 60
+    return 15060 + number, 32768 + 200 * number
 
 
 def _baresip_modules() -> Path:
