@@ -251,8 +251,7 @@ def reoffer(stage: Stage, cseq: int, body: bytes) -> int:
     """Send a re-INVITE, acknowledge its answer, and return the status."""
     in_dialog(stage, "INVITE", cseq, body)
     stage.after(TINY)
-    status = stage.party.statuses("INVITE")[-1]
-    return status
+    return stage.party.statuses("INVITE")[-1]
 
 
 def test_hold_and_resume() -> None:

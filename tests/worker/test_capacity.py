@@ -1,0 +1,40 @@
+"""What a process can carry is what its ports and its descriptors allow."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+from cmw.core.address import PortRange
+from cmw.worker.capacity import endpoint_capacity
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Return a list whose last entry is the limit of descriptors."""
+    kept = [(1024, 1124)]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: kept[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda what, pair: kept.append(pair))
+    return kept
+
+
+def test_ports_decide(limits: list[tuple[int, int]]) -> None:
+    assert endpoint_capacity(PortRange(10000, 10099)) == 50
+    assert endpoint_capacity(PortRange(10001, 10099)) == 49
+    assert endpoint_capacity(PortRange(9, 9)) == 0
+
+
+def test_descriptors_decide_and_are_raised_to_what_is_allowed(limits: list[tuple[int, int]]) -> None:
+    assert endpoint_capacity(PortRange(10000, 65535)) == 512
+    assert limits[-1] == (1124, 1124)
+
+
+def test_too_few_descriptors_are_no_negative_capacity(limits: list[tuple[int, int]]) -> None:
+    limits.append((64, 64))
+    assert endpoint_capacity(PortRange(10000, 65535)) == 0
+
+
+def test_no_limit_of_descriptors(limits: list[tuple[int, int]]) -> None:
+    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert endpoint_capacity(PortRange(10000, 65535)) == 27768

@@ -1,0 +1,215 @@
+"""Figures of a call: over the time that passed, absent when unknown, exact in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cmw.core.clock import MILLISECOND, SECOND
+from cmw.metrics.keys import COLUMNS as KNOWN_COLUMNS
+from cmw.rtp.snapshot import StreamSnapshot
+from cmw.worker.measurement import COLUMNS, CallFigures, Row
+from tests.worker.stage import snapshot
+
+START = 1000 * SECOND
+
+
+def heard(packets: int, *, lost: int = 0, **changes: Any) -> StreamSnapshot:
+    """Return the snapshot of a stream that sent as many packets as it received, and missed `lost` more."""
+    figures: dict[str, Any] = {
+        "packets_sent": packets,
+        "bytes_sent": 160 * packets,
+        "packets_received": packets,
+        "bytes_received": 160 * packets,
+        "packets_expected": packets + lost,
+        "packets_lost": lost,
+        "jitter_ms": 1.0,
+        "jitter_mean_ms": 0.5,
+    }
+    return snapshot(**(figures | changes))
+
+
+def figures() -> CallFigures:
+    return CallFigures("PCMU", 20, START)
+
+
+def row(of: CallFigures, packets: int, at_s: float, **changes: Any) -> Row:
+    found = of.close_interval(heard(packets, **changes), START + int(at_s * SECOND))
+    assert found is not None
+    return found
+
+
+def test_columns_are_those_of_the_metrics() -> None:
+    assert set(COLUMNS) == set(KNOWN_COLUMNS)
+    assert set(COLUMNS.values()) == {"f", "I"}
+
+
+def test_no_row_before_a_whole_second() -> None:
+    call = figures()
+    assert call.close_interval(heard(49), START + SECOND - 1) is None
+    assert row(call, 50, 1)["send.packets_sent_rate_ps"] == 50
+
+
+def test_a_row_holds_only_known_columns() -> None:
+    found = row(figures(), 50, 1, rtt_ms=2.0, remote_fraction_lost=0.0, remote_packets_lost=0, remote_jitter_ms=1.0)
+    assert found.keys() <= COLUMNS.keys()
+
+
+def test_rates_are_over_the_time_that_passed() -> None:
+    call = figures()
+    first = row(call, 85, 1.7)
+    assert first["send.packets_sent_rate_ps"] == pytest.approx(50)
+    assert first["receive.bytes_recv_rate_bps"] == pytest.approx(64000)
+    late = row(call, 85 + 65, 3.0)
+    assert late["receive.packets_recv_rate_ps"] == pytest.approx(50)
+    assert late["send.bytes_sent_rate_bps"] == pytest.approx(64000)
+    after = row(call, 150 + 35, 3.7)
+    assert after["receive.packets_recv_rate_ps"] == pytest.approx(50)
+
+
+def test_a_row_soon_after_a_late_one_has_counters_but_no_rates_and_loses_no_time() -> None:
+    call = figures()
+    row(call, 50, 1)
+    row(call, 140, 2.8)
+    short = row(call, 150, 3.0, lost=1)
+    assert short["receive.packets_received"] == 150
+    assert short["receive.packets_lost"] == 1
+    assert "receive.packets_recv_rate_ps" not in short
+    assert "receive.mos" not in short
+    long = row(call, 200, 4.0, lost=1)
+    assert long["receive.packets_recv_rate_ps"] == pytest.approx(50)
+    assert long["receive.fraction_lost"] == pytest.approx(100 * 1 / 61)
+
+
+def test_loss_is_of_the_last_second() -> None:
+    call = figures()
+    assert row(call, 45, 1, lost=5)["receive.fraction_lost"] == pytest.approx(10)
+    clean = row(call, 95, 2, lost=5)
+    assert clean["receive.fraction_lost"] == 0
+    assert clean["receive.packets_lost"] == 5
+    assert clean["receive.mos"] > 4.3
+
+
+def test_a_late_packet_makes_no_negative_loss() -> None:
+    call = figures()
+    row(call, 45, 1, lost=5)
+    found = row(call, 100, 2, lost=0)  # the five came after all
+    assert found["receive.fraction_lost"] == 0
+    assert found["receive.packets_lost"] == 0
+
+
+def test_duplicates_never_make_a_counter_of_a_sample_negative() -> None:
+    assert row(figures(), 50, 1, packets_lost=-3)["receive.packets_lost"] == 0
+
+
+def test_what_cannot_be_known_is_absent() -> None:
+    call = figures()
+    silent = call.close_interval(snapshot(packets_sent=50, bytes_sent=8000), START + SECOND)
+    assert silent is not None
+    for key in ("receive.mos", "receive.fraction_lost", "receive.jitter_ms", "receive.rtt_ms", "send.rtt_ms"):
+        assert key not in silent
+    for key in ("send.mos", "send.fraction_lost", "send.jitter_ms", "send.packets_lost"):
+        assert key not in silent
+    assert silent["receive.packets_recv_rate_ps"] == 0
+
+
+def test_what_the_peer_reports_is_the_sending_side() -> None:
+    found = row(figures(), 50, 1, remote_fraction_lost=0.25, remote_jitter_ms=7.0, remote_packets_lost=12, rtt_ms=40.0)
+    assert found["send.fraction_lost"] == 25
+    assert found["send.jitter_ms"] == 7
+    assert found["send.packets_lost"] == 12
+    assert found["send.rtt_ms"] == found["receive.rtt_ms"] == 40
+    assert found["send.mos"] < 3 < found["receive.mos"]
+
+
+def test_a_report_without_jitter_leaves_it_absent() -> None:
+    found = row(figures(), 50, 1, remote_fraction_lost=0.0)
+    assert "send.jitter_ms" not in found
+    assert "send.mos" in found
+
+
+def test_counters_wrap_at_32_bits() -> None:
+    assert row(figures(), 50, 1, bytes_received=(1 << 32) + 5)["receive.bytes_received"] == 5
+
+
+def test_the_totals_are_of_the_whole_call() -> None:
+    call = figures()
+    row(call, 50, 1)
+    last = heard(
+        490,
+        lost=10,
+        rtt_ms=3.0,
+        remote_packets_lost=49,
+        remote_fraction_lost=0.9,
+        remote_jitter_ms=2.0,
+        total_spacing_min_ms=1.0,
+        total_spacing_mean_ms=20.0,
+        total_spacing_max_ms=80.0,
+        packet_spacing_max_ms=21.0,
+        send_errors=2,
+        kernel_drops=3,
+    )
+    call.finish(last, START + 10 * SECOND)
+    receive, send = call.totals("receive"), call.totals("send")
+    assert receive["fraction_lost"] == pytest.approx(2)
+    assert receive["packets_lost"] == 10
+    assert receive["jitter_ms"] == 0.5
+    assert receive["max_packet_spacing"] == 80
+    assert receive["packets_recv_rate_ps"] == pytest.approx(49)
+    assert send["packets_sent_rate_ps"] == pytest.approx(49)
+    assert send["fraction_lost"] == pytest.approx(10)  # not the 90 % of the peer's last interval
+    assert (call.packets_sent, call.packets_received, call.send_errors, call.kernel_drops) == (490, 490, 2, 3)
+
+
+def test_the_totals_keep_a_negative_loss() -> None:
+    call = figures()
+    call.finish(heard(50, packets_lost=-2), START + SECOND)
+    assert call.totals("receive")["packets_lost"] == -2
+    assert call.totals("receive")["fraction_lost"] == 0
+
+
+def test_time_after_we_hung_up_is_no_time_of_the_call() -> None:
+    call = figures()
+    call.stop(START + 10 * SECOND)
+    call.stop(START + 11 * SECOND)
+    talked_on = heard(500, packets_received=550, bytes_received=88_000, last_packet_at_ns=START + 11 * SECOND)
+    call.finish(talked_on, START + 42 * SECOND)
+    assert call.elapsed_ns == 10 * SECOND
+    assert call.totals("send")["packets_sent_rate_ps"] == pytest.approx(50)
+    assert call.totals("receive")["packets_recv_rate_ps"] == pytest.approx(50)
+
+
+def test_a_peer_that_fell_silent_has_a_low_mean_rate() -> None:
+    call = figures()
+    call.finish(heard(250, last_packet_at_ns=START + 5 * SECOND), START + 10 * SECOND)
+    assert call.totals("receive")["packets_recv_rate_ps"] == pytest.approx(25)
+
+
+def test_a_call_without_any_length_divides_by_nothing() -> None:
+    call = figures()
+    call.finish(heard(0), START)
+    assert call.totals("send")["packets_sent_rate_ps"] == 0
+    assert call.elapsed_ns > 0
+
+
+def test_nothing_is_known_before_the_end() -> None:
+    call = figures()
+    row(call, 50, 1)
+    assert call.totals("send") == {}
+    assert (call.packets_sent, call.packets_received) == (0, 0)
+
+
+def test_a_late_tick_loses_no_packet_of_the_rates() -> None:
+    """Rate times time adds up to the counters, however the ticks fall."""
+    call = figures()
+    at, before, total = START, START, 0.0
+    for step_ms in (1000, 1000, 1900, 100, 1400, 600, 1050, 950, 2700, 300, 1000, 1000):
+        at += step_ms * MILLISECOND
+        packets = (at - START) // (20 * MILLISECOND)
+        found = call.close_interval(heard(packets), at)
+        assert found is not None
+        if "receive.packets_recv_rate_ps" in found:
+            total += found["receive.packets_recv_rate_ps"] * (at - before) / SECOND
+            before = at
+    assert total == pytest.approx((before - START) // (20 * MILLISECOND))
