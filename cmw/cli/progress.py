@@ -60,19 +60,20 @@ class Progress:
     def _draw(self, run: RunView) -> Group:
         phases = _phases(run)
         failed = _failed(run)
+        bar = Table.grid(padding=(0, 1))  # a bar alone does not end its line
+        bar.add_row("", ProgressBar(total=max(1, run.endpoints), completed=phases.get(Phase.CLOSED.name, 0), width=60))
         head = Text.assemble(
             (f" {run.name} ", "bold"), f"{run.status}  ", (f"{time.monotonic() - self._began_at:.0f} s", "dim")
         )
-        table = Table.grid(padding=(0, 2))
-        for _ in SHOWN_PHASES:
-            table.add_column(justify="right")
+        table = Table.grid(padding=(0, 1))
+        for phase in SHOWN_PHASES:
+            table.add_column(justify="right", min_width=len(phase.name) + 1)
         table.add_row(*(Text(phase.name.lower(), style="dim") for phase in SHOWN_PHASES))
         table.add_row(*(Text(str(phases.get(phase.name, 0)), style="bold") for phase in SHOWN_PHASES))
         placed, answered = (run.progress.get(name, 0) for name in ("calls_attempted", "calls_answered"))
         calls = Text(f" calls: {placed} placed, {answered} answered, ")
         calls.append(f"{failed} endpoints failed", style="bold red" if failed else "green")
-        closed = phases.get(Phase.CLOSED.name, 0)
-        return Group(head, ProgressBar(total=max(1, run.endpoints), completed=closed, width=60), table, calls)
+        return Group(head, bar, table, calls)
 
 
 def _describe(run: RunView) -> str:

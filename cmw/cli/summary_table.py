@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cmw.core.words import Verdict
 from cmw.load.report_html import verdict_sentence
-from cmw.load.summary import Q, Summary
+from cmw.load.summary import NO_STATUS, Q, Summary
 from cmw.metrics.keys import by_key
 
 STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.INVALID: "bold yellow"}
@@ -32,13 +32,15 @@ def print_summary(summary: Summary, report: Path | None, console: Console) -> No
     console.print(_counts(summary))
     figures = _figures(summary)
     if figures.row_count:
+        console.print()
         console.print(figures)
+    console.print()
+    whole_lines = not console.is_terminal  # who reads a pipe wants lines, not a width
     for line in _lines(summary):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=whole_lines)
     verdict = summary.run.verdict
-    console.print(
-        f"\n[{STYLES[verdict]}]{verdict}[/]  {escape(verdict_sentence(summary))}", highlight=False, soft_wrap=True
-    )
+    sentence = f"\n[{STYLES[verdict]}]{verdict}[/]  {escape(verdict_sentence(summary))}"
+    console.print(sentence, highlight=False, soft_wrap=whole_lines)
     if report is not None:
         console.print(f"report: {escape(str(report))}", highlight=False, soft_wrap=True)
 
@@ -47,7 +49,8 @@ def _counts(summary: Summary) -> Table:
     calls, registrations, media = summary.calls, summary.registrations, summary.media
     table = Table(title=escape(summary.run.name), title_justify="left", box=None, show_header=False, padding=(0, 2))
     table.add_row("calls", f"{calls.attempted} attempted, {calls.answered} answered, {calls.failed} failed")
-    codes = ", ".join(f"{code}: {count}" for code, count in calls.by_status_code.items())
+    codes = ", ".join(f"{'no answer' if code == NO_STATUS else code}: {count}" for code, count in
+                      calls.by_status_code.items())  # fmt: skip
     if codes:
         table.add_row("final status", codes)
     if registrations.attempted:
@@ -56,39 +59,42 @@ def _counts(summary: Summary) -> Table:
     table.add_row("endpoints", f"{summary.endpoints.total}: {outcomes}")
     sent, received = media.send.get("packets_sent"), media.receive.get("packets_received")
     lost = media.receive.get("packets_lost")
-    table.add_row("RTP packets", f"{_count(sent)} sent, {_count(received)} received, {_count(lost)} lost")
+    if sent is not None or received is not None:
+        table.add_row("RTP packets", f"{_count(sent)} sent, {_count(received)} received, {_count(lost)} lost")
     if media.one_way_calls or media.silent_calls:
         table.add_row("media", f"{media.one_way_calls} one-way, {media.silent_calls} silent")
     return table
 
 
 def _figures(summary: Summary) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column("")
-    for name in ("p50", "p95", "p99", "worst", "unit"):
-        table.add_column(name, justify="right")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("p50", "p95", "p99", "worst"):
+        table.add_column(name, justify="right", min_width=8, no_wrap=True)
+    table.add_column("unit", no_wrap=True)
     for key in SHOWN_TIMING:
-        _add_figure(table, key, key, summary.timing.get(key))
+        _add_figure(table, "call", key, summary.timing.get(key))
     for side, figures in (("receive", summary.media.receive), ("send", summary.media.send)):
         for key in SHOWN_MEDIA:
-            _add_figure(table, f"{key} ({side})", key, figures.get(key))
+            _add_figure(table, side, key, figures.get(key))
     return table
 
 
-def _add_figure(table: Table, title: str, key: str, figure: Q | int | None) -> None:
+def _add_figure(table: Table, side: str, key: str, figure: Q | int | None) -> None:
     if not isinstance(figure, Q) or not figure.count:
         return
     metric = by_key[key]
-    values: tuple[float | None, ...] = (figure.p50, figure.p95, figure.p99, figure.max)
+    values = [_number(value) for value in (figure.p50, figure.p95, figure.p99, figure.max)]
     if metric.worse == "low":  # the low end is the bad one: the 5th percentile stands for the 95th; there is no 1st
-        values = (figure.p50, figure.p5, None, figure.min)
-    table.add_row(title, *(_number(value) for value in values), metric.unit)
+        values = [_number(figure.p50), f"p5 {_number(figure.p5)}", "-", _number(figure.min)]
+    table.add_row(side, key, *values, metric.unit)
 
 
 def _lines(summary: Summary) -> Iterator[str]:
     for failure in summary.failures[:5]:
         blame = f", blame {failure.blame}" if failure.blame else ""
-        why = escape(f"{failure.reason} ({failure.example})")
+        why = escape(f"{failure.reason} (such as {failure.example})")
         yield f"[red]{failure.count} x {failure.outcome}[/]{blame}: {why}"
     if len(summary.failures) > 5:
         yield f"and {len(summary.failures) - 5} more kinds of failure, see the report"
