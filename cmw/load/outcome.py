@@ -69,6 +69,9 @@ class EndpointReport(ReportModel):
     name: str
     group: str
     worker: str = ""
+    """Name of its worker."""
+    worker_id: str = ""
+    """Filled in by the gateway, as two workers may have the same name."""
     phase: str = Phase.CLOSED.name
     """How far the endpoint came before it closed: the furthest phase but CLOSED, by name."""
     outcome: OutcomeKind
@@ -81,6 +84,8 @@ class EndpointReport(ReportModel):
     """Answered, packets in exactly one direction."""
     silent: bool = False
     """Answered, packets in neither direction."""
+    late: bool = False
+    """Came after the run was over; its summary counts this endpoint as lost."""
 
     @field_validator("phase", mode="before")
     @classmethod
@@ -97,7 +102,9 @@ class EndpointReport(ReportModel):
         return self.outcome.severity < 10
 
 
-def lost_endpoint(run_id: str, *, index: int, name: str, group: str, worker: str, reason: str) -> EndpointReport:
+def lost_endpoint(
+    run_id: str, *, index: int, name: str, group: str, worker: str, reason: str, worker_id: str = ""
+) -> EndpointReport:
     """Return the report of an endpoint whose worker went away without making one."""
     return EndpointReport(
         run_id=run_id,
@@ -105,6 +112,7 @@ def lost_endpoint(run_id: str, *, index: int, name: str, group: str, worker: str
         name=name,
         group=group,
         worker=worker,
+        worker_id=worker_id,
         phase=Phase.INITIALIZING.name,
         outcome=OutcomeKind.OSERROR,
         blame=Blame.WORKER,

@@ -186,7 +186,7 @@ def build_summary(
     """
     figures = _Figures(plan, list(reports), samples)
     judgements = evaluate(plan.thresholds, figures.lookup)
-    limits = generator_limits(totals, [worker.id for worker in run.workers], figures.reports)
+    limits = generator_limits(totals, {worker.id: worker.name for worker in run.workers}, figures.reports)
     failed_endpoints = sum(not report.ended_well for report in figures.reports)
     decided = verdict(
         limits=limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ class Limit(BaseModel):
     resource: str
     metric: str
     worker: str
+    """Its name; with its id where two workers of the run have the same."""
     value: float | None
     """None when the figure itself is missing."""
     bound: float | None
@@ -101,23 +103,30 @@ MAX_WORKER_FAULTS = 0.001
 
 
 def generator_limits(
-    totals: Mapping[str, RunTotals], workers: Iterable[str], reports: Iterable[EndpointReport]
+    totals: Mapping[str, RunTotals], workers: Mapping[str, str], reports: Iterable[EndpointReport]
 ) -> list[Limit]:
     """Return every bound that was broken; none means that the generator was healthy.
 
     Args:
-        totals: what each worker reported at its end.
-        workers: every worker that took part.
+        totals: what each worker reported at its end, by id.
+        workers: id and name of every worker that took part.
         reports: of every endpoint.
     """
+    shown = _shown_names(workers)
     limits = [
-        _unknown(worker, "worker", "run totals", "the worker did not report its end; its health is not known")
-        for worker in workers
+        _unknown(name, "worker", "run totals", "the worker did not report its end; its health is not known")
+        for worker, name in shown.items()
         if worker not in totals
     ]
     for worker, figures in totals.items():
-        limits += _broken(worker, figures)
-    return limits + _own_faults(list(reports))
+        limits += _broken(shown.get(worker, worker), figures)
+    return limits + _own_faults(list(reports), shown)
+
+
+def _shown_names(workers: Mapping[str, str]) -> dict[str, str]:
+    """Return what each worker is called: its name, with its id where another has the same."""
+    names = Counter(workers.values())
+    return {worker: name if names[name] == 1 else f"{name} ({worker})" for worker, name in workers.items()}
 
 
 def verdict(*, limits: list[Limit], status: RunStatus, attempted: int, failed: int, thresholds: list[bool]) -> Verdict:
@@ -164,12 +173,13 @@ def _unknown(worker: str, resource: str, metric: str, reason: str) -> Limit:
     return Limit(resource=resource, metric=metric, worker=worker, value=None, bound=None, reason=reason)
 
 
-def _own_faults(reports: list[EndpointReport]) -> list[Limit]:
+def _own_faults(reports: list[EndpointReport], shown: Mapping[str, str]) -> list[Limit]:
     """Return a limit for each worker whose own faults failed more than MAX_WORKER_FAULTS of the run's endpoints."""
     faults: dict[str, list[EndpointReport]] = {}
     for report in reports:
         if report.blame is Blame.WORKER and not report.ended_well:
-            faults.setdefault(report.worker, []).append(report)
+            worker = shown.get(report.worker_id, report.worker)
+            faults.setdefault(worker, []).append(report)
     return [
         Limit(
             resource="worker",

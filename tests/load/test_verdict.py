@@ -30,13 +30,13 @@ def test_each_bound_invalidates_the_run_and_names_its_resource(
 ) -> None:
     result = summary(health={"w1": totals(**changes)})
     (limit,) = result.generator.limits
-    assert (limit.resource, limit.metric, limit.worker) == (resource, metric, "w1")
+    assert (limit.resource, limit.metric, limit.worker) == (resource, metric, "worker one")
     assert limit.reason
     assert (result.run.verdict, result.generator.valid, exit_code(result)) == (Verdict.INVALID, False, 97)
 
 
 def test_a_healthy_generator_has_no_limits_at_its_bounds() -> None:
-    assert generator_limits({"w": totals(cpu_steal_ratio=0.05, packets_skipped=10)}, ["w"], reports()) == []
+    assert generator_limits({"w": totals(cpu_steal_ratio=0.05, packets_skipped=10)}, {"w": "w"}, reports()) == []
 
 
 def test_what_was_not_measured_breaks_no_bound() -> None:
@@ -44,12 +44,30 @@ def test_what_was_not_measured_breaks_no_bound() -> None:
         pacing_error_us=None, loop_lag_ms=None, packets_sent=0, packets_received=0, kernel_drops=None,
         cpu_steal_ratio=None,
     )  # fmt: skip
-    assert generator_limits({"w": idle}, ["w"], reports()) == []
+    assert generator_limits({"w": idle}, {"w": "w"}, reports()) == []
 
 
 def test_a_sick_worker_does_not_hide_among_healthy_ones() -> None:
     health = {f"w{k}": totals() for k in range(20)} | {"sick": totals(cpu_steal_ratio=0.5)}
-    assert [limit.worker for limit in generator_limits(health, health, [])] == ["sick"]
+    names = {worker: f"name of {worker}" for worker in health}
+    assert [limit.worker for limit in generator_limits(health, names, [])] == ["name of sick"]
+
+
+def test_limits_name_the_worker_and_add_the_id_where_two_have_the_same_name() -> None:
+    ours = [
+        report(index, "callers", worker="twin", worker_id=worker, outcome=OutcomeKind.OSERROR, blame=Blame.WORKER)
+        for index, worker in enumerate(["id-1", "id-2", "id-3"])
+    ]
+    names = {"id-1": "twin", "id-2": "twin", "id-3": "other"}
+    limits = generator_limits({"id-1": totals(cpu_steal_ratio=0.5)}, names, ours)
+    assert [(limit.metric, limit.worker) for limit in limits] == [
+        ("run totals", "twin (id-2)"),
+        ("run totals", "other"),
+        ("cpu_steal_ratio", "twin (id-1)"),
+        ("endpoints failed by the worker, ratio", "twin (id-1)"),
+        ("endpoints failed by the worker, ratio", "twin (id-2)"),
+        ("endpoints failed by the worker, ratio", "other"),
+    ]
 
 
 def test_a_worker_that_never_reported_its_end_makes_the_run_invalid() -> None:
