@@ -19,25 +19,31 @@ LAG_PERIOD_NS: Nanos = 20 * MILLISECOND
 
 @dataclass(frozen=True, slots=True)
 class CpuTimes:
-    """Jiffies of the whole machine since it started; all zero where they cannot be read."""
+    """Jiffies of the whole machine since it started."""
 
     total: int
     steal: int
 
     @classmethod
-    def read(cls, path: str = "/proc/stat") -> CpuTimes:
-        """Read the first line of `path`: user nice system idle iowait irq softirq steal. Source: proc(5)."""
+    def read(cls, path: str = "/proc/stat") -> CpuTimes | None:
+        """Read the first line of `path`: user nice system idle iowait irq softirq steal. Source: proc(5).
+
+        None where it cannot be read or does not tell the steal.
+        """
         try:
             with open(path, encoding="ascii") as file:
                 fields = [int(word) for word in file.readline().split()[1:9]]
         except (OSError, ValueError):
-            return cls(0, 0)
-        return cls(sum(fields), fields[7] if len(fields) > 7 else 0)
+            return None
+        return cls(sum(fields), fields[7]) if len(fields) > 7 else None
 
-    def steal_ratio_since(self, earlier: CpuTimes) -> float:
-        """Return the share of machine time that the hypervisor kept from us since `earlier`, 0 .. 1."""
+    def steal_ratio_since(self, earlier: CpuTimes) -> float | None:
+        """Return the share of machine time that the hypervisor kept from us since `earlier`, 0 .. 1.
+
+        None when no time has passed by this clock.
+        """
         total = self.total - earlier.total
-        return (self.steal - earlier.steal) / total if total > 0 else 0.0
+        return max(0, self.steal - earlier.steal) / total if total > 0 else None
 
 
 def cpu_seconds() -> float:
@@ -119,9 +125,13 @@ class GeneratorWatch:
             loop_lag_ms=self._lag.to_dict() if self._lag.count else None,
             cpu_seconds=cpu_seconds() - self._cpu_seconds,
             rss_bytes=self._rss_bytes,
-            cpu_steal_ratio=CpuTimes.read().steal_ratio_since(self._cpu_times),
+            cpu_steal_ratio=self._steal_ratio(),
             scheduling=self._generator.scheduling,
         )
+
+    def _steal_ratio(self) -> float | None:
+        now = CpuTimes.read()
+        return None if now is None or self._cpu_times is None else now.steal_ratio_since(self._cpu_times)
 
 
 class Generator:
