@@ -132,7 +132,7 @@ async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings, sign
         sip_ip = settings.sip_ip
         if sip_ip is None:
             sip_ip = await loop.run_in_executor(None, _address_towards_target, plan)
-        worker = Worker(_worker_settings(settings, sip_ip, token, server.port), with_health=False)
+        worker = Worker(_worker_settings(settings, sip_ip, token, server.port), embedded=True)
         try:
             await worker.start()
             if not await gateway.wait_worker(view.id, timeout_s=LINK_PATIENCE_S):

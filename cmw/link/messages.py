@@ -58,6 +58,8 @@ class Hello(Message):
     """What stamps and measures RTP: ``compiled`` or ``pure``."""
     runs: Annotated[list[Identifier], Field(max_length=1024)] = []
     """The runs that are alive in this process."""
+    draining: bool = False
+    """Whether this process takes no new runs, as the last command ``drain`` said."""
     dropped_samples: Count = 0
     """Sample batches of this session that a full spool cost."""
     dropped_reports: Count = 0

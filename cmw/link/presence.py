@@ -33,6 +33,7 @@ class WorkerStatus:
     calls: int = 0
     loop_lag_ms: float | None = None
     runs: tuple[str, ...] = field(default=())
+    draining: bool = False
 
 
 def make_hello(info: WorkerInfo, status: WorkerStatus, session: str, spool: Spool) -> Hello:
@@ -53,6 +54,7 @@ def make_hello(info: WorkerInfo, status: WorkerStatus, session: str, spool: Spoo
         media_ip=info.media_ip,
         engine=info.engine,
         runs=list(status.runs),
+        draining=status.draining,
         dropped_samples=spool.dropped_samples,
         dropped_reports=spool.dropped_progress,
     )

@@ -60,7 +60,7 @@ class LinkClient:
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
         ids: source of randomness.
         spool: where reports wait.
-        on_warning: takes one sentence if the token would leave this machine without TLS; logged if None.
+        on_warning: takes one sentence if the token travels without TLS; logged if None.
     """
 
     def __init__(

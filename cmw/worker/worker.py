@@ -39,18 +39,20 @@ class Worker:
 
     Args:
         settings: as read from the environment, or made by a program that embeds the worker.
-        with_health: whether the health page is served.
+        embedded: whether the worker is part of a program that has its gateway too: then nobody asks for its health
+            page, and a link without TLS leads nowhere else.
     """
 
-    def __init__(self, settings: WorkerSettings, *, with_health: bool = True) -> None:
+    def __init__(self, settings: WorkerSettings, *, embedded: bool = False) -> None:
         self.refused: LinkRefused | None = None
         self._settings = settings
-        self._with_health = with_health
+        self._is_embedded = embedded
         self._log = get_logger(component="worker")
         self._started_at: Nanos = monotonic_ns()
         self._runs: dict[str, RunExecution] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
+        self._is_stopping = False
         self.is_connected = False
         self.on_refused = asyncio.Event()
         self._capacity = 0
@@ -78,7 +80,7 @@ class Worker:
             addresses, self._settings.sip_ports, self._settings.rtp_ports, slots=capacity, trace=self._trace_sip()
         )
         self._generator = Generator(self._station.engine, self._alarm)
-        if self._with_health:
+        if not self._is_embedded:
             self._health = HealthServer(self._settings.health_port, self._health_state)
             await self._health.start()
         self._start_link()
@@ -99,7 +101,7 @@ class Worker:
             patience_s: how long all of it may take; a container has 10 s by default. Most is for calls and
                 registrations to be taken down, the rest for the reports.
         """
-        self._is_draining = True
+        self._is_stopping = True
         await self._finish_runs(reason, patience_s * RUNS_SHARE)
         await self._close_link(patience_s * (1 - RUNS_SHARE))
         for task in list(self._tasks):
@@ -142,11 +144,12 @@ class Worker:
         runs = list(self._runs.values())
         generator = self._generator
         return WorkerStatus(
-            capacity=0 if self._is_draining else self._capacity,
+            capacity=0 if self._is_stopping else self._capacity,
             endpoints=sum(run.endpoints_open for run in runs),
             calls=sum(run.calls_active for run in runs),
             loop_lag_ms=generator.lag_ms if generator is not None else None,
             runs=tuple(self._runs),
+            draining=self._is_draining,
         )
 
     # The link.
@@ -168,7 +171,7 @@ class Worker:
             token=settings.worker_token.get_secret_value(),
             info=info,
             on_event=self._receive_link_event,
-            on_warning=self._log.warn,
+            on_warning=self._log.debug if self._is_embedded else self._log.warn,
         )
         self._link.start()
         self._update_link()
@@ -242,8 +245,7 @@ class Worker:
             self._stop_run(command)
             return {}
         if command.name == "drain":
-            self._is_draining = True
-            self._log.info("draining: no new runs are taken")
+            self._drain(is_on=command.data.get("on") is not False)
             return {}
         raise CommandError(
             "UNKNOWN_COMMAND", f"expected prepare_run, start_run, stop_run or drain, found {command.name}"
@@ -251,7 +253,7 @@ class Worker:
 
     async def _prepare(self, command: CommandReceived) -> dict[str, Any]:
         share = _read_share(command)
-        if self._is_draining:
+        if self._is_draining or self._is_stopping:
             raise CommandError("DRAINING", "this worker takes no new runs")
         if share.run_id in self._runs:
             raise CommandError("RUN_EXISTS", f"run {share.run_id} is here already")
@@ -272,6 +274,13 @@ class Worker:
             raise
         self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=result["failed"])
         return result
+
+    def _drain(self, *, is_on: bool) -> None:
+        self._is_draining = is_on
+        if self._link is not None:  # at once, for a hello that may be the next thing to go out
+            status = self._status()
+            self._link.run(lambda link, now: link.update(status))
+        self._log.info("draining: no new runs are taken" if is_on else "new runs are taken again")
 
     def _stop_run(self, command: CommandReceived) -> None:
         run = self._runs.get(command.run_id or "")
