@@ -47,13 +47,13 @@ class CommandOutbox:
         """Take an answer in; return False if it says nothing new.
 
         An answer to a command that this outbox never held is new: a gateway that was restarted still wants to know.
+        One to a finished command that was submitted again is not, but it takes the command out again.
         """
-        if answer.id in self._finished:
-            return False
+        is_new = answer.id not in self._finished
         if isinstance(answer, CommandAccepted):
-            return _remember(self._accepted, answer.id)
+            return is_new and _remember(self._accepted, answer.id)
         self.forget(answer.id)
-        return True
+        return is_new
 
     def forget(self, command_id: str) -> None:
         """Send this command no more, and take no further answers to it."""

@@ -76,3 +76,11 @@ def test_data_that_is_no_json_is_refused() -> None:
     with pytest.raises(LocalProtocolError):
         outbox.submit(Command(id="a", name="drain", data={"x": float("nan")}))
     assert outbox.outstanding() == []
+
+
+def test_a_command_that_is_submitted_again_is_settled_again_and_tells_nothing_new() -> None:
+    outbox = CommandOutbox()
+    for is_new in (True, False):
+        outbox.submit(Command(id="stop-r", name="stop_run"))
+        assert outbox.settle(CommandDone(id="stop-r")) is is_new
+        assert outbox.outstanding() == []
