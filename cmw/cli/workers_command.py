@@ -20,7 +20,7 @@ from cmw.cli.tables import print_fields, print_json, print_table
 from cmw.errors import CommandError
 
 FIELDS = (
-    "id", "name", "state", "enabled", "capacity", "configured_capacity", "active_endpoints", "token_prefix",
+    "id", "name", "state", "enabled", "draining", "capacity", "configured_capacity", "active_endpoints", "token_prefix",
     "created_at", "last_seen_at", "version", "host", "sip_ip", "media_ip", "engine", "load",
 )  # fmt: skip
 
@@ -58,9 +58,9 @@ def list_workers(
     if as_json:
         print_json(found)
         return
-    columns = ("name", "state", "enabled", "active_endpoints", "capacity", "version", "last_seen_at", "id")
+    columns = ("name", "state", "enabled", "draining", "active_endpoints", "capacity", "version", "last_seen_at", "id")
     print_table(
-        ("NAME", "STATE", "ENABLED", "ENDPOINTS", "CAPACITY", "VERSION", "LAST SEEN", "ID"),
+        ("NAME", "STATE", "ENABLED", "DRAINING", "ENDPOINTS", "CAPACITY", "VERSION", "LAST SEEN", "ID"),
         ([worker[column] for column in columns] for worker in found),
     )
 
@@ -102,9 +102,23 @@ def enable(
     ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a worker connect."""
+    """Let a worker connect and take runs: undoes disable and drain."""
     with connect(gateway, api_key_file, ca_file) as client:
         _print_worker(client.post(f"/workers/{_id(client, worker)}/enable"), as_json)
+
+
+@app.command()
+def drain(
+    *,
+    worker: WorkerArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a worker finish what it has and take no new runs, until it is enabled."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_worker(client.post(f"/workers/{_id(client, worker)}/drain"), as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from cmw.errors import SettingsError
@@ -100,6 +101,11 @@ def add_error_handlers(app: FastAPI) -> None:
     async def bad_plan(request: Request, error: SettingsError) -> JSONResponse:
         lines = tuple(str(error).splitlines())
         return _error(request, 422, "INVALID_PLAN", str(error), details=lines)
+
+    @app.exception_handler(OperationalError)
+    async def no_store(request: Request, error: OperationalError) -> JSONResponse:
+        log.error("the store cannot be used", path=request.url.path, error=str(error.orig), request=request_id(request))
+        return _error(request, 503, "STORE_UNAVAILABLE", f"the gateway's store cannot be used now: {error.orig}")
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(request: Request, error: RequestValidationError) -> JSONResponse:

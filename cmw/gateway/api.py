@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -109,8 +110,14 @@ async def regenerate_worker(request: Request, gateway: Service, worker_id: str) 
 
 @router.post("/workers/{worker_id}/enable", tags=["workers"])
 async def enable_worker(request: Request, gateway: Service, worker_id: str) -> Answer[WorkerView]:
-    """Let a worker connect."""
+    """Let a worker connect and take runs: undoes disable and drain."""
     return answer(request, await gateway.enable_worker(worker_id))
+
+
+@router.post("/workers/{worker_id}/drain", tags=["workers"])
+async def drain_worker(request: Request, gateway: Service, worker_id: str) -> Answer[WorkerView]:
+    """Let a worker finish what it has and take no new runs, until it is enabled."""
+    return answer(request, await gateway.drain_worker(worker_id))
 
 
 @router.post("/workers/{worker_id}/disable", tags=["workers"])
@@ -129,7 +136,8 @@ async def delete_worker(request: Request, gateway: Service, worker_id: str) -> A
 @router.post("/runs", status_code=201, tags=["runs"])
 async def start_run(request: Request, gateway: Service, body: NewRun) -> Answer[RunView]:
     """Start a run. It is PENDING at first: ask again for what becomes of it."""
-    run_id = await gateway.start_run(parse_plan(body.plan), name=body.name)
+    plan = await asyncio.to_thread(parse_plan, body.plan)
+    run_id = await gateway.start_run(plan, name=body.name)
     return answer(request, await gateway.run(run_id))
 
 

@@ -26,16 +26,7 @@ class ApiKeys:
     async def create(self, name: str) -> str:
         """Add a key and return it; the store keeps its SHA-256 only."""
         key = new_api_key()
-        async with self._database.write() as connection:
-            await connection.execute(
-                api_keys.insert().values(
-                    id=uuid4().hex,
-                    name=name,
-                    key_sha256=digest(key),
-                    key_prefix=prefix(key),
-                    created_at_ms=self._clock(),
-                )
-            )
+        await self._add(name, key)
         return key
 
     async def is_valid(self, key: str) -> bool:
@@ -53,6 +44,19 @@ class ApiKeys:
         """
         if await self._database.count(sa.select(api_keys)):
             return None
-        path = data_dir / API_KEY_FILE
-        write_private(path, (await self.create("first key") + "\n").encode())
+        path, key = data_dir / API_KEY_FILE, new_api_key()
+        write_private(path, f"{key}\n".encode())  # first: a key in the store that nobody has would be the last one made
+        await self._add("first key", key)
         return path
+
+    async def _add(self, name: str, key: str) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(
+                api_keys.insert().values(
+                    id=uuid4().hex,
+                    name=name,
+                    key_sha256=digest(key),
+                    key_prefix=prefix(key),
+                    created_at_ms=self._clock(),
+                )
+            )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ import structlog
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
-from cmw.errors import CapacityError, CmwError
+from cmw.errors import CapacityError, CmwError, SettingsError
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.instants import UnixClock, UnixMillis
@@ -155,6 +156,19 @@ class Coordinator:
                 if run_part is None or run_part[1].state.is_final:
                     self._order_stop(worker_id, run_id)
 
+    async def worker_deleted(self, worker_id: str) -> None:
+        """Give up what a worker had that cannot come back any more."""
+        async with self._turn:
+            for run in list(self._runs.values()):
+                part = run.parts.get(worker_id)
+                if part is None or part.state.is_final:
+                    continue
+                reason = f"worker {part.worker_name} was deleted"
+                if run.status is RunStatus.QUEUED:
+                    await self._fail(run, reason)
+                else:
+                    await self._lose(run, part, reason)
+
     async def command_done(self, worker_id: str, command_id: str, result: dict[str, Any]) -> None:
         """Go on when a worker has carried out a step."""
         step, _, run_id = command_id.partition("-")
@@ -195,7 +209,7 @@ class Coordinator:
             run, part = found
             if entry.kind == "progress":
                 part.progress = entry.data
-            elif entry.kind == "run_done" and part.state is not PartState.DONE:
+            elif entry.kind == "run_done" and part.state is not PartState.DONE and not run.is_finishing:
                 part.state, part.done, part.reason = PartState.DONE, entry.data, ""
                 self._hub.forget(part.worker_id, run.id)
                 self._spawn(self._in_turn(partial(self._finish_if_over, run)))
@@ -219,12 +233,14 @@ class Coordinator:
         """Split a PENDING run over the workers that have room now."""
         if run.status is not RunStatus.PENDING or run.id not in self._runs:
             return
-        free = await self._online_workers()
         try:
             plan, seed = await self._store.sealed_plan(run.id)
-            shares = split_run(plan, run.id, [(row["id"], room) for row, room in free], seed)
+            rows = await self._registry.all()
+            free = self._free_workers(rows)
+            rooms = [(row["id"], room) for row, room in free]
+            shares = await asyncio.to_thread(split_run, plan, run.id, rooms, seed)
         except CapacityError as error:
-            await self._no_room(run, f"{error}; {_online(len(free))}" if free else "no worker is online")
+            await self._no_room(run, f"{error}; {self._who_is_online(rows)}" if free else self._who_is_online(rows))
             return
         except CmwError as error:
             await self._end(run, RunStatus.FAILED, str(error))
@@ -246,13 +262,15 @@ class Coordinator:
         if is_new or self._clock() >= self._opened_at_ms + RESTART_GRACE_MS:
             await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, reason)
 
-    async def _online_workers(self) -> list[tuple[WorkerRow, int]]:
-        rows = [
-            row
-            for row in await self._registry.all()
-            if row["enabled"] and self._hub.state(row["id"]) is WorkerState.ONLINE
-        ]
-        return [(row, max(0, self.capacity(row) - self.endpoints_on(row["id"]))) for row in rows]
+    def _free_workers(self, rows: Iterable[WorkerRow]) -> list[tuple[WorkerRow, int]]:
+        online = [row for row in rows if row["enabled"] and self._hub.state(row["id"]) is WorkerState.ONLINE]
+        return [(row, max(0, self.capacity(row) - self.endpoints_on(row["id"]))) for row in online]
+
+    def _who_is_online(self, rows: Iterable[WorkerRow]) -> str:
+        states = Counter(self._hub.state(row["id"]) for row in rows if row["enabled"])
+        online, draining = states[WorkerState.ONLINE], states[WorkerState.DRAINING]
+        said = {0: "no worker is online", 1: "1 worker is online"}.get(online, f"{online} workers are online")
+        return f"{said}, {draining} draining" if draining else said
 
     def capacity(self, row: WorkerRow) -> int:
         """Return how many endpoints a worker may have: the configured number, or what it says of itself if less."""
@@ -317,6 +335,8 @@ class Coordinator:
         self._hub.forget(part.worker_id, run.id)
         await self._store.update_part(run.id, part, sealed_share=None)
         log.warning("part of a run lost", run=run.id, worker=part.worker_name, reason=reason)
+        if self._hub.is_linked(part.worker_id):
+            self._order_stop(part.worker_id, run.id)
         await self._finish_if_over(run)
 
     async def _fail(self, run: ActiveRun, reason: str) -> None:
@@ -332,10 +352,17 @@ class Coordinator:
             self._spawn(self._finish(run))
 
     async def _finish(self, run: ActiveRun) -> None:
-        """Sum a run up; works on its own, so that other runs go on meanwhile."""
+        """Sum a run up; works on its own, so that other runs go on meanwhile.
+
+        What the store has when the end is written counts, and nothing that comes after it.
+        """
+        if run.ended_at_ms is None:
+            run.ended_at_ms = self._clock()
+            await self._store.close(run)
+        run.parts = {part.worker_id: part for part in await self._store.parts(run.id)}
         try:
             await self._add_missing(run)
-            summary = await self._results.sum_up(run, self._clock())
+            summary = await self._results.sum_up(run)
         except Exception as error:
             log.exception("the results of a run cannot be summed up", run=run.id)
             await self._end(run, RunStatus.FAILED, f"{NOT_SUMMED_UP}: {type(error).__name__}: {error}")
@@ -351,7 +378,13 @@ class Coordinator:
             reason = part.reason or "the worker ended the run without a report of this endpoint"
             missing = [
                 lost_endpoint(
-                    run.id, index=e.number, name=e.name, group=e.group, worker=part.worker_name, reason=reason
+                    run.id,
+                    index=e.number,
+                    name=e.name,
+                    group=e.group,
+                    worker=part.worker_name,
+                    worker_id=part.worker_id,
+                    reason=reason,
                 ).model_dump(mode="json")
                 for e in part.endpoints
                 if e.number not in reported
@@ -360,7 +393,8 @@ class Coordinator:
 
     async def _end(self, run: ActiveRun, status: RunStatus, reason: str, **more: Any) -> None:
         run.status, run.reason = status, reason
-        await self._store.finish(run, ended_at_ms=self._clock(), **more)
+        run.ended_at_ms = run.ended_at_ms or self._clock()
+        await self._store.finish(run, **more)
         log.info("run over", run=run.id, status=status, reason=reason)
         self._runs.pop(run.id, None)
         async with self._over:
@@ -369,7 +403,13 @@ class Coordinator:
     # Orders.
 
     async def _order_prepare(self, run: ActiveRun, part: Part) -> None:
-        share = await self._store.share(run.id, part.worker_id)
+        if run.id not in self._runs:
+            return  # another part has failed it
+        try:
+            share = await self._store.share(run.id, part.worker_id)
+        except SettingsError as error:
+            await self._fail(run, str(error))
+            return
         if share is None:
             await self._fail(run, f"the share of worker {part.worker_name} is not in the store any more")
         elif len(serialize_json({"share": share})) > MAX_TO_WORKER_BYTES - 4096:
@@ -391,7 +431,10 @@ class Coordinator:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception:
+                log.exception("cannot look at the deadlines of the runs; trying again")
 
     async def tick(self) -> None:
         """Look at the deadlines of every run."""
@@ -404,6 +447,7 @@ class Coordinator:
                     await self._check_preparation(run, now_ms)
                 elif not run.is_finishing:
                     await self._check_end(run, now_ms)
+                    await self._finish_if_over(run)
 
     async def _check_preparation(self, run: ActiveRun, now_ms: UnixMillis) -> None:
         if now_ms <= self._patience_until(run) + PREPARE_GRACE_MS:
@@ -417,7 +461,7 @@ class Coordinator:
         if overdue_ms <= 0:
             return
         for part in run.open_parts():
-            is_online = self._hub.state(part.worker_id) is WorkerState.ONLINE
+            is_online = self._hub.is_linked(part.worker_id)
             if overdue_ms > (2 * RUN_GRACE_MS if is_online else RUN_GRACE_MS):
                 await self._lose(run, part, "the worker did not end its part in time" if is_online else WORKER_LOST)
             elif is_online and overdue_ms > RUN_GRACE_MS:
@@ -446,10 +490,6 @@ class Coordinator:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a step of a run failed", error=repr(error))
-
-
-def _online(workers: int) -> str:
-    return "1 worker is online" if workers == 1 else f"{workers} workers are online"
 
 
 def _shown_name(row: WorkerRow) -> str:

@@ -35,7 +35,7 @@ class Database:
             SettingsError: the file is not a database, is damaged, cannot be written, or is of a newer cmw.
         """
         path = data_dir / DATABASE_FILE
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=4, max_overflow=4)
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=4, max_overflow=4, hide_parameters=True)
         sa.event.listen(engine.sync_engine, "connect", _prepare_connection)
         sa.event.listen(engine.sync_engine, "begin", _begin)
         try:

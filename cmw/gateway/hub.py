@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import uuid4
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cmw.core.clock import Nanos
@@ -67,6 +69,12 @@ class LiveLink:
         return str(self.worker["id"])
 
     @property
+    def name(self) -> str:
+        """Return what the worker calls itself, or else what it was called when it was created."""
+        said = self.machine.hello.name if self.machine.hello is not None else None
+        return str(said or self.worker["name"])
+
+    @property
     def is_open(self) -> bool:
         """Tell whether the worker was welcomed."""
         return self.machine.state is GatewayState.OPEN
@@ -91,12 +99,18 @@ class Hub:
         self._listener: LinkListener | None = None
         self._links: dict[str, LiveLink] = {}
         self._outboxes: dict[str, CommandOutbox] = {}
+        self._draining: set[str] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
 
-    def start(self, listener: LinkListener) -> None:
-        """Begin to look after links."""
+    def start(self, listener: LinkListener, *, draining: set[str]) -> None:
+        """Begin to look after links.
+
+        Args:
+            draining: the workers that are to take no new runs.
+        """
         self._listener = listener
+        self._draining = set(draining)
         self._sweeper = asyncio.create_task(self._sweep(), name="hub sweep")
 
     async def stop(self) -> None:
@@ -132,6 +146,9 @@ class Hub:
         writer = asyncio.create_task(self._write(link), name=f"link {link.worker['name']}")
         try:
             await self._read(link)
+        except Exception:
+            log.exception("a link failed", worker=link.worker["name"])
+            link.end(CloseCode.INTERNAL_ERROR, "the gateway failed; its log says why")
         finally:
             await self.detach(link)
             link.has_output.set()
@@ -143,16 +160,21 @@ class Hub:
         """Forget a link that has ended."""
         if self._links.get(link.worker_id) is link:
             del self._links[link.worker_id]
-            await self._registry.seen(link.worker_id)
+            await self._remember(link)
         await self._notify()
 
     # What the gateway asks.
 
     def state(self, worker_id: str) -> WorkerState:
-        """Return ONLINE while there is a welcomed link that was heard of within a minute."""
+        """Return ONLINE or DRAINING while there is a welcomed link that was heard of within a minute."""
         link = self._links.get(worker_id)
-        is_live = link is not None and link.is_open and monotonic_ns() - link.machine.last_heard_at <= SILENCE
-        return WorkerState.ONLINE if is_live else WorkerState.OFFLINE
+        if link is None or not link.is_open or monotonic_ns() - link.machine.last_heard_at > SILENCE:
+            return WorkerState.OFFLINE
+        return WorkerState.DRAINING if worker_id in self._draining else WorkerState.ONLINE
+
+    def is_linked(self, worker_id: str) -> bool:
+        """Tell whether a worker is there, draining or not."""
+        return self.state(worker_id) is not WorkerState.OFFLINE
 
     def link_of(self, worker_id: str) -> LiveLink | None:
         """Return the live link of a worker."""
@@ -169,11 +191,26 @@ class Hub:
         if link is not None:
             link.refuse(refusal)
 
+    def set_draining(self, worker_id: str, on: bool) -> None:
+        """Have a worker take no new runs, or take them again; one that is away is told when it comes back."""
+        if on:
+            self._draining.add(worker_id)
+        else:
+            self._draining.discard(worker_id)
+        link = self._links.get(worker_id)
+        if link is not None and link.is_open:
+            self._order_drain(worker_id, found=not on)
+
+    def delete(self, worker_id: str) -> None:
+        """Forget what a worker that is no more was ordered."""
+        self._draining.discard(worker_id)
+        self._outboxes.pop(worker_id, None)
+
     def outbox(self, worker_id: str) -> CommandOutbox:
         """Return the commands that the worker has not finished."""
         return self._outboxes.setdefault(worker_id, CommandOutbox())
 
-    def command(self, worker_id: str, command_id: str, name: str, run_id: str, data: dict[str, Any]) -> None:
+    def command(self, worker_id: str, command_id: str, name: str, run_id: str | None, data: dict[str, Any]) -> None:
         """Order something: at once if the worker is linked, with its next welcome otherwise.
 
         A command that is outstanding already is not ordered again.
@@ -212,10 +249,10 @@ class Hub:
             link.has_output.set()
 
     async def wait_online(self, worker_id: str, timeout_s: float) -> bool:
-        """Wait until a worker is ONLINE; return False when it is not in time."""
+        """Wait until a worker is linked; return False when it is not in time."""
         try:
             async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: self.state(worker_id) is WorkerState.ONLINE)
+                await self._changed.wait_for(lambda: self.is_linked(worker_id))
         except TimeoutError:
             return False
         return True
@@ -305,7 +342,7 @@ class Hub:
             )
         kind, data = event.kind, event.data
         if kind == "endpoint":
-            kind, data = _checked(data, event.run_id or "", link.machine.hello.name or link.worker["name"])
+            kind, data = _checked(link, event.run_id or "", data)
         return Entry(link.worker_id, session, event.seq, kind, event.run_id or "", data)
 
     async def _greet(self, link: LiveLink, hello: Hello) -> None:
@@ -316,14 +353,33 @@ class Hub:
             link.refuse(refusal)
             return
         acknowledged = await self._journal.committed_seq(link.worker_id, hello.session)
-        await self._registry.seen(link.worker_id, hello.model_dump(mode="json", exclude={"type", "runs"}))
+        await self._remember(link, hello)
         await self._listener.worker_greeted(link.worker_id, hello)
         if link.machine.state is not GatewayState.AWAITING_WELCOME:
             return
-        name = hello.name or link.worker["name"]
+        self._order_drain(link.worker_id, found=hello.draining)
+        name = link.name
         link.machine.welcome(worker_id=link.worker_id, name=name, acknowledged=acknowledged, now=monotonic_ns())
         log.info("worker online", worker=name, id=link.worker_id, version=hello.version, host=hello.host)
         await self._notify()
+
+    async def _remember(self, link: LiveLink, hello: Hello | None = None) -> None:
+        """Write that a worker was seen; a store that cannot be written now is no reason to lose a link."""
+        said = hello.model_dump(mode="json", exclude={"type", "runs", "draining"}) if hello is not None else None
+        try:
+            await self._registry.seen(link.worker_id, said)
+        except OperationalError as error:
+            log.error("cannot write what is known of a worker", worker=link.worker["name"], error=str(error.orig))
+
+    def _order_drain(self, worker_id: str, *, found: bool) -> None:
+        """Order what holds now unless that is how the worker is, and nothing of what was ordered before."""
+        outbox = self.outbox(worker_id)
+        for command in outbox.outstanding():
+            if command.name == "drain":
+                outbox.forget(command.id)
+        wanted = worker_id in self._draining
+        if found is not wanted:
+            self.command(worker_id, f"drain-{uuid4().hex}", "drain", None, {"on": wanted})
 
     async def _recheck(self, link: LiveLink) -> Refusal | None:
         row = await self._registry.find(link.worker_id)
@@ -332,10 +388,12 @@ class Hub:
         return None if row["enabled"] else Refusal.WORKER_DISABLED
 
 
-def _checked(data: JsonObject, run_id: str, worker: str) -> tuple[str, JsonObject]:
+def _checked(link: LiveLink, run_id: str, data: JsonObject) -> tuple[str, JsonObject]:
     """Return a final report in the name of its worker; one that cannot be read becomes an event that says so."""
+    worker = link.name
+    known = {"run_id": run_id, "worker": worker, "worker_id": link.worker_id, "late": False}
     try:
-        report = EndpointReport.model_validate(data | {"run_id": run_id, "worker": data.get("worker") or worker})
+        report = EndpointReport.model_validate(data | known)
     except ValidationError as error:
         log.warning("an endpoint's report cannot be read", worker=worker, run=run_id, faults=error.error_count())
         return "event", {"kind": "unreadable_report", "worker": worker, "report": data}

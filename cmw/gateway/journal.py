@@ -8,16 +8,16 @@ a frame that comes again is told from a new one, and one that was not written is
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cmw.core.words import RunStatus
 from cmw.gateway.database import Database
 from cmw.gateway.instants import UnixClock
 from cmw.gateway.parts import PartState
@@ -71,6 +71,7 @@ class Journal:
         self.failures = 0
         """Commits that failed because the store could not be written, and were tried again."""
         self.counters = {"committed": 0, "duplicates": 0, "refused": 0, "late": 0, "commits": 0}
+        """`late`: came after their run was over; part of `committed`. `refused`: of no run that this worker has."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -143,22 +144,19 @@ class Journal:
         counted = dict.fromkeys(self.counters, 0)
         async with self._database.write() as connection:
             fresh = await self._advance_sessions(connection, group)
-            statuses = await _statuses(connection, {entry.run_id for entry in fresh})
-            accepted = []
-            for entry in fresh:
-                status = statuses.get((entry.run_id, entry.worker_id))
-                if status is None:
-                    counted["refused"] += 1
-                elif status.is_final and entry.kind != "samples":
-                    counted["late"] += 1
-                else:
-                    accepted.append(entry)
-            await _insert(connection, accepted)
+            is_over = await _parts(connection, {entry.run_id for entry in fresh})
+            accepted = [e for e in fresh if (e.run_id, e.worker_id) in is_over]
+            late = [e for e in accepted if is_over[e.run_id, e.worker_id]]
+            await _insert(connection, [e for e in accepted if not is_over[e.run_id, e.worker_id]])
+            await _insert_late(connection, late)
         counted |= {"committed": len(accepted), "duplicates": len(group) - len(fresh), "commits": 1}
+        counted |= {"refused": len(fresh) - len(accepted), "late": len(late)}
         for name, number in counted.items():
             self.counters[name] += number
-        if counted["refused"] or counted["late"]:
-            log.warning("reports that no run waits for were dropped", **counted)
+        if counted["refused"]:
+            log.warning("reports of no run that their worker has were dropped", **counted)
+        if late:
+            log.info("reports came after their run was over", runs=sorted({e.run_id for e in late}), **counted)
 
     async def _advance_sessions(self, connection: AsyncConnection, group: Sequence[Entry]) -> list[Entry]:
         """Drop what was committed before, and move the sessions' numbers to the last of the rest."""
@@ -195,34 +193,61 @@ async def _committed(connection: AsyncConnection, keys: Iterable[tuple[str, str]
     return {(row.worker_id, row.session): row.committed_seq for row in await connection.execute(query)}
 
 
-async def _statuses(connection: AsyncConnection, run_ids: Iterable[str]) -> dict[tuple[str, str], RunStatus]:
-    """Return the status of each run, keyed by (run, worker that has a part in it)."""
+async def _parts(connection: AsyncConnection, run_ids: Iterable[str]) -> dict[tuple[str, str], bool]:
+    """Return whether each run is over, keyed by (run, worker that has a part in it)."""
     query = (
-        sa.select(run_workers.c.run_id, run_workers.c.worker_id, runs.c.status)
+        sa.select(run_workers.c.run_id, run_workers.c.worker_id, runs.c.ended_at_ms)
         .join(runs, runs.c.id == run_workers.c.run_id)
         .where(run_workers.c.run_id.in_(list(run_ids)))
     )
-    return {(row.run_id, row.worker_id): RunStatus(row.status) for row in await connection.execute(query)}
+    return {(row.run_id, row.worker_id): row.ended_at_ms is not None for row in await connection.execute(query)}
 
 
 async def _insert(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
-    samples = [_batch_row(entry) for entry in entries if entry.kind == "samples"]
-    if samples:
-        await connection.execute(batches.insert(), samples)
+    await _insert_samples_and_events(connection, entries)
     ended = [endpoint_row(e.run_id, e.worker_id, e.data or {}) for e in entries if e.kind == "endpoint"]
     if ended:
         await connection.execute(insert(endpoints).on_conflict_do_nothing(), ended)
-    happened = [
-        {"run_id": e.run_id, "worker_id": e.worker_id, "data": e.data or {}} for e in entries if e.kind == "event"
-    ]
-    if happened:
-        await connection.execute(events.insert(), happened)
     latest = {(e.run_id, e.worker_id): e.data for e in entries if e.kind == "progress"}
     for (run_id, worker_id), data in latest.items():
         await connection.execute(_part(run_id, worker_id).values(progress=data))
     for e in entries:
         if e.kind == "run_done":
             await connection.execute(_part(e.run_id, e.worker_id).values(state=PartState.DONE, done=e.data, reason=""))
+
+
+async def _insert_late(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+    """Keep what the summary of its run is without, and count it; a report replaces the one made in its stead."""
+    await _insert_samples_and_events(connection, entries)
+    for e in entries:
+        if e.kind == "endpoint":
+            await connection.execute(
+                _replace_endpoint(endpoint_row(e.run_id, e.worker_id, (e.data or {}) | {"late": True}))
+            )
+        elif e.kind == "run_done":
+            await connection.execute(_part(e.run_id, e.worker_id).values(done=e.data))
+    for run_id, number in Counter(e.run_id for e in entries if e.kind != "progress").items():
+        counted = runs.update().where(runs.c.id == run_id)
+        await connection.execute(counted.values(late_reports=runs.c.late_reports + number))
+
+
+async def _insert_samples_and_events(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+    samples = [_batch_row(entry) for entry in entries if entry.kind == "samples"]
+    if samples:
+        await connection.execute(batches.insert(), samples)
+    happened = [
+        {"run_id": e.run_id, "worker_id": e.worker_id, "data": e.data or {}} for e in entries if e.kind == "event"
+    ]
+    if happened:
+        await connection.execute(events.insert(), happened)
+
+
+def _replace_endpoint(row: dict[str, Any]) -> Insert:
+    """Return the insertion of a report over the one that is there, if that is of the same worker."""
+    statement = insert(endpoints).values(row)
+    new = {"outcome": statement.excluded.outcome, "report": statement.excluded.report}
+    same_worker = endpoints.c.worker_id == statement.excluded.worker_id
+    return statement.on_conflict_do_update(index_elements=["run_id", "endpoint"], set_=new, where=same_worker)
 
 
 def _part(run_id: str, worker_id: str) -> sa.Update:

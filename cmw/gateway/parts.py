@@ -73,6 +73,7 @@ class ActiveRun:
 
     Args:
         deadline_at_ms: when every endpoint must have ended by itself; set when the run starts or is stopped.
+        ended_at_ms: when the last worker was done or given up: reports that come later are late.
         is_finishing: its results are being summed up.
     """
 
@@ -84,6 +85,7 @@ class ActiveRun:
     queued_at_ms: UnixMillis | None = None
     started_at_ms: UnixMillis | None = None
     deadline_at_ms: UnixMillis | None = None
+    ended_at_ms: UnixMillis | None = None
     reason: str = ""
     is_finishing: bool = False
     parts: dict[str, Part] = field(default_factory=dict)
@@ -112,10 +114,10 @@ def add_progress(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {}
     for report in reports:
         for key, value in report.items():
-            if key == "second":
-                total[key] = max(total.get(key, 0), value)
-            elif isinstance(value, dict):
-                total[key] = add_progress([total.get(key) or {}, value])
+            before = total.get(key)
+            if isinstance(value, dict):
+                total[key] = add_progress([before if isinstance(before, dict) else {}, value])
             elif isinstance(value, int | float) and not isinstance(value, bool):
-                total[key] = total.get(key, 0) + value
+                number = before if isinstance(before, int | float) else 0
+                total[key] = max(number, value) if key == "second" else number + value
     return total

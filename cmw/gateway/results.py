@@ -51,32 +51,34 @@ class Results:
             await asyncio.to_thread(_aggregate, frames, total)
         return total
 
-    async def sum_up(self, run: ActiveRun, ended_at_ms: UnixMillis) -> dict[str, Any]:
+    async def sum_up(self, run: ActiveRun) -> dict[str, Any]:
         """Return the summary of a run whose parts are all over."""
         plan = parse_plan(await self._store.plan(run.id)).model_copy(update={"name": run.name})
         samples = await self.aggregate(run.id)
         reports = await self._store.reports(run.id)
-        return await asyncio.to_thread(_summary, run, ended_at_ms, plan, reports, samples)
+        return await asyncio.to_thread(_summary, run, plan, reports, samples)
 
     def exit_code(self, summary: dict[str, Any]) -> int:
         """Return the exit code that a summary means."""
         return exit_code(Summary.model_validate(summary))
 
 
-def _summary(
-    run: ActiveRun, ended_at_ms: UnixMillis, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate
-) -> dict[str, Any]:
+def _summary(run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate) -> dict[str, Any]:
     parts = run.parts.values()
     info = RunInfo(
         id=run.id,
         status=run.final_status(),
         started_at=iso(run.started_at_ms),
-        duration_s=None if run.started_at_ms is None else (ended_at_ms - run.started_at_ms) / 1000,
+        duration_s=_seconds(run.started_at_ms, run.ended_at_ms),
         workers=[WorkerPart(id=part.worker_id, name=part.worker_name, endpoints=len(part.endpoints)) for part in parts],
     )
     totals = {part.worker_id: figures for part in parts if (figures := _totals(part)) is not None}
     checked = [EndpointReport.model_validate(report) for report in reports]
     return build_summary(info, plan, checked, samples, totals).to_document()
+
+
+def _seconds(since: UnixMillis | None, until: UnixMillis | None) -> float | None:
+    return None if since is None or until is None else (until - since) / 1000
 
 
 def _totals(part: Part) -> RunTotals | None:

@@ -1,12 +1,18 @@
-"""Runs in the store: what survives the process."""
+"""Runs in the store: what survives the process.
+
+A run that is under way cannot go on without its state being written, so while the store cannot be written (the disk is
+full) every step waits and tries again; only `add`, before which there is no run, fails at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.dialects.sqlite import insert
 
 from cmw.core.words import RunStatus
@@ -22,8 +28,14 @@ from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
 
 BATCHES_AT_ONCE = 64
+RETRY_S = 1.0
 
 RunRow = dict[str, Any]
+
+Statement = tuple[sa.UpdateBase, list[dict[str, Any]] | None]
+"""What to execute, and the rows of an insertion."""
+
+log = structlog.get_logger("cmw.gateway.runs")
 
 _LIST_COLUMNS = [
     *(c for c in runs.c if c.name not in ("plan", "sealed_plan", "summary")),
@@ -59,22 +71,17 @@ class RunStore:
 
     async def update(self, run: ActiveRun, **more: Any) -> None:
         """Write what changes of a run while it goes on."""
-        values = {
-            "status": run.status,
-            "reason": run.reason,
-            "queued_at_ms": run.queued_at_ms,
-            "started_at_ms": run.started_at_ms,
-            "deadline_at_ms": run.deadline_at_ms,
-        } | more
-        async with self._database.write() as connection:
-            await connection.execute(runs.update().where(runs.c.id == run.id).values(values))
+        await self._write((_update(run, **more), None))
 
-    async def finish(self, run: ActiveRun, *, ended_at_ms: int, **more: Any) -> None:
+    async def close(self, run: ActiveRun) -> None:
+        """Write when a run ended: what is committed after it is late, what was before is summed up."""
+        await self._write((_update(run, ended_at_ms=run.ended_at_ms), None))
+
+    async def finish(self, run: ActiveRun, **more: Any) -> None:
         """Write the end of a run, and erase its secrets."""
-        await self.update(run, ended_at_ms=ended_at_ms, sealed_plan=None, **more)
-        async with self._database.write() as connection:
-            parts = run_workers.update().where(run_workers.c.run_id == run.id)
-            await connection.execute(parts.values(sealed_share=None))
+        parts = run_workers.update().where(run_workers.c.run_id == run.id).values(sealed_share=None)
+        end = _update(run, ended_at_ms=run.ended_at_ms, sealed_plan=None, **more)
+        await self._write((end, None), (parts, None))
 
     async def row(self, run_id: str) -> RunRow:
         """Return a run without plan and summary.
@@ -105,7 +112,7 @@ class RunStore:
     async def sealed_plan(self, run_id: str) -> tuple[Plan, int]:
         """Return the whole plan of a run that is not over, and its seed."""
         row = await self._one(sa.select(runs.c.sealed_plan, runs.c.seed), run_id)
-        return parse_plan(json.loads(self._vault.unseal(row["sealed_plan"]))), row["seed"]
+        return await asyncio.to_thread(lambda: parse_plan(self._unseal(row["sealed_plan"]))), row["seed"]
 
     async def active(self) -> list[ActiveRun]:
         """Return every run that is not over, the oldest first."""
@@ -122,6 +129,7 @@ class RunStore:
                 queued_at_ms=row["queued_at_ms"],
                 started_at_ms=row["started_at_ms"],
                 deadline_at_ms=row["deadline_at_ms"],
+                ended_at_ms=row["ended_at_ms"],
                 reason=row["reason"],
             )
             run.parts = {part.worker_id: part for part in await self.parts(run.id)}
@@ -133,13 +141,10 @@ class RunStore:
     async def assign(self, run: ActiveRun, shares: dict[str, RunShare]) -> None:
         """Write the parts of a run that has just been split, and its status."""
         rows = [
-            _part_row(run.id, run.parts[worker_id], self._vault.seal(json.dumps(share.to_wire())))
+            _part_row(run.id, run.parts[worker_id], await asyncio.to_thread(self._seal, share))
             for worker_id, share in shares.items()
         ]
-        async with self._database.write() as connection:
-            await connection.execute(run_workers.insert(), rows)
-            values = {"status": run.status, "queued_at_ms": run.queued_at_ms, "deadline_at_ms": run.deadline_at_ms}
-            await connection.execute(runs.update().where(runs.c.id == run.id).values(values))
+        await self._write((run_workers.insert(), rows), (_update(run), None))
 
     async def update_part(self, run_id: str, part: Part, **more: Any) -> None:
         """Write what changes of a part by what its worker answers; reports are written by the journal."""
@@ -151,8 +156,7 @@ class RunStore:
             "reason": part.reason,
         } | more
         mine = run_workers.update().where(run_workers.c.run_id == run_id, run_workers.c.worker_id == part.worker_id)
-        async with self._database.write() as connection:
-            await connection.execute(mine.values(values))
+        await self._write((mine.values(values), None))
 
     async def parts(self, run_id: str) -> list[Part]:
         """Return the parts of a run."""
@@ -167,7 +171,7 @@ class RunStore:
         row = await self._database.row(query)
         if row is None or row["sealed_share"] is None:
             return None
-        share: dict[str, Any] = json.loads(self._vault.unseal(row["sealed_share"]))
+        share: dict[str, Any] = await asyncio.to_thread(self._unseal, row["sealed_share"])
         return share
 
     # Results.
@@ -176,8 +180,7 @@ class RunStore:
         """Write reports in the name of a worker for the endpoints that it did not report itself."""
         rows = [endpoint_row(run_id, worker_id, report) for report in reports]
         if rows:
-            async with self._database.write() as connection:
-                await connection.execute(insert(endpoints).on_conflict_do_nothing(), rows)
+            await self._write((insert(endpoints).on_conflict_do_nothing(), rows))
 
     async def reported(self, run_id: str) -> set[int]:
         """Return the indices of the endpoints that have ended."""
@@ -223,11 +226,40 @@ class RunStore:
             yield [row["frame"] for row in rows]
             after = (rows[-1]["second"], rows[-1]["id"])
 
+    async def _write(self, *statements: Statement) -> None:
+        """Write in one transaction, trying again for as long as the store cannot be written."""
+        while True:
+            try:
+                async with self._database.write() as connection:
+                    for statement, rows in statements:
+                        await connection.execute(statement, rows)
+                return
+            except sa.exc.OperationalError as error:
+                log.error("cannot write the state of a run; trying again", error=str(error.orig))
+                await asyncio.sleep(RETRY_S)
+
+    def _seal(self, share: RunShare) -> bytes:
+        return self._vault.seal(json.dumps(share.to_wire()))
+
+    def _unseal(self, sealed: bytes) -> Any:
+        return json.loads(self._vault.unseal(sealed))
+
     async def _one(self, query: sa.Select[Any], run_id: str) -> dict[str, Any]:
         row = await self._database.row(query.where(runs.c.id == run_id))
         if row is None:
             raise not_found("run", run_id)
         return row
+
+
+def _update(run: ActiveRun, **more: Any) -> sa.Update:
+    values = {
+        "status": run.status,
+        "reason": run.reason,
+        "queued_at_ms": run.queued_at_ms,
+        "started_at_ms": run.started_at_ms,
+        "deadline_at_ms": run.deadline_at_ms,
+    }
+    return runs.update().where(runs.c.id == run.id).values(values | more)
 
 
 def _part_row(run_id: str, part: Part, sealed_share: bytes) -> dict[str, Any]:

@@ -107,12 +107,20 @@ class Gateway:
         return self._worker_view(row), token
 
     async def enable_worker(self, worker_id: str) -> WorkerView:
-        """Let a worker connect."""
-        return self._worker_view(await self._registry.set_enabled(worker_id, True))
+        """Let a worker connect and take runs: the opposite of `disable_worker` and of `drain_worker`."""
+        row = await self._registry.enable(worker_id)
+        self._hub.set_draining(worker_id, False)
+        return self._worker_view(row)
+
+    async def drain_worker(self, worker_id: str) -> WorkerView:
+        """Let a worker finish what it has and take no new runs, until it is enabled."""
+        row = await self._registry.drain(worker_id)
+        self._hub.set_draining(worker_id, True)
+        return self._worker_view(row)
 
     async def disable_worker(self, worker_id: str) -> WorkerView:
         """Let a worker connect no more, and end its live link at once."""
-        row = await self._registry.set_enabled(worker_id, False)
+        row = await self._registry.disable(worker_id)
         self._hub.refuse(worker_id, Refusal.WORKER_DISABLED)
         return self._worker_view(row)
 
@@ -120,13 +128,15 @@ class Gateway:
         """Forget a worker, and end its live link; results of its runs stay."""
         await self._registry.delete(worker_id)
         self._hub.refuse(worker_id, Refusal.INVALID_TOKEN)
+        await self._coordinator.worker_deleted(worker_id)
+        self._hub.delete(worker_id)
 
     def state(self, worker_id: str) -> WorkerState:
         """Return the state of a worker."""
         return self._hub.state(worker_id)
 
     async def wait_worker(self, worker_id: str, *, timeout_s: float) -> bool:
-        """Wait until a worker is ONLINE; return False when it is not in time."""
+        """Wait until a worker is linked; return False when it is not in time."""
         return await self._hub.wait_online(worker_id, timeout_s)
 
     # Runs.
@@ -225,7 +235,7 @@ class Gateway:
 
     async def _start(self) -> None:
         self._journal.start()
-        self._hub.start(self._coordinator)
+        self._hub.start(self._coordinator, draining=await self._registry.draining())
         await self._coordinator.start()
 
     async def _stop(self) -> None:
@@ -249,10 +259,11 @@ class Gateway:
             configured_capacity=row["capacity"],
             active_endpoints=self._coordinator.endpoints_on(row["id"]),
             enabled=row["enabled"],
+            draining=row["draining"],
             state=state,
             token_prefix=row["token_prefix"],
             created_at=iso(row["created_at_ms"]) or "",
-            last_seen_at=iso(self._clock() if state is WorkerState.ONLINE else row["last_seen_at_ms"]),
+            last_seen_at=iso(self._clock() if state is not WorkerState.OFFLINE else row["last_seen_at_ms"]),
             version=hello.get("version") or None,
             host=hello.get("host") or None,
             sip_ip=hello.get("sip_ip") or None,
@@ -272,7 +283,7 @@ class Gateway:
             endpoints=row["endpoints"],
             created_at=iso(row["created_at_ms"]) or "",
             started_at=iso(row["started_at_ms"]),
-            ended_at=iso(row["ended_at_ms"]),
+            ended_at=iso(row["ended_at_ms"]) if status.is_final else None,
             progress=add_progress(part.progress for part in parts if part.progress),
             workers=[
                 RunPart(
@@ -285,6 +296,7 @@ class Gateway:
                 for part in parts
             ],
             exit_code=_exit_code_without_summary(status, row["reason"]),
+            late_reports=row["late_reports"],
         )
 
 

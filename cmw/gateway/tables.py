@@ -23,13 +23,14 @@ workers = sa.Table(
     sa.Column("name", sa.String(100), nullable=False, unique=True),
     sa.Column("capacity", sa.Integer, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("token_sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("token_prefix", sa.String(12), nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("last_seen_at_ms", sa.BigInteger),
     sa.Column("hello", sa.JSON),
 )
-"""`hello`: what the worker said of itself when it last connected."""
+"""`draining`: it is to take no new runs. `hello`: what the worker said of itself when it last connected."""
 
 api_keys = sa.Table(
     "api_keys",
@@ -69,9 +70,11 @@ runs = sa.Table(
     sa.Column("ended_at_ms", sa.BigInteger),
     sa.Column("deadline_at_ms", sa.BigInteger),
     sa.Column("summary", sa.JSON),
+    sa.Column("late_reports", sa.Integer, nullable=False, server_default="0"),
 )
 """`plan` has no passwords; `sealed_plan` has them, encrypted, and is erased once every worker has started.
-`deadline_at_ms`: when every endpoint must have ended by itself."""
+`deadline_at_ms`: when every endpoint must have ended by itself. `ended_at_ms`: from when on reports are late.
+`late_reports`: how many came after it."""
 
 run_workers = sa.Table(
     "run_workers",
@@ -109,11 +112,12 @@ batches = sa.Table(
     "batches",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run_id", sa.String(32), nullable=False, index=True),
+    sa.Column("run_id", sa.String(32), nullable=False),
     sa.Column("worker_id", sa.String(32), nullable=False),
     sa.Column("second", sa.Integer, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("frame", sa.LargeBinary, nullable=False),
+    sa.Index("ix_batches_run_id", "run_id", "second", "id"),
 )
 """Sample batches as they came over the link: columnar and compressed."""
 

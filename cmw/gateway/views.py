@@ -22,6 +22,7 @@ class WorkerView(BaseModel):
     configured_capacity: int
     active_endpoints: int = Field(description="endpoints of runs that are not over")
     enabled: bool
+    draining: bool = Field(description="it takes no new runs, and finishes what it has")
     state: WorkerState
     token_prefix: str = Field(description="the first 12 of the token's 68 characters")
     created_at: str
@@ -65,6 +66,10 @@ class RunView(BaseModel):
     progress: dict[str, Any] = Field(default_factory=dict, description="the sum of what its workers last said")
     workers: list[RunPart] = Field(default_factory=list)
     exit_code: int | None = Field(default=None, description="the exit code of `cmw run` for this run, once it is over")
+    late_reports: int = Field(
+        default=0,
+        description="reports and sample batches that came after the run was over; its summary is without them",
+    )
 
 
 class Page(BaseModel):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from cmw.gateway.database import Database
 from cmw.gateway.errors import RequestError, conflict, not_found
-from cmw.gateway.instants import UnixClock
+from cmw.gateway.instants import UnixClock, UnixMillis
 from cmw.gateway.tables import sessions, workers
 from cmw.gateway.tokens import WORKER_TOKEN, digest, matches, new_worker_token, prefix
 from cmw.gateway.views import Page
@@ -18,6 +18,9 @@ from cmw.gateway.views import Page
 WORKER_NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?")
 DEFAULT_CAPACITY = 100
 MAX_CAPACITY = 1_000_000
+
+SESSION_KEPT_MS: UnixMillis = 30 * 24 * 3600 * 1000
+"""How long the number of a session is kept after its last report: every start of a worker makes a session."""
 
 WorkerRow = dict[str, Any]
 
@@ -46,6 +49,7 @@ class WorkerRegistry:
             "name": name,
             "capacity": capacity,
             "enabled": True,
+            "draining": False,
             "token_sha256": digest(token),
             "token_prefix": prefix(token),
             "created_at_ms": self._clock(),
@@ -99,9 +103,21 @@ class WorkerRegistry:
         row = await self._update(worker_id, token_sha256=digest(token), token_prefix=prefix(token))
         return row, token
 
-    async def set_enabled(self, worker_id: str, enabled: bool) -> WorkerRow:
-        """Enable or disable a worker."""
-        return await self._update(worker_id, enabled=enabled)
+    async def enable(self, worker_id: str) -> WorkerRow:
+        """Let a worker connect and take runs."""
+        return await self._update(worker_id, enabled=True, draining=False)
+
+    async def disable(self, worker_id: str) -> WorkerRow:
+        """Let a worker connect no more."""
+        return await self._update(worker_id, enabled=False)
+
+    async def drain(self, worker_id: str) -> WorkerRow:
+        """Let a worker take no new runs."""
+        return await self._update(worker_id, draining=True)
+
+    async def draining(self) -> set[str]:
+        """Return the ids of the workers that are to take no new runs."""
+        return {row["id"] for row in await self._database.rows(sa.select(workers.c.id).where(workers.c.draining))}
 
     async def seen(self, worker_id: str, hello: dict[str, Any] | None = None) -> None:
         """Remember that the worker is there, and what it said of itself if it did."""
@@ -110,6 +126,9 @@ class WorkerRegistry:
             values["hello"] = hello
         async with self._database.write() as connection:
             await connection.execute(workers.update().where(workers.c.id == worker_id).values(values))
+            if hello is not None:
+                old = (sessions.c.worker_id == worker_id) & (sessions.c.seen_at_ms < self._clock() - SESSION_KEPT_MS)
+                await connection.execute(sessions.delete().where(old, sessions.c.session != hello["session"]))
 
     async def delete(self, worker_id: str) -> None:
         """Forget a worker and its link sessions; runs it took part in keep their results."""

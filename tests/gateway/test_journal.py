@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from cmw.core.words import RunStatus
 from cmw.gateway.database import Database
-from cmw.gateway.journal import Entry, Journal
+from cmw.gateway.journal import Entry, Journal, endpoint_row
 from cmw.gateway.parts import PartState
-from cmw.gateway.tables import batches, run_workers, runs
-from tests.gateway.world import ManualClock, run_async
+from cmw.gateway.tables import batches, endpoints, run_workers, runs
+from tests.gateway.world import START_MS, ManualClock, run_async
 
 RUN, WORKER, SESSION = "r" * 32, "w" * 32, "5" * 32
 
@@ -20,6 +20,7 @@ RUN, WORKER, SESSION = "r" * 32, "w" * 32, "5" * 32
 async def make_store(path: Path, status: RunStatus = RunStatus.RUNNING) -> Database:
     database = await Database.open(path)
     run = {"id": RUN, "name": "n", "status": status, "reason": "", "plan": {}, "endpoints": 1, "seed": 0}
+    run["ended_at_ms"] = START_MS if status.is_final else None
     part = {"run_id": RUN, "worker_id": WORKER, "worker_name": "w", "state": PartState.STARTED, "reason": ""}
     async with database.write() as connection:
         await connection.execute(runs.insert().values(run | {"created_at_ms": 0}))
@@ -93,14 +94,41 @@ def test_a_gap_is_what_the_worker_had_to_drop(tmp_path: Path) -> None:
     run_async(work())
 
 
-def test_what_no_run_waits_for_is_dropped_but_acknowledged(tmp_path: Path) -> None:
+def test_what_is_of_no_run_is_dropped_but_acknowledged(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await make_store(tmp_path)
+        journal, settled = await write(database, [samples(1, "unknown"), samples(2)])
+        assert len(settled) == 2
+        assert journal.counters["refused"] == 1
+        assert await seconds(database) == [2]
+        await database.close()
+
+    run_async(work())
+
+
+def test_what_comes_after_its_run_is_kept_and_counted(tmp_path: Path) -> None:
     async def work() -> None:
         database = await make_store(tmp_path, RunStatus.COMPLETED)
-        done = Entry(WORKER, SESSION, 2, "run_done", RUN, {})
-        journal, settled = await write(database, [samples(1, "unknown"), done, samples(3)])
-        assert len(settled) == 3
-        assert (journal.counters["refused"], journal.counters["late"]) == (1, 1)
-        assert await seconds(database) == [3]
+        placeholder = {"index": 0, "name": "e", "group": "g", "outcome": "OSERROR"}
+        async with database.write() as connection:
+            rows = [endpoint_row(RUN, WORKER, placeholder), endpoint_row(RUN, "another", placeholder | {"index": 1})]
+            await connection.execute(endpoints.insert(), rows)
+        late = [
+            samples(1),
+            Entry(WORKER, SESSION, 2, "progress", RUN, {"second": 9}),
+            Entry(WORKER, SESSION, 3, "endpoint", RUN, placeholder | {"outcome": "SUCCESS"}),
+            Entry(WORKER, SESSION, 4, "endpoint", RUN, placeholder | {"index": 1, "outcome": "SUCCESS"}),
+            Entry(WORKER, SESSION, 5, "run_done", RUN, {"generator": {}}),
+        ]  # fmt: skip
+        journal, settled = await write(database, late)
+        assert (len(settled), journal.counters["late"]) == (5, 5)
+        assert await seconds(database) == [1]
+        (run,) = await database.rows(sa.select(runs.c.late_reports))
+        (part,) = await database.rows(sa.select(run_workers))
+        ended = await database.rows(sa.select(endpoints).order_by(endpoints.c.endpoint))
+        assert run["late_reports"] == 4
+        assert (part["state"], part["done"], part["progress"]) == (PartState.STARTED, {"generator": {}}, None)
+        assert [(e["outcome"], e["report"].get("late")) for e in ended] == [("SUCCESS", True), ("OSERROR", None)]
         await database.close()
 
     run_async(work())

@@ -78,9 +78,11 @@ class FakeWorker:
     """
 
     def __init__(self, port: int, token: str, *, capacity: int = 100, seconds: int | None = 2) -> None:
+        self.capacity = capacity
         self.seconds = seconds
         self.answers = True
         self.reject: tuple[str, str] | None = None
+        self.is_draining = False
         self.events: list[object] = []
         self.shares: dict[str, RunShare] = {}
         self.targets: dict[str, Any] = {}
@@ -116,7 +118,8 @@ class FakeWorker:
         return [event for event in found if isinstance(event, kind)][count - 1]
 
     def alive(self, *run_ids: str) -> None:
-        self.client.run(lambda link, now: link.update(WorkerStatus(capacity=100, runs=run_ids)))
+        status = WorkerStatus(capacity=self.capacity, runs=run_ids, draining=self.is_draining)
+        self.client.run(lambda link, now: link.update(status))
 
     def report_second(self, run_id: str, second: int) -> None:
         """Report samples and progress of one second."""
@@ -181,6 +184,9 @@ class FakeWorker:
             result = {"targets": self._uris(self.shares[run_id])}
         elif command.name == "start_run":
             self.targets[run_id] = command.data["targets"]
+        elif command.name == "drain":
+            self.is_draining = command.data["on"]
+            self.alive()
         self.client.run(lambda link, now: link.done(command.id, result, now=now))
         if command.name == "start_run" and self.seconds is not None:
             for second in range(self.seconds):
