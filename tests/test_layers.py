@@ -53,7 +53,9 @@ LAYERS = {
         "uvloop pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn sqlalchemy "
         "aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
     ),
-    "cli": layer(f"{PROGRAM} worker gateway __init__", "typer rich pydantic structlog ujson uvloop httpx yaml h11"),
+    "cli": layer(
+        f"{PROGRAM} worker gateway __init__", "typer rich pydantic pydantic_core structlog ujson uvloop httpx yaml h11"
+    ),
 }
 
 FORBIDDEN_IN_PURE = frozenset(

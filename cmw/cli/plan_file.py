@@ -62,6 +62,8 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
 }
 
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
 
 def _parse_yaml(text: str, file: FilePath) -> Source:
     """Return the document of a YAML text with the line of each value."""
@@ -112,6 +114,8 @@ class _Walk:
         if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
             raise SettingsError(f"{position}: found a document that is too large or too deep, expected a plan")
         self._source.positions.setdefault(path, position)
+        if isinstance(node, MappingNode | SequenceNode) and node.tag not in _COLLECTIONS:
+            self._source.fault(path, f"found the tag {node.tag[:60]!r}, expected none", position)
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):

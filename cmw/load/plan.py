@@ -10,6 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,7 +28,9 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
+from cmw.errors import RemoteProtocolError
 from cmw.load.units import Rate, format_duration, format_rate, parse_duration, parse_rate
+from cmw.sip import SipUri, parse_uri
 
 MAX_ENDPOINTS = 100_000
 """Endpoints of one plan, all groups together; a guard against slips of the finger."""
@@ -44,7 +47,7 @@ HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,4
 """A host name, an IPv4 address or an IPv6 address in brackets. Source: RFC 3261 25.1, host (underscores tolerated)."""
 
 _SIP_URI = re.compile(
-    rf"sip:(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]{{1,128}}@)?{HOST}(?::([0-9]{{1,5}}))?"
+    rf"sip:(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]{{1,128}}@)?{HOST}(?::[0-9]{{1,5}})?"
     r"(?:;[A-Za-z0-9_.!~*'()%\[\]/:&+$=;-]{1,256})?",
     re.ASCII,
 )
@@ -93,14 +96,27 @@ def _check_rate(value: object) -> Rate:
     return rate
 
 
+def _parsed(uri: str) -> SipUri:
+    try:
+        return parse_uri(uri)
+    except RemoteProtocolError as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_host(host: str) -> str:
+    """Refuse numbers that are no address: the resolver would make one of them."""
+    _parsed(f"sip:{host}")
+    return host
+
+
 def _check_uri(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("not text")
     if value.startswith("sips:"):
         raise unsupported("a sip: URI such as sip:600@pbx.example (sips is not supported by this version)")
-    match = _SIP_URI.fullmatch(value)
-    if match is None or (match[1] is not None and not 1 <= int(match[1]) <= 65535):
+    if _SIP_URI.fullmatch(value) is None:
         raise ValueError("not a SIP URI")
+    _parsed(value)
     transport = _TRANSPORT.search(value)
     if transport is not None and transport[1].lower() != "udp":
         raise unsupported("a URI with transport=udp or none (others are not supported by this version)")
@@ -124,7 +140,7 @@ RateField = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h)$", "examples": ["10/s", "90/m"]}),
 ]
 Name = Annotated[str, StringConstraints(strict=True, pattern=rf"^{NAME}$")]
-Host = Annotated[str, StringConstraints(strict=True, pattern=rf"^{HOST}$")]
+Host = Annotated[str, StringConstraints(strict=True, pattern=rf"^{HOST}$"), AfterValidator(_check_host)]
 Uri = Annotated[str, PlainValidator(_check_uri), WithJsonSchema({"type": "string", "format": "uri"})]
 Reject = Annotated[
     int, PlainValidator(_check_reject), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 699})

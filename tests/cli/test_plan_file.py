@@ -76,6 +76,8 @@ def test_a_plan_with_accounts_from_a_file_is_read(tmp_path: Path) -> None:
         ("  callees:", "  1: {endpoints: 1}\n  callees:", "plan.yaml:8: groups: found 1 as a key, expected text"),
         ("  callees:", "  ? [a]\n  : 1\n  callees:", "plan.yaml:8: groups: found a mapping or a list as a key"),
         ("rate: 10/s", "rate: !!python/object:os.system x", "plan.yaml:15: groups.callers.load.rate: found the tag"),
+        ("duration: 5s", "duration: 5s\nthresholds: !x {}", "plan.yaml:3: thresholds: found the tag '!x', expected none"),
+        ("rate: 10/s", "rate: !x [1]", "plan.yaml:15: groups.callers.load.rate: found the tag '!x', expected none"),
         ("rate: 10/s", "rate: !!int x", "plan.yaml:15: groups.callers.load.rate: found 'x', expected a plain value"),
         ("rate: 10/s", "rate: [10/s", "plan.yaml:16: not YAML: while parsing a flow sequence"),
         ("rate: 10/s", "rate: \"a", "not YAML: while scanning a quoted scalar"),

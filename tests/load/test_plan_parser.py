@@ -80,6 +80,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("groups.callers.call", {"uri": "sips:1@h"}, "found 'sips:1@h', expected a sip: URI"),
         ("groups.callers.call", {"uri": "tel:123"}, "found 'tel:123', expected a SIP URI such as sip:600@pbx.example"),
         ("groups.callers.call", {"uri": "sip:1@h:99999"}, "expected a SIP URI"),
+        ("groups.callers.call", {"uri": "sip:600"}, "found 'sip:600', expected a SIP URI such as sip:600@pbx.example"),
         ("groups.callers.call", {"uri": "sip:1@h\r\nX: y"}, "expected a SIP URI"),
         ("groups.callers.call", {"uri": "sip:1@h;transport=tcp"}, "expected a URI with transport=udp or none"),
         ("groups.callers.call", {"group": "calees"}, "found 'calees', expected a group of the plan, did you mean"),
@@ -101,6 +102,7 @@ def test_a_mistake_is_named(path: str, value: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("domain", "600", "domain: found '600', expected a host name"),
         ("domain", "pbx example", "domain: found 'pbx example', expected a host name"),
         ("domain", "fe80::1", "domain: found 'fe80::1', expected a host name, an IPv4 address, or an IPv6 address in"),
         ("port", 70000, "port: found 70000, expected a port from 1 to 65535"),
