@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cmw.core.clock import SECOND, Nanos
-from cmw.core.words import OutcomeKind
+from cmw.core.words import OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
@@ -78,7 +78,7 @@ class Answerer:
     def _take_call(self, offer: CallOffered) -> CallOwner | int:
         if self._is_ending:
             return SERVICE_UNAVAILABLE
-        if self._settings.max_calls is not None and len(self._callees) >= self._settings.max_calls:
+        if self._is_full():
             self.refused_busy_total += 1
             return BUSY_HERE
         self.calls_total += 1
@@ -97,6 +97,13 @@ class Answerer:
         self._callees[settings.index] = callee
         self.quiet.clear()
         return callee
+
+    def _is_full(self) -> bool:
+        """Tell whether there are as many calls as there may be; one that is being taken down counts no more."""
+        most = self._settings.max_calls
+        if most is None or len(self._callees) < most:
+            return False
+        return sum(callee.lifecycle.phase < Phase.DISCONNECTING for callee in self._callees.values()) >= most
 
     def _forget(self, callee: Endpoint) -> None:
         self._callees.pop(callee.settings.index, None)
