@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cmw.core.words import RunStatus, WorkerState
 from cmw.gateway.service import Gateway
 from cmw.link import events
+from cmw.worker.settings import WorkerSettings
+from cmw.worker.worker import Worker
 from tests.gateway.world import PATIENCE_S, FakeWorker, linked_worker, make_plan, open_gateway, run_async
 
 pytestmark = pytest.mark.loopback
@@ -124,5 +127,41 @@ def test_an_order_that_was_taken_back_before_it_arrived_is_not_sent(tmp_path: Pa
             assert run.status is RunStatus.COMPLETED
             assert successor.commands == ["prepare_run", "start_run"]
             await successor.stop()
+
+    run_async(work())
+
+
+def test_the_worker_itself_takes_no_run_while_it_drains_and_takes_one_afterwards(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            view, token = await gateway.create_worker("w1")
+            settings = WorkerSettings.model_validate(
+                {
+                    "worker_token": SecretStr(token),
+                    "cloud_url": server.link_url,
+                    "sip_ip": "127.0.0.1",
+                    "sip_port_start": 45060,
+                    "sip_port_end": 45080,
+                    "rtp_port_min": 45100,
+                    "rtp_port_max": 45200,
+                }
+            )
+            worker = Worker(settings, embedded=True)
+            plan = make_plan(
+                duration="1s", groups={"b": {"endpoints": 1}, "a": {"endpoints": 1, "call": {"group": "b"}}}
+            )
+            await worker.start()
+            try:
+                assert await gateway.wait_worker(view.id, timeout_s=PATIENCE_S)
+                await gateway.drain_worker(view.id)
+                await settled(gateway, view.id)
+                gateway._hub._draining.clear()  # a run that was given to it at the same moment
+                run = await gateway.wait_run(await gateway.start_run(plan))
+                assert run.reason == "worker w1: DRAINING: this worker takes no new runs"
+                await gateway.enable_worker(view.id)
+                run = await gateway.wait_run(await gateway.start_run(plan))
+                assert run.status is RunStatus.COMPLETED
+            finally:
+                await worker.stop(patience_s=1.0)
 
     run_async(work())
