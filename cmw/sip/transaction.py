@@ -12,6 +12,9 @@ from cmw.sip.timing import Timer, Timing
 from cmw.sip.transaction_tables import INVITE_CLIENT, Action, Input, State, Table
 from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE
 
+OVERHEAD_BYTES = 1700
+"""What a transaction takes beside its messages: measured, 100,000 of them without any."""
+
 
 class TransactionKey(NamedTuple):
     """What tells one transaction from another.
@@ -69,6 +72,7 @@ class Transaction:
         "state",
         "table",
         "timers",
+        "weight",
     )
 
     def __init__(
@@ -80,6 +84,7 @@ class Transaction:
         self.destination = destination
         self.owner = owner
         self.merge_key: object = None
+        self.weight = 0
         self.state = table.start[0]
         self.timers: TimerTable[Timer] = TimerTable()
         self.retransmissions = 0
@@ -91,6 +96,11 @@ class Transaction:
     def is_over(self) -> bool:
         """Tell whether the layer may forget it."""
         return self.state is State.TERMINATED
+
+    def kept_bytes(self) -> int:
+        """Return about how much memory it takes: what it may have to send again, the request, and what is around."""
+        request = sum([len(value) for _, value in self.request.headers]) + len(self.request.body)
+        return OVERHEAD_BYTES + len(self._data) + request
 
     def has_sent(self, data: bytes) -> bool:
         """Tell whether `data` is what it sends, and sends again."""

@@ -17,7 +17,7 @@ from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import DiscardReason
-from cmw.sip.message import Request, Response, serialize_message
+from cmw.sip.message import Request, Response, make_response, serialize_message
 from cmw.sip.timing import Timer, Timing
 from cmw.sip.transaction import Transaction, TransactionKey, client_key, make_cancel, server_key
 from cmw.sip.transaction_tables import (
@@ -29,6 +29,12 @@ from cmw.sip.transaction_tables import (
     Input,
     State,
 )
+
+MAX_KEPT_BYTES = 256 << 20
+"""What the server transactions may take together: four times those of 500 calls a second. Beyond it nothing is kept
+for retransmissions, and no new INVITE is taken: anybody may send requests, as long ones as he likes."""
+
+BUSY_HEADERS = (("Retry-After", "10"),)
 
 
 class ResponseReceived(NamedTuple):
@@ -108,6 +114,7 @@ class TransactionLayer:
         self._waiting: dict[Address, dict[Transaction, None]] = {}
         self._heap: DeadlineHeap[Transaction] = DeadlineHeap()
         self._facts: deque[Fact] = deque()
+        self.kept_bytes = 0
         self.retransmissions_received = 0
         self.retransmissions_sent = 0
 
@@ -171,6 +178,10 @@ class TransactionLayer:
         event = Input.TX_1XX if status < 200 else Input.TX_2XX if status < 300 else Input.TX_3XX_6XX
         self._advance(transaction, event, response, now)
         self._shed(transaction)
+        if not transaction.is_over:
+            self._weigh(transaction, transaction.kept_bytes())
+            if self.kept_bytes > MAX_KEPT_BYTES and transaction.state is State.COMPLETED:
+                self.forget(transaction)  # as a stateless server does, RFC 3261 8.2.7
 
     def repeat_success(self, transaction: Transaction, *, now: Nanos) -> None:
         """Send the 2xx of an INVITE again, as its user must until the ACK. Source: RFC 3261 13.3.1.4."""
@@ -240,9 +251,14 @@ class TransactionLayer:
             return
         reply_to = request.top_via.reply_address()
         destination = reply_to if is_literal(reply_to.host) else source
+        if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
+            busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
+            self.respond_stateless(busy, destination)
+            return
         table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
         transaction = Transaction(key, table, request, destination)
         self._transactions[key] = transaction
+        self._weigh(transaction, transaction.kept_bytes())
         is_merged = self._is_merged(transaction)
         transaction.begin(self._timing, self._out, now=now)
         self._facts.append(RequestReceived(transaction, request, source, is_merged))
@@ -289,6 +305,10 @@ class TransactionLayer:
         if transaction.state in (State.COMPLETED, State.CONFIRMED):
             transaction.request = _SHED
 
+    def _weigh(self, transaction: Transaction, weight: int) -> None:
+        self.kept_bytes += weight - transaction.weight
+        transaction.weight = weight
+
     def _rearm(self, transaction: Transaction) -> None:
         self._heap.set(transaction, None if transaction.is_over else transaction.timers.soonest())
 
@@ -297,6 +317,7 @@ class TransactionLayer:
         transaction.owner = None
         self._heap.set(transaction, None)
         self._transactions.pop(transaction.key, None)
+        self._weigh(transaction, 0)
         self._no_longer_waiting(transaction)
         if transaction.merge_key is not None:
             del self._merge_keys[transaction.merge_key]

@@ -299,6 +299,7 @@ class UserAgent:
             "retransmissions_sent": layer.retransmissions_sent,
             "retransmissions_received": layer.retransmissions_received,
             "transactions": len(layer),
+            "kept_bytes": layer.kept_bytes,
             "calls": len(self._calls),
             "registrations": len(self._registrations),
         }

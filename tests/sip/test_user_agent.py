@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cmw.core.address import Address
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
+from cmw.sip import transaction_layer
 from cmw.sip.account import Account
 from cmw.sip.call import CallState
 from cmw.sip.events import (
@@ -380,3 +381,22 @@ def test_callees_without_end_are_not_released_without_end(stage: Stage) -> None:
         stage.party.respond(invite, 200, tag=f"made-up-{number}", body=SDP, destination=US)
     tags = {ack.to.tag for ack in stage.party.requests("ACK")}
     assert len(tags) == 1 + MAX_FORKS
+
+
+def test_what_is_kept_for_repetitions_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction_layer, "MAX_KEPT_BYTES", 100_000)
+    long = [("Via", "SIP/2.0/UDP h;x=" + "y" * 4000)]
+    for number in range(100):
+        assert stage.ask(stage.party.request("OPTIONS", URI, call_id=f"o{number}", headers=long)) == 200
+    assert stage.agent.counters["kept_bytes"] <= 100_000
+    for number in range(100):
+        stage.party.send(stage.party.request("INVITE", URI, call_id=f"i{number}", body=SDP, headers=long), US)
+    assert stage.agent.counters["kept_bytes"] <= 110_000
+    refused = stage.party.responses("INVITE")[-1]
+    assert (refused.status, refused.headers.get("Retry-After")) == (503, "10")
+    for event in [each for each in stage.events if isinstance(each, CallOffered)]:
+        stage.agent.reject(event.call, status=486, now=stage.link.now)
+    stage.link.run(stage.link.now + 40 * SECOND)
+    assert stage.agent.counters["kept_bytes"] == 0
+    assert stage.agent.counters["transactions"] == 0
+    stage.offer(call_id="later")
