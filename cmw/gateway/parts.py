@@ -117,7 +117,6 @@ def add_progress(reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
             before = total.get(key)
             if isinstance(value, dict):
                 total[key] = add_progress([before if isinstance(before, dict) else {}, value])
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                number = before if isinstance(before, int | float) else 0
-                total[key] = max(number, value) if key == "second" else number + value
+            elif isinstance(value, int | float) and not isinstance(value, bool) and not isinstance(before, dict):
+                total[key] = max(before or 0, value) if key == "second" else (before or 0) + value
     return total

@@ -244,3 +244,13 @@ def test_the_first_key_is_left_in_a_private_file_once(tmp_path: Path) -> None:
             assert await gateway.api_keys.create_first(tmp_path) is None
 
     run_async(work())
+
+
+def test_a_key_that_cannot_be_handed_over_is_not_the_last_one_made(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Gateway.open(tmp_path) as gateway:
+            with pytest.raises(OSError, match="No such file"):
+                await gateway.api_keys.create_first(tmp_path / "away")
+            assert await gateway.api_keys.create_first(tmp_path) is not None
+
+    run_async(work())

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cmw.core.words import RunStatus
+from cmw.gateway import coordinator
 from cmw.gateway.errors import RequestError
+from cmw.gateway.parts import add_progress
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import Page
 from cmw.link import events
@@ -315,3 +317,43 @@ def test_two_gateways_do_not_share_a_directory(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
     run_async(work())
+
+
+def test_a_key_that_does_not_fit_the_store_fails_the_run_and_not_the_gateway(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            worker, _, _ = await linked_worker(gateway, server)
+            worker.answers = False
+            run_id = await gateway.start_run(make_plan(**WITH_ACCOUNTS))
+            await worker.ordered("prepare_run")
+            await worker.stop()
+        (tmp_path / "secret.key").unlink()
+        async with open_gateway(tmp_path) as (gateway, _):
+            run = await gateway.wait_run(run_id)
+            assert (run.status, run.exit_code) == (RunStatus.FAILED, 75)
+            assert "secret.key is not the key" in run.reason
+
+    run_async(work())
+
+
+def test_one_look_at_the_deadlines_that_fails_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator, "TICK_S", 0.01)
+
+    async def work() -> None:
+        looks: list[int] = []
+
+        async def look() -> None:
+            looks.append(1)
+            raise RuntimeError("for once")
+
+        async with Gateway.open(tmp_path) as gateway:
+            gateway._coordinator.tick = look  # type: ignore[method-assign]
+            while len(looks) < 3:  # noqa: ASYNC110 - counted by another task
+                await asyncio.sleep(0.01)
+
+    run_async(work())
+
+
+def test_progress_that_makes_no_sense_hides_no_run() -> None:
+    said = [{"second": 1, "by_phase": {"INCALL": 1}, "x": "y"}, {"second": "soon", "by_phase": 7, "x": {"y": 1}}]
+    assert add_progress(said) == {"second": 1, "by_phase": {"INCALL": 1}, "x": {"y": 1}}
