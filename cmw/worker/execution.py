@@ -24,6 +24,7 @@ from cmw.worker.callee import AnswerChoice, Callee
 from cmw.worker.caller import Caller
 from cmw.worker.endpoint import Endpoint, EndpointSettings
 from cmw.worker.generator import GeneratorWatch
+from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.resolver import ResolutionError, resolve
@@ -59,6 +60,7 @@ class RunExecution:
         self._uplink = uplink
         self._watch = watch
         self._wall = wall_clock()
+        self._log = get_logger(component="run")
         self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
@@ -354,7 +356,10 @@ class RunExecution:
             self._uplink.send_samples(self._batch(rows, now))
         self._report_progress()
         assert self._started_at is not None
-        self._second = max(self._second + 1, (now - self._started_at) // SECOND)
+        closed = self._second
+        self._second = max(closed + 1, (now - self._started_at) // SECOND)
+        if self._second > closed + 1:
+            self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=self._second - 1)
         self._tick_later()
 
     def _batch(self, rows: list[tuple[int, Row]], now: Nanos) -> SampleBatch:
