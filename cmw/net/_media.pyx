@@ -104,6 +104,7 @@ cdef struct Slot:
     uint32_t rtp_drops              # the kernel's counters, modulo 2^32
     uint32_t rtcp_drops
     int64_t rtcp_send_errors
+    int64_t network_errors          # ICMP answers to our RTP
     int rtp_fd
     int rtcp_fd
     int family                      # AF_INET or AF_INET6
@@ -806,7 +807,7 @@ cdef class MediaEngine:
             if control:
                 s.rtcp_send_errors += 1
             else:
-                s.sender.send_errors += 1
+                s.network_errors += 1
             budget -= 1
 
     # slots
@@ -849,6 +850,7 @@ cdef class MediaEngine:
         rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE)
         rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0)
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
+        s.network_errors = 0
         s.energy = s.energy_samples = 0
         s.echo_started = 0
         s.muted = 0
@@ -933,7 +935,7 @@ cdef object _look(Slot* s):
     return stream_snapshot(&s.sender, &s.receiver, &s.control)._replace(
         packets_before_start=s.packets_before_start, packets_after_stop=s.packets_after_stop,
         kernel_drops=s.kernel_drops, rtcp_strangers=s.rtcp_strangers, rtcp_send_errors=s.rtcp_send_errors,
-        received_level_dbov=level)
+        network_errors=s.network_errors, received_level_dbov=level)
 
 
 cdef int _set_peer(Peer* peer, int family, str ip, int port) except -1:

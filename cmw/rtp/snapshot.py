@@ -107,6 +107,8 @@ class StreamSnapshot(NamedTuple):
     """Control datagrams from other addresses."""
     rtcp_send_errors: int = 0
     """Control packets that the kernel or the peer's host refused."""
+    network_errors: int = 0
+    """Packets of ours that came back by ICMP: the peer's host, or a router, did not want them."""
     received_level_dbov: float | None = None
     """Mean power of what was heard, G.711 only; -100 stands for digital silence. Source: ITU-T G.100.1."""
 

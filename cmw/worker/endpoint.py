@@ -358,7 +358,8 @@ class Endpoint:
         """Warn of a call that was answered but not heard."""
         if figures.elapsed_ns >= 2 * SECOND and figures.packets_received == 0:
             reason = f"no RTP came in {figures.elapsed_ns / SECOND:.1f} s of an answered call"
-            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, reason))
+            told = "; ".join([reason, *figures.oddities])
+            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
 
     def _leave(self) -> None:
         """Remove the registration, or the one that a REGISTER on its way will make; then close."""

@@ -43,6 +43,7 @@ class CallFigures:
         self.elapsed_ns: Nanos = 0
         self.send_errors = 0
         self.kernel_drops = 0
+        self.oddities: list[str] = []
         self._began_at = began_at
         self._stopped_at: Nanos | None = None
         self._interval_at = began_at
@@ -78,6 +79,7 @@ class CallFigures:
         heard_ns = max(self.elapsed_ns, (snapshot.last_packet_at_ns or 0) - self._began_at)
         self.send_errors = snapshot.send_errors
         self.kernel_drops = snapshot.kernel_drops
+        self.oddities = _oddities(snapshot)
         self._totals = _counters(snapshot) | self._whole(snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND)
 
     def totals(self, side: str) -> dict[str, float | int | None]:
@@ -150,6 +152,17 @@ class CallFigures:
             return {}
         r_factor, mos = stream_quality(loss, rtt_ms, jitter_ms or 0.0, codec=self.codec, ptime_ms=self.ptime_ms)
         return {f"{side}.fraction_lost": 100 * loss, f"{side}.r_factor": r_factor, f"{side}.mos": mos}
+
+
+def _oddities(snapshot: StreamSnapshot) -> list[str]:
+    """Return what else came or did not, in words: where to look when a call was not heard."""
+    counts = {
+        "packets came from another address than the agreed one": snapshot.strangers,
+        "packets came in another payload type than the agreed one": snapshot.wrong_payload_type,
+        "datagrams that are no RTP came": snapshot.malformed,
+        "packets of ours were refused by the peer's host or on the way (ICMP)": snapshot.network_errors,
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
 
 
 def _counters(snapshot: StreamSnapshot) -> Row:

@@ -284,6 +284,22 @@ def test_nothing_heard_in_an_answered_call_is_a_warning() -> None:
     assert "mos" not in report.media.receive
 
 
+def test_what_came_instead_is_told() -> None:
+    stage = Stage()
+    stage.engine.is_deaf = True
+    stage.engine.extra = {"strangers": 500, "network_errors": 3}
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    first, *hints = finish(stage, caller).reason.split("; ")
+    assert first == "no RTP came in 10.0 s of an answered call"
+    assert hints == [
+        "500 packets came from another address than the agreed one",
+        "3 packets of ours were refused by the peer's host or on the way (ICMP)",
+    ]
+
+
 def test_no_port_is_left() -> None:
     stage = Stage(ports=PortRange(10000, 10001))
     stage.station.ports.acquire()

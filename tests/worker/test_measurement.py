@@ -162,6 +162,13 @@ def test_the_totals_are_of_the_whole_call() -> None:
     assert (call.packets_sent, call.packets_received, call.send_errors, call.kernel_drops) == (490, 490, 2, 3)
 
 
+def test_packets_that_the_peer_refused_are_no_errors_of_our_own() -> None:
+    call = figures()
+    call.finish(heard(500, network_errors=200), START + 10 * SECOND)
+    assert call.send_errors == 0
+    assert call.oddities == ["200 packets of ours were refused by the peer's host or on the way (ICMP)"]
+
+
 def test_the_totals_keep_a_negative_loss() -> None:
     call = figures()
     call.finish(heard(50, packets_lost=-2), START + SECOND)
