@@ -15,6 +15,7 @@ import uvloop
 
 from cmw.cli.accounts_file import read_accounts
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
+from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address, PortRange
 from cmw.core.ids import Ids
 from cmw.errors import SettingsError
@@ -74,7 +75,7 @@ def answer(
     )
     if log_level not in LEVELS:
         raise typer.BadParameter(f"found {log_level!r}, expected {', '.join(LEVELS)}", param_hint="--log-level")
-    configure_logging(log_level, "json" if json_wanted else "pretty", sys.stderr)
+    configure_logging(log_level, "json" if json_wanted else "pretty", sys.stderr, colours=is_coloured(sys.stderr))
     address = parse_listen(listen, "--listen")
     sdp_ip = parse_ip(sdp_ip, "--sdp-ip") if sdp_ip is not None else None
     ports = PortRange(*parse_ports(rtp_ports, "--rtp-ports"))

@@ -15,6 +15,7 @@ import typer
 
 from cmw import __version__
 from cmw.cli.exit_codes import ExitCode, exit_code_of, is_expected
+from cmw.cli.terminal import is_coloured
 
 
 class Command(NamedTuple):
@@ -144,8 +145,7 @@ def _log_warnings() -> None:
     from cmw.worker.logs import configure_logging
 
     level = "debug" if os.environ.get(DEBUG_VARIABLE) else "warn"
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    configure_logging(level, "pretty", sys.stderr, colours=coloured)
+    configure_logging(level, "pretty", sys.stderr, colours=is_coloured(sys.stderr))
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -158,4 +158,5 @@ def _check_tls(cert: Path, key: Path | None) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"{cert}: expected a certificate in PEM that fits its key {key}, found: {error}") from None
+        expected = f"a certificate in PEM that fits its key {key}" if key else "a certificate and its key in PEM"
+        raise SettingsError(f"{cert}: expected {expected}, found: {error.strerror or error}") from None
