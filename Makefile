@@ -38,6 +38,7 @@ check: setup
 bench: setup
 	@$(IN)/python -m pytest bench --benchmark-enable $(ARGS)
 	@$(IN)/python -m bench.media --calls $(CALLS) --seconds 10
+	@$(IN)/python -m bench.gateway
 
 peers:
 	@.ci/peers

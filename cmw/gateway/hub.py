@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from cmw.core.clock import Nanos
+from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import WorkerState
 from cmw.errors import LocalProtocolError
 from cmw.gateway.journal import Entry, Journal
@@ -21,7 +21,7 @@ from cmw.gateway.workers import WorkerRegistry, WorkerRow
 from cmw.link import events
 from cmw.link.commands import CommandOutbox
 from cmw.link.gateway_link import GatewayLink, GatewayState
-from cmw.link.limits import HEARTBEAT, SILENCE
+from cmw.link.limits import CLOSE_LIMIT, HEARTBEAT, SILENCE
 from cmw.link.messages import Command, Heartbeat, Hello, JsonObject
 from cmw.link.refusal import CloseCode, Refusal
 from cmw.load.outcome import EndpointReport
@@ -152,8 +152,9 @@ class Hub:
         finally:
             await self.detach(link)
             link.has_output.set()
-            if link.machine.close is None:
-                writer.cancel()
+            if link.machine.close is not None:
+                await asyncio.wait({writer}, timeout=CLOSE_LIMIT / SECOND)  # a worker may take nothing more
+            writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
     async def detach(self, link: LiveLink) -> None:

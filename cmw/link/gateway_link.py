@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from cmw.core.clock import Nanos, WallClock
 from cmw.core.timers import Deadline, TimerTable
@@ -38,6 +39,9 @@ from cmw.link.messages import (
 )
 from cmw.link.refusal import CloseCode, Refusal
 from cmw.link.samples import decode_samples
+
+MAX_QUEUED_FRAMES: Final = 4096
+"""Messages that wait for a connection that takes nothing; above `MAX_OUTSTANDING` commands and their answers."""
 
 
 class GatewayState(Enum):
@@ -291,6 +295,9 @@ class GatewayLink:
 
     def _send(self, message: GatewayMessage) -> None:
         self._frames.append(serialize_message(message))
+        if len(self._frames) > MAX_QUEUED_FRAMES and self.state is not GatewayState.CLOSED:
+            self._frames.clear()
+            self._fail(CloseCode.POLICY_VIOLATION, "the connection takes nothing")
 
     def _hear(self, now: Nanos) -> None:
         self._now = self.last_heard_at = max(self._now, now)

@@ -10,7 +10,7 @@ from cmw.core.clock import SECOND, WallClock
 from cmw.errors import LocalProtocolError
 from cmw.link import events
 from cmw.link.commands import CommandOutbox
-from cmw.link.gateway_link import Close, GatewayLink, GatewayState
+from cmw.link.gateway_link import MAX_QUEUED_FRAMES, Close, GatewayLink, GatewayState
 from cmw.link.limits import MAX_TO_GATEWAY_BYTES
 from cmw.link.messages import CommandAccepted, CommandDone, CommandRejected, Heartbeat, Hello, Report, serialize_message
 from cmw.link.refusal import CloseCode, Refusal
@@ -260,3 +260,12 @@ def test_a_second_welcome_is_illegal() -> None:
     link = opened()
     with pytest.raises(LocalProtocolError):
         link.welcome(worker_id="w", name="n", acknowledged=0, now=0)
+
+
+def test_a_connection_that_takes_nothing_is_given_up() -> None:
+    link = opened()
+    heartbeat = serialize_message(Heartbeat(sent_at_unix_ns=1, capacity=5))
+    for _ in range(MAX_QUEUED_FRAMES + 1):
+        link.receive_text(heartbeat, now=1)
+    assert link.close == Close(CloseCode.POLICY_VIOLATION, "the connection takes nothing")
+    assert link.frames_to_send() == []
