@@ -38,7 +38,7 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def loopback_ip() -> Callable[[], str]:
     """Return a function that gives loopback addresses nobody else has: each with all its ports free."""
 
