@@ -90,7 +90,9 @@ def test_workers_by_name_and_by_id(gateway: Background, capsys: pytest.CaptureFi
     assert (made["capacity"], len(made["token"])) == (7, 68)
     assert cmw(capsys, "workers", "show", "w1") == cmw(capsys, "workers", "show", made["id"])
     assert cmw(capsys, "workers", "disable", "w1")["enabled"] is False
-    assert cmw(capsys, "workers", "enable", "w1")["enabled"] is True
+    assert cmw(capsys, "workers", "drain", "w1")["draining"] is True
+    enabled = cmw(capsys, "workers", "enable", "w1")
+    assert (enabled["enabled"], enabled["draining"], enabled["state"]) == (True, False, "OFFLINE")
     assert cmw(capsys, "workers", "regenerate", "w1")["token"] != made["token"]
     assert [worker["name"] for worker in cmw(capsys, "workers", "list")] == ["w1"]
     assert run_command(["workers", "list"]) == 0
