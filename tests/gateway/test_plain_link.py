@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,21 @@ from tests.gateway.world import PATIENCE_S, open_gateway, run_async
 pytestmark = pytest.mark.loopback
 
 
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    """Have the logs of the process in a buffer."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    buffer = io.StringIO()
+    configure_logging("info", "json", buffer)
+    yield buffer
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
 @pytest.mark.parametrize("embedded", [True, False])
-def test_only_a_worker_on_its_own_warns(tmp_path: Path, embedded: bool) -> None:
-    said = io.StringIO()
+def test_only_a_worker_on_its_own_warns(tmp_path: Path, said: io.StringIO, embedded: bool) -> None:
 
     async def work() -> None:
         async with open_gateway(tmp_path) as (gateway, server):
@@ -40,10 +54,6 @@ def test_only_a_worker_on_its_own_warns(tmp_path: Path, embedded: bool) -> None:
             await worker.stop(patience_s=1.0)
             assert token not in said.getvalue()
 
-    configure_logging("info", "json", said)
-    try:
-        run_async(work())
-    finally:
-        structlog.reset_defaults()
+    run_async(work())
     assert said.getvalue().count("sends the token and every report without TLS") == (0 if embedded else 1)
     assert "worker stopped" in said.getvalue()
