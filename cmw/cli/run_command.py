@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.console import Console
 
+from cmw.cli.console import Terminal
 from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
@@ -97,7 +97,7 @@ def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, 
     if json_wanted:
         json.dump(result.summary, sys.stdout, indent=2)
         sys.stdout.write("\n")
-    print_summary(summary, report, Console(file=sys.stderr if json_wanted else sys.stdout))
+    print_summary(summary, report, Terminal(file=sys.stderr if json_wanted else sys.stdout))
     if result.run.reason and summary.run.status is not RunStatus.COMPLETED:
         print(f"cmw: {result.run.status}: {result.run.reason}", file=sys.stderr)
     return exit_code(summary) if result.signal is None else 128 + result.signal

@@ -23,7 +23,8 @@ SHOWN_TIMING = (
     "call_setup_time_ms",
     "call_duration_ms",
 )
-SHOWN_MEDIA = ("mos", "jitter_ms", "fraction_lost", "rtt_ms", "max_packet_spacing")
+SHOWN_RECEIVE = ("mos", "jitter_ms", "fraction_lost", "rtt_ms", "max_packet_spacing")
+SHOWN_SEND = ("mos", "jitter_ms", "fraction_lost")
 
 
 def print_summary(summary: Summary, report: Path | None, console: Console) -> None:
@@ -75,9 +76,10 @@ def _figures(summary: Summary) -> Table:
     table.add_column("unit", no_wrap=True)
     for key in SHOWN_TIMING:
         _add_figure(table, "call", key, summary.timing.get(key))
-    for side, figures in (("receive", summary.media.receive), ("send", summary.media.send)):
-        for key in SHOWN_MEDIA:
-            _add_figure(table, side, key, figures.get(key))
+    for key in SHOWN_RECEIVE:
+        _add_figure(table, "receive", key, summary.media.receive.get(key))
+    for key in SHOWN_SEND:
+        _add_figure(table, "send", key, summary.media.send.get(key))
     return table
 
 

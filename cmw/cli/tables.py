@@ -17,18 +17,19 @@ def print_json(document: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table for people; for pipes it is as wide as its content."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cmw.cli.console import Terminal
 
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     cells = [[show(value) for value in row] for row in rows]
     for row in cells:
         table.add_row(*map(Text, row))
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     if not console.is_terminal:
         widest = sum(max([len(column), *(len(row[at]) for row in cells)]) + 3 for at, column in enumerate(columns))
-        console = Console(highlight=False, width=max(80, widest))
+        console = Terminal(highlight=False, width=max(80, widest))
     console.print(table)
 
 
