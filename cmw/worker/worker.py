@@ -54,7 +54,6 @@ class Worker:
         self._is_draining = False
         self._is_stopping = False
         self.is_connected = False
-        self.on_refused = asyncio.Event()
         self._capacity = 0
         self._status_timer: asyncio.TimerHandle | None = None
         self._station: Station | None = None
@@ -62,7 +61,6 @@ class Worker:
         self._link: LinkClient | None = None
         self._health: HealthServer | None = None
         self._alarm: Alarm | None = None
-        self.opened = asyncio.Event()
 
     # Life.
 
@@ -188,12 +186,10 @@ class Worker:
         if isinstance(event, LinkOpened):
             self.is_connected = True
             self.refused = None
-            self.opened.set()
             self._log.info("link open", worker_id=event.worker_id, name=event.name, acknowledged=event.acknowledged)
         elif isinstance(event, LinkRefused):
             self.is_connected = False
             self.refused = event
-            self.on_refused.set()
             self._log.error(event.message, status=event.status, retry_in_s=self._seconds_until(event.retry_at))
         elif isinstance(event, LinkLost):
             self.is_connected = False
