@@ -143,6 +143,15 @@ def test_a_duplicate_account_is_named() -> None:
     ]
 
 
+def test_callers_may_share_an_account() -> None:
+    document = registered()
+    del document["groups"]["callees"]
+    document["groups"]["callers"]["call"] = {"uri": "sip:600@127.0.0.1"}
+    for account in document["registrars"]["lab"]["accounts"]:
+        account["username"] = "1001"
+    assert parse_plan(document).registrars["lab"].accounts[1].username == "1001"
+
+
 @pytest.mark.parametrize(
     "accounts",
     [["sekrit"], "sekrit", [{"username": "u", "password": ["sekrit"]}], [{"username": "u", "pasword": "sekrit"}],

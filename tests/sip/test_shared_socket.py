@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from cmw.core.address import Address
-from cmw.sip.events import CallCancelled, CallOffered
+from cmw.sip.events import CallCancelled, CallOffered, DatagramDiscarded
+from cmw.sip.message import serialize_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.shared_socket import SharedSocket
 from cmw.sip.user_agent import UserAgent
@@ -70,3 +73,59 @@ def test_a_refusal_is_acknowledged_to_the_agent_though_the_user_has_registered(s
     to = stage.caller.responses("INVITE")[-1].headers.get("To") or ""
     stage.caller.send(stage.caller.request("ACK", URI, to=to, branch="z9hG4bKinvite"), US)
     assert stage.user.requests("ACK") == []
+
+
+SPOILED = (
+    "Via: SIP/2.0/UDP",
+    "From: <sip",
+    "To: <sip:bob",
+    "Call-ID:",
+    "CSeq: x",
+    "Contact: <",
+    "Max-Forwards: -1",
+    "Route: <",
+)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "REGISTER", "CANCEL", "ACK", "BYE", "OPTIONS", "MADE-UP"])
+@pytest.mark.parametrize("row", SPOILED)
+def test_no_row_that_cannot_be_read_raises(stage: Stage, method: str, row: str) -> None:
+    stage.register()
+    good = serialize_message(stage.caller.request(method, URI))
+    name = row.partition(":")[0].encode()
+    lines = [row.encode() if line.startswith(name + b":") else line for line in good.split(b"\r\n")]
+    stage.caller.send_bytes(b"\r\n".join(lines), US)
+    stage.caller.send_bytes(b"\r\n".join([lines[0], row.encode(), *lines[1:]]), US)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\r\n\r\n", b"\0", b"\xff" * 50, b"INVITE", b"SIP/2.0 200 OK\r\n\r\n", b"\r\n" * 3]
+)
+def test_what_is_no_message_is_the_agents_to_count(stage: Stage, data: bytes) -> None:
+    stage.caller.send_bytes(data, US)
+    assert stage.caller.received == []
+    assert any(isinstance(event, DatagramDiscarded) for event in stage.link.events[US])
+
+
+def test_random_bytes_never_raise(stage: Stage) -> None:
+    stage.register()
+    chance = random.Random(7)
+    good = serialize_message(stage.caller.request("INVITE", URI, body=SDP))
+    for _ in range(2000):
+        data = bytearray(good)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        stage.link.inject(CALLER, US, bytes(data[: chance.randrange(len(data) + 1)] if chance.random() < 0.3 else data))
+        stage.link.run(stage.link.now + 20_000_000)
+
+
+def test_whoever_has_the_next_timer_is_woken(stage: Stage) -> None:
+    stage.register()
+    stage.link.drain()
+    idle = stage.link.machines[US].next_timeout()
+    stage.caller.send(stage.caller.request("INVITE", URI.replace("bob", "alice"), body=SDP), US)
+    busy = stage.link.machines[US].next_timeout()
+    assert busy is not None
+    assert idle is None or busy.at < idle.at
+    stage.link.run_until_quiet(stage.link.now + 7200 * 1_000_000_000)
+    assert stage.link.machines[US].next_timeout() is None
