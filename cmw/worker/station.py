@@ -80,9 +80,9 @@ class Station:
         self.unclaimed_calls_total = 0
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
         self._users: set[str] = set()
-        self._registered_users: dict[int, str] = {}
+        self._registered_users: set[str] = set()
         self._calls: dict[int, CallOwner] = {}
-        self._registrations: dict[int, RegistrationOwner] = {}
+        self._registrations: dict[int, tuple[RegistrationOwner, str]] = {}
         self._agent: UserAgent | None = None
         self._listener: UdpListener[Any] | None = None
 
@@ -95,10 +95,9 @@ class Station:
 
         Two runs at once may have groups of the same names.
         """
-        taken = self._users.union(self._registered_users.values())
         user = name
         for number in itertools.count(2):
-            if user not in taken:
+            if user not in self._users and user not in self._registered_users:
                 break
             user = f"{name}.{number}"
         self._users.add(user)
@@ -141,8 +140,8 @@ class Station:
 
         def begin(agent: UserAgent, now: Nanos) -> int:
             registration = agent.register(account, expires_s=expires_s, now=now)
-            self._registrations[registration] = owner
-            self._registered_users[registration] = account.contact_user
+            self._registrations[registration] = (owner, account.contact_user)
+            self._registered_users.add(account.contact_user)
             return registration
 
         return self.command(begin)
@@ -191,12 +190,14 @@ class Station:
             owner.receive_call_event(event)
 
     def _receive_registration_event(self, event: RegistrationEvent) -> None:
-        owner = self._registrations.get(event.registration)
+        known = self._registrations.get(event.registration)
+        if known is None:
+            return
+        owner, user = known
         if isinstance(event, LAST_REGISTRATION_EVENTS):
-            self._registrations.pop(event.registration, None)
-            self._registered_users.pop(event.registration, None)
-        if owner is not None:
-            owner.receive_registration_event(event)
+            del self._registrations[event.registration]
+            self._registered_users.discard(user)
+        owner.receive_registration_event(event)
 
 
 MakeRegistrar = Callable[[Address, Ids], Registrar]
