@@ -37,7 +37,7 @@ class CallReport(ReportModel):
     """The call of an endpoint, inbound or outbound."""
 
     attempted: bool = False
-    """Outbound: the INVITE was sent. Inbound: an INVITE came."""
+    """Outbound: its time had come, even if no INVITE could be sent. Inbound: an INVITE came."""
     answered: bool = False
     """200 was received or sent."""
     direction: Literal["outbound", "inbound"] = "outbound"
