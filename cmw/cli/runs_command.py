@@ -23,7 +23,7 @@ from cmw.cli.api_client import (
     connect,
 )
 from cmw.cli.exit_codes import ExitCode
-from cmw.cli.tables import print_fields, print_json, print_table, show
+from cmw.cli.tables import print_fields, print_json, print_table, show, to_second
 from cmw.core.words import RunStatus
 
 POLL_S = 1.0
@@ -75,11 +75,14 @@ def list_runs(
     if as_json:
         print_json(found)
         return
-    columns = ("id", "name", "status", "verdict", "endpoints", "created_at", "reason")
     print_table(
         ("ID", "NAME", "STATUS", "VERDICT", "ENDPOINTS", "CREATED", "REASON"),
-        ([run[column] for column in columns] for run in found),
-    )
+        (
+            (run["id"], run["name"], run["status"], run["verdict"], run["endpoints"], to_second(run["created_at"]),
+             run["reason"])
+            for run in found
+        ),
+    )  # fmt: skip
 
 
 @app.command("show")
@@ -141,8 +144,12 @@ def summary(
         found = client.get(f"/runs/{run}/summary")
     if as_json:
         print_json(found)
-    else:
-        _print_summary(found)
+        return
+    from cmw.cli.console import Terminal
+    from cmw.cli.summary_table import print_summary
+    from cmw.load.summary import Summary
+
+    print_summary(Summary.model_validate(found), None, Terminal())
 
 
 @app.command()
@@ -277,25 +284,3 @@ def _print_run(run: dict[str, Any], as_json: bool) -> None:
             ("WORKER", "STATE", "ENDPOINTS", "REASON"),
             ((part["worker_name"], part["state"], part["endpoints"], part["reason"]) for part in run["workers"]),
         )
-
-
-def _print_summary(found: dict[str, Any]) -> None:
-    print_fields(found["run"], ("id", "name", "status", "verdict", "started_at", "duration_s"))
-    print_fields(found, ("endpoints", "registrations", "calls"))
-    populations = [
-        *(("", key, q) for key, q in found["timing"].items()),
-        *((side, key, q) for side in ("send", "receive") for key, q in found["media"][side].items()),
-    ]
-    print_table(
-        ("", "METRIC", "COUNT", "MEAN", "P5", "P50", "P95", "P99", "MAX"),
-        (
-            (side, key, q["count"], q["mean"], q["p5"], q["p50"], q["p95"], q["p99"], q["max"])
-            for side, key, q in populations
-            if isinstance(q, dict) and q["count"]
-        ),
-    )
-    for threshold in found["thresholds"]:
-        word = "passed" if threshold["passed"] else "FAILED"
-        print(f"{word}  {threshold['metric']}: {threshold['expression']}, found {show(threshold['value'])}")
-    for limit in found["generator"]["limits"]:
-        print(f"LIMIT   {limit['worker']}: {limit['metric']} {show(limit['value'])}: {limit['reason']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,22 +16,19 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table for people; for pipes it is as wide as its content."""
-    from rich import box
+    """Print a table for people, as wide as its content: a terminal wraps a line, and no half of an id is hidden."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     from cmw.cli.console import Terminal
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim")
     cells = [[show(value) for value in row] for row in rows]
     for row in cells:
         table.add_row(*map(Text, row))
-    console = Terminal(highlight=False)
-    if not console.is_terminal:
-        widest = sum(max([len(column), *(len(row[at]) for row in cells)]) + 3 for at, column in enumerate(columns))
-        console = Terminal(highlight=False, width=max(80, widest))
-    console.print(table)
+    width = sum(2 + max(map(cell_len, [name, *(row[at] for row in cells)])) for at, name in enumerate(columns))
+    Terminal(highlight=False, width=width).print(table, soft_wrap=True)
 
 
 def print_fields(document: dict[str, Any], names: Sequence[str]) -> None:
@@ -38,6 +36,11 @@ def print_fields(document: dict[str, Any], names: Sequence[str]) -> None:
     width = max(map(len, names))
     for name in names:
         print(f"{name:{width}}  {show(document.get(name))}".rstrip())
+
+
+def to_second(instant: str | None) -> str | None:
+    """Return an ISO 8601 instant without what is below a second."""
+    return re.sub(r"\.[0-9]+", "", instant) if instant else None
 
 
 def show(value: Any) -> str:

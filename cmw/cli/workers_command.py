@@ -16,7 +16,7 @@ from cmw.cli.api_client import (
     JsonOption,
     connect,
 )
-from cmw.cli.tables import print_fields, print_json, print_table
+from cmw.cli.tables import print_fields, print_json, print_table, to_second
 from cmw.errors import CommandError
 
 FIELDS = (
@@ -58,11 +58,24 @@ def list_workers(
     if as_json:
         print_json(found)
         return
-    columns = ("name", "state", "enabled", "draining", "active_endpoints", "capacity", "version", "last_seen_at", "id")
     print_table(
-        ("NAME", "STATE", "ENABLED", "DRAINING", "ENDPOINTS", "CAPACITY", "VERSION", "LAST SEEN", "ID"),
-        ([worker[column] for column in columns] for worker in found),
-    )
+        ("ID", "NAME", "STATE", "ENDPOINTS", "CAPACITY", "VERSION", "LAST SEEN"),
+        (
+            (one["id"], one["name"], _state(one), one["active_endpoints"], one["capacity"], one["version"],
+             to_second(one["last_seen_at"]))
+            for one in found
+        ),
+    )  # fmt: skip
+
+
+def _state(worker: dict[str, Any]) -> str:
+    """Return the state, and what was decided over the worker where the state does not say it."""
+    words = [worker["state"], *(word for word, holds in _decided(worker) if holds and word.upper() != worker["state"])]
+    return ", ".join(words)
+
+
+def _decided(worker: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
+    return ("disabled", not worker["enabled"]), ("draining", worker["draining"])
 
 
 @app.command()
