@@ -34,7 +34,9 @@ def report_directory(directory: Path) -> Iterator[None]:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise SettingsError(f"{directory}: the report cannot be written: {error.strerror or error}") from None
+        raise SettingsError(
+            f"{directory}: the report cannot be written: {error.strerror or error}; --output names another"
+        ) from None
     try:
         yield
     finally:
@@ -70,7 +72,9 @@ async def write_report(
             async for row in samples:
                 writer.writerow(row)
     except OSError as error:
-        raise SettingsError(f"{directory}: the report cannot be written: {error.strerror or error}") from None
+        raise SettingsError(
+            f"{directory}: the report cannot be written: {error.strerror or error}; --output names another"
+        ) from None
 
 
 def _write_texts(directory: Path, summary: Mapping[str, Any], reports: list[EndpointReport]) -> None:

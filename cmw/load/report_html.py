@@ -7,8 +7,8 @@ from html import escape
 
 from cmw.core.words import OutcomeKind, Verdict
 from cmw.load.outcome import EndpointReport
-from cmw.load.summary import Q, Summary
-from cmw.metrics.keys import by_key
+from cmw.load.summary import NO_STATUS, Q, Summary
+from cmw.metrics.keys import METRICS, by_key
 
 WORST_CALLS = 20
 
@@ -23,10 +23,13 @@ h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5re
 .good { color: var(--good); } .bad { color: var(--bad); } .odd { color: var(--odd); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
+th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; } td.k { white-space: nowrap; }
+td.id { font: 12px/1.9 ui-monospace, monospace; overflow-wrap: anywhere; min-width: 12rem; }
 .cards { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
 .cards div { background: var(--soft); padding: .5rem 1rem; border-radius: .4rem; min-width: 7rem; }
-.cards b { display: block; font-size: 1.3rem; } small, .muted { opacity: .7; }
+.cards b { display: block; font-size: 1.3rem; } .muted { opacity: .75; }
+.pair { display: flex; flex-wrap: wrap; column-gap: 4rem; } details { margin: 2rem 0; }
+summary { cursor: pointer; font-weight: 600; } dt { margin-top: .6rem; font-weight: 600; } dd { margin: 0 0 0 1.5rem; }
 """
 
 Cell = tuple[str, str]
@@ -41,6 +44,7 @@ def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
         f'<p class="muted">run {escape(run.id)} · {escape(run.status)} · '
         f"{escape(run.started_at or 'not started')} · {_number(run.duration_s)} s</p>",
         _verdict(summary),
+        _limits(summary),
         _cards(summary),
         _thresholds(summary),
         _outcomes(summary),
@@ -49,6 +53,7 @@ def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
         _media(summary),
         _worst(list(reports)),
         _generator(summary),
+        _glossary(summary),
     ]
     body = "\n".join(part for part in parts if part)
     return (
@@ -86,18 +91,20 @@ def _verdict(summary: Summary) -> str:
 
 
 def _cards(summary: Summary) -> str:
-    calls, registrations = summary.calls, summary.registrations
+    calls, registrations, media = summary.calls, summary.registrations, summary.media
     cards = [
-        ("calls", f"{calls.attempted}"),
-        ("answered", f"{calls.answered}"),
-        ("failed", f"{calls.failed}"),
-        ("MOS received, median", _figure(summary.media.receive.get("mos"))),
-        ("one-way calls", f"{summary.media.one_way_calls}"),
-        ("silent calls", f"{summary.media.silent_calls}"),
+        ("calls", f"{calls.attempted}", ""),
+        ("answered", f"{calls.answered}", ""),
+        ("failed", f"{calls.failed}", "bad" if calls.failed else ""),
+        ("MOS received, median", _figure(media.receive.get("mos")), ""),
+        ("one-way calls", f"{media.one_way_calls}", "bad" if media.one_way_calls else ""),
+        ("silent calls", f"{media.silent_calls}", "bad" if media.silent_calls else ""),
     ]
     if registrations.attempted:
-        cards.append(("registered", f"{registrations.succeeded} of {registrations.attempted}"))
-    return f'<div class="cards">{"".join(f"<div>{escape(k)}<b>{escape(v)}</b></div>" for k, v in cards)}</div>'
+        colour = "bad" if registrations.failed else ""
+        cards.append(("registered", f"{registrations.succeeded} of {registrations.attempted}", colour))
+    shown = "".join(f"<div>{escape(name)}{_tag('b', value, colour)}</div>" for name, value, colour in cards)
+    return f'<div class="cards">{shown}</div>'
 
 
 def _thresholds(summary: Summary) -> str:
@@ -122,9 +129,11 @@ def _outcomes(summary: Summary) -> str:
             share = f"{100 * count / total:.1f} %" if total else ""
             colour = {0: "good", 1: "odd"}.get(OutcomeKind(kind).severity, "bad")
             rows.append([(kind, colour), (str(count), "n"), (share, "n")])
-    codes = [[(code, ""), (str(count), "n")] for code, count in summary.calls.by_status_code.items()]
-    return _table("Endpoints by outcome", ["outcome", "endpoints|n", "share|n"], rows) + _table(
-        "Calls by final status", ["status", "calls|n"], codes
+    codes = [[("no answer" if code == NO_STATUS else code, ""), (str(count), "n")]
+             for code, count in summary.calls.by_status_code.items()]  # fmt: skip
+    return _pair(
+        _table("Endpoints by outcome", ["outcome", "endpoints|n", "share|n"], rows),
+        _table("Calls by final status", ["status", "calls|n"], codes),
     )
 
 
@@ -136,7 +145,7 @@ def _failures(summary: Summary) -> str:
             (failure.blame or "", ""),
             (str(failure.status_code or ""), "n"),
             (failure.reason, ""),
-            (failure.example, ""),
+            (failure.example, "k"),
         ]
         for failure in summary.failures
     ]
@@ -148,13 +157,13 @@ def _timing(summary: Summary) -> str:
 
 
 def _media(summary: Summary) -> str:
-    parts = []
+    populations, totals = [], []
     for title, side in (("Media received", summary.media.receive), ("Media sent", summary.media.send)):
-        parts.append(_quantiles(title, {key: value for key, value in side.items() if isinstance(value, Q)}))
+        populations.append(_quantiles(title, {key: value for key, value in side.items() if isinstance(value, Q)}))
         rows = [[(key, ""), (str(total), "n"), (by_key[key].unit, "")] for key, total in side.items()
                 if isinstance(total, int)]  # fmt: skip
-        parts.append(_table(f"{title}: totals", ["metric", "total|n", "unit"], rows))
-    return "".join(parts)
+        totals.append(_table(f"{title}: totals", ["metric", "total|n", "unit"], rows))
+    return "".join(populations) + _pair(*totals)
 
 
 def _worst(reports: list[EndpointReport]) -> str:
@@ -163,11 +172,11 @@ def _worst(reports: list[EndpointReport]) -> str:
     heard.sort(key=lambda item: (item[0], item[1].index))
     rows = [
         [
-            (report.name, ""),
+            (report.name, "k"),
             (_number(mos), "n"),
             *((_number(report.media.receive.get(key)), "n") for key in ("packets_lost", "jitter_ms", "rtt_ms")),
-            (report.call.target, ""),
-            (report.call.call_id, ""),
+            (report.call.target, "id"),
+            (report.call.call_id, "id"),
         ]
         for mos, report in heard[:WORST_CALLS]
     ]
@@ -175,9 +184,8 @@ def _worst(reports: list[EndpointReport]) -> str:
     return _table("Worst calls", head, rows)
 
 
-def _generator(summary: Summary) -> str:
-    part = summary.generator
-    limits = [
+def _limits(summary: Summary) -> str:
+    rows = [
         [
             (limit.resource, "bad"),
             (limit.metric, ""),
@@ -186,8 +194,14 @@ def _generator(summary: Summary) -> str:
             (_number(limit.bound), "n"),
             (limit.reason, ""),
         ]
-        for limit in part.limits
+        for limit in summary.generator.limits
     ]
+    head = ["resource", "figure", "worker", "value|n", "bound|n", "why it matters"]
+    return _table("Generator: broken bounds", head, rows)
+
+
+def _generator(summary: Summary) -> str:
+    part = summary.generator
     facts = [
         ("healthy", "yes" if part.valid else "no"),
         ("pacing error p50 / p99 / max, µs", _three(part.pacing_error_us)),
@@ -201,14 +215,33 @@ def _generator(summary: Summary) -> str:
         ("CPU steal ratio", _number(part.cpu_steal_ratio)),
         ("scheduling", ", ".join(part.scheduling) or "not known"),
     ]
-    workers = [[(one.name, ""), (one.id, ""), (str(one.endpoints), "n")] for one in summary.workers]
-    return (
-        _table(
-            "Generator: broken bounds", ["resource", "figure", "worker", "value|n", "bound|n", "why it matters"], limits
-        )
-        + _table("Generator", ["figure", "value"], [[(k, ""), (v, "")] for k, v in facts])
-        + _table("Workers", ["name", "id", "endpoints|n"], workers)
+    workers = [[(one.name, "k"), (one.id, "id"), (str(one.endpoints), "n")] for one in summary.workers]
+    return _pair(
+        _table("Generator", ["figure", "value"], [[(k, ""), (v, "")] for k, v in facts]),
+        _table("Workers", ["name", "id", "endpoints|n"], workers),
     )
+
+
+def _glossary(summary: Summary) -> str:
+    """Return what each figure on the page means, folded away."""
+    sides = (summary.timing, summary.media.receive, summary.media.send)
+    shown = {
+        key
+        for side in sides
+        for key, value in side.items()
+        if (value.count if isinstance(value, Q) else value is not None)
+    }
+    items = "\n".join(
+        f"<dt>{escape(metric.key)}, {escape(metric.unit)}</dt><dd>{escape(metric.definition)}</dd>"
+        for metric in METRICS
+        if metric.key in shown
+    )
+    intro = (
+        "Gauges describe all pairs of endpoint and second, times of signalling all calls, totals the whole run. "
+        "Received is what we heard, sent what the peer heard of us by its own RTCP reports. "
+        "Pacing error is how late our packets left, loop lag how late our signalling was."
+    )
+    return f"<details><summary>What the figures mean</summary><p>{intro}</p>\n<dl>{items}</dl></details>"
 
 
 def _quantiles(title: str, populations: dict[str, Q]) -> str:
@@ -232,7 +265,12 @@ def _table(title: str, head: list[str], rows: list[list[Cell]]) -> str:
         return ""
     heads = "".join(_tag("th", name.removesuffix("|n"), "n" if name.endswith("|n") else "") for name in head)
     lines = "\n".join(f"<tr>{''.join(_tag('td', text, css) for text, css in row)}</tr>" for row in rows)
-    return f"<h2>{escape(title)}</h2>\n<table>\n<tr>{heads}</tr>\n{lines}\n</table>\n"
+    return f"<section><h2>{escape(title)}</h2>\n<table>\n<tr>{heads}</tr>\n{lines}\n</table></section>\n"
+
+
+def _pair(*sections: str) -> str:
+    """Return sections side by side where there is room."""
+    return f'<div class="pair">{"".join(sections)}</div>\n' if any(sections) else ""
 
 
 def _tag(name: str, text: str, css: str) -> str:

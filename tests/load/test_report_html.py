@@ -71,3 +71,11 @@ def test_the_verdict_is_on_top_and_worst_calls_are_worst_first() -> None:
 )
 def test_one_sentence_says_why(result, sentence: str) -> None:  # type: ignore[no-untyped-def]
     assert verdict_sentence(result).startswith(sentence)
+
+
+def test_broken_bounds_come_right_after_the_verdict_and_figures_are_explained() -> None:
+    page = report_html(summary(health={"w1": totals(cpu_steal_ratio=0.5)}), reports())
+    assert page.index("INVALID") < page.index("broken bounds") < page.index("Endpoints by outcome")
+    glossary = page[page.index("What the figures mean") :]
+    assert "<dt>call_setup_time_ms, ms</dt>" in glossary
+    assert "clock_drift_estimate" not in glossary
