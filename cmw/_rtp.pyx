@@ -1028,7 +1028,8 @@ cdef inline int64_t rtp_units(int64_t span_ns, int64_t clock_hz, int fraction_bi
     if rest_ns < 0:
         rest_ns += SECOND_NS
         seconds -= 1
-    return ((seconds * clock_hz) << fraction_bits) + ((rest_ns * clock_hz) << fraction_bits) // SECOND_NS
+    cdef int64_t whole = <int64_t>(<uint64_t>(seconds * clock_hz) << fraction_bits)   # C has no left shift below 0
+    return whole + ((rest_ns * clock_hz) << fraction_bits) // SECOND_NS
 
 
 cdef inline uint64_t ntp_at(const RtcpSession* session, int64_t now_ns) noexcept nogil:
