@@ -47,8 +47,9 @@ def test_two_hundred_calls_to_sipp_that_echoes(tmp_path: Path, loopback_ip: NewI
         result = call(tmp_path, loopback_ip(), f"sip:service@{peer_ip}", *words)
         assert peer.wait() == 0
     expect_all_answered(result)
-    assert result.received == result.sent > CALLS * 40
-    assert result.summary["media"]["receive"]["packets_lost"] == 0
+    assert result.sent > CALLS * 40
+    assert 0.9 * result.sent <= result.received <= result.sent, "sipp's echo of the last packets may come too late"
+    assert 0 <= result.summary["media"]["receive"]["packets_lost"] <= result.sent - result.received
     assert result.summary["media"]["one_way_calls"] == result.summary["media"]["silent_calls"] == 0
     expect_clean(tmp_path / "sipp", CALLS)
 

@@ -174,5 +174,6 @@ class Callee:
         """End it with SIGTERM; return its totals."""
         code = self.program.stop()
         assert code == 128 + signal.SIGTERM, (code, self.program.output)
+        assert [entry for entry in self.log if entry["level"] == "error"] == []
         totals: dict[str, Any] = json.loads(self._totals.read_text())
         return totals
