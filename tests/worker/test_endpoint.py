@@ -213,6 +213,13 @@ def test_a_contact_user_that_is_registered_already_is_our_own_fault() -> None:
     assert stage.closed == [second, first]
 
 
+def test_no_look_at_an_endpoint_shows_its_password() -> None:
+    stage = Stage()
+    endpoint = make(stage)
+    assert "secret" not in f"{endpoint.settings!r} {ACCOUNT!r} {endpoint!r} {endpoint.registration!r}"
+    endpoint.close_now()
+
+
 def test_status_text() -> None:
     assert status_text(486, "Busy Here") == "486 Busy Here"
     assert status_text(486, "") == "486"

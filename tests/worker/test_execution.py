@@ -455,6 +455,7 @@ def test_registrations_come_first_and_go_last() -> None:
         run.check_the_end()
         assert [report.registration.succeeded for report in run.uplink.endpoints] == [True] * 4
         assert "secret" not in str(run.uplink.reported)
+        assert "secret" not in f"{run.share!r} {run.run!r} {run.run.__dict__!r}"
 
     play(scene)
 
