@@ -33,7 +33,7 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal and not self._quiet:
+        if self._console.is_interactive and not self._quiet:
             self._live = Live(console=self._console, transient=True, refresh_per_second=4)
             self._live.start()
         return self

@@ -91,3 +91,11 @@ def test_a_run_of_which_nothing_is_known_yet(clock: Clock, progress: dict[str, A
         with Progress(Console(file=out, width=80, force_terminal=terminal)) as shown:
             shown.update(view(RunStatus.QUEUED, progress))
         assert "QUEUED" in out.getvalue()
+
+
+def test_a_terminal_that_cannot_move_gets_lines(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    out = io.StringIO()
+    with Progress(Console(file=out, width=200, force_terminal=True)) as progress:
+        progress.update(view(RunStatus.PENDING))
+    assert out.getvalue() == "   0.0 s  PENDING\n"
