@@ -76,9 +76,13 @@ class Caller(Endpoint):
 
     def _give_up(self) -> None:
         seconds = self.settings.setup_timeout_ns / SECOND
-        answered = "it rang" if self.lifecycle.phase is Phase.RINGING else "it did not ring"
-        reason = f"no answer within {seconds:g} s ({answered}); cancelled"
-        self.fail(OutcomeKind.TIMEOUT, Blame.TARGET, reason)
+        if self.lifecycle.phase is Phase.RINGING:
+            heard = "it rang; cancelled"
+        elif self.call.times.trying_at is not None:
+            heard = "it did not ring; cancelled"
+        else:
+            heard = "nothing came at all"  # and so nothing may be cancelled yet: RFC 3261 9.1
+        self.fail(OutcomeKind.TIMEOUT, Blame.TARGET, f"no answer within {seconds:g} s ({heard})")
 
     def _follow_call(self, event: CallEvent) -> None:
         if isinstance(event, CallProceeding):

@@ -145,8 +145,17 @@ def test_an_answer_that_does_not_come_in_time_is_cancelled(*, ringing: bool, tol
     respond(stage, 487)
     report = finish(stage, caller)
     assert report.outcome is OutcomeKind.TIMEOUT
-    assert report.reason == f"no answer within 20 s ({told}); cancelled"
+    assert report.reason == f"no answer within 20 s ({told}; cancelled)"
     assert report.call.status_code == 487
+
+
+def test_without_any_response_nothing_is_cancelled() -> None:
+    stage = Stage()
+    caller = place(stage)
+    report = finish(stage, caller)
+    assert stage.party.requests("CANCEL") == []
+    assert report.outcome is OutcomeKind.TIMEOUT
+    assert report.reason == "no answer within 20 s (nothing came at all)"
 
 
 def test_an_answer_that_crosses_our_cancel_is_hung_up() -> None:
