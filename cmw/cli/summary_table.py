@@ -58,10 +58,14 @@ def _counts(summary: Summary) -> Table:
         table.add_row("registrations", f"{registrations.succeeded} of {registrations.attempted} succeeded")
     outcomes = ", ".join(f"{count} {name}" for name, count in summary.endpoints.by_outcome.items() if count)
     table.add_row("endpoints", f"{summary.endpoints.total}: {outcomes}")
-    sent, received = media.send.get("packets_sent"), media.receive.get("packets_received")
-    lost = media.receive.get("packets_lost")
-    if sent is not None or received is not None:
-        table.add_row("RTP packets", f"{_count(sent)} sent, {_count(received)} received, {_count(lost)} lost")
+    for title, figures, key in (
+        ("RTP sent", media.send, "packets_sent"),
+        ("RTP received", media.receive, "packets_received"),
+    ):
+        if figures.get(key) is not None:
+            lost = _count(figures.get("packets_lost"))
+            by_whom = " by the peers' reports" if figures is media.send else ""
+            table.add_row(title, f"{_count(figures[key])} packets, {lost} lost{by_whom}")
     if media.one_way_calls or media.silent_calls:
         table.add_row("media", f"{media.one_way_calls} one-way, {media.silent_calls} silent")
     return table
