@@ -125,8 +125,9 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "cmw").startswith("cmw"):
-        _say(f"this command needs {error.name}, which is not installed: pip install 'cmw[gateway]'")
-    elif is_expected(error):
+        _say(f"this command needs {error.name}, which is not installed; in a clone of cmw: pip install '.[gateway]'")
+        return ExitCode.CONFIGURATION
+    if is_expected(error):
         _say(str(error) or type(error).__name__)
     else:
         _say(f"internal error: {type(error).__name__}: {error} (set {DEBUG_VARIABLE}=1 for the traceback)")

@@ -66,8 +66,11 @@ def test_the_traceback_is_shown_on_demand(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_raising(monkeypatch, ModuleNotFoundError("No module named 'fastapi'", name="fastapi")) == 70
-    assert "this command needs fastapi, which is not installed: pip install 'cmw[gateway]'" in capsys.readouterr().err
+    assert run_raising(monkeypatch, ModuleNotFoundError("No module named 'fastapi'", name="fastapi")) == 78
+    assert (
+        "this command needs fastapi, which is not installed; in a clone of cmw: pip install '.[gateway]'"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["config", "--bogus"], ["schema", "nope"], ["--bogus"]])
