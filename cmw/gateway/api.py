@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from cmw.core.words import OutcomeKind, RunStatus
 from cmw.gateway.answers import Answer, ErrorAnswer, ListAnswer, answer, list_answer
-from cmw.gateway.limiter import FailureLimiter
+from cmw.gateway.guarded_route import GuardedRoute
 from cmw.gateway.sample_stream import json_stream
 from cmw.gateway.service import Gateway
-from cmw.gateway.tokens import bearer
 from cmw.gateway.views import Page, RunView, WorkerView, WorkerWithToken
 from cmw.gateway.workers import DEFAULT_CAPACITY
 from cmw.load.plan_parser import parse_plan
-from cmw.net.clock import monotonic_ns
 
 
 class NewWorker(BaseModel):
@@ -51,20 +49,6 @@ def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-async def _authorize(request: Request) -> None:
-    """Let a request pass that carries a key of this gateway; slow down who guesses."""
-    limiter: FailureLimiter = request.app.state.api_failures
-    if await _gateway(request).api_keys.is_valid(bearer(request.headers.get("authorization", ""))):
-        return
-    address = request.client.host if request.client is not None else ""
-    wait_s = limiter.failed(address, now=monotonic_ns())
-    if wait_s > 0:
-        raise HTTPException(429, "too many failed attempts", {"Retry-After": str(int(wait_s) + 1)})
-    raise HTTPException(
-        401, "expected an API key of this gateway in the Authorization header", {"WWW-Authenticate": "Bearer"}
-    )
-
-
 def _page(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     per_page: Annotated[int, Query(ge=1, le=1000, alias="perPage")] = 25,
@@ -76,7 +60,7 @@ Service = Annotated[Gateway, Depends(_gateway)]
 PageOf = Annotated[Page, Depends(_page)]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (401, 404, 409, 413, 422, 429)}
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(_authorize)], responses=_ERRORS)
+router = APIRouter(prefix="/api/v1", route_class=GuardedRoute, responses=_ERRORS)
 
 
 @router.post("/workers", status_code=201, tags=["workers"])

@@ -9,6 +9,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -59,8 +60,11 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         scope["cmw_request_id"] = uuid4().hex
-        body = _BoundedBody(receive, _declared_length(scope))
-        await self._app(scope, body, _MarkedAnswer(send, scope["cmw_request_id"]))
+        marked = _MarkedAnswer(send, scope["cmw_request_id"])
+        if _is_ambiguous(scope):
+            await _ambiguous(scope["cmw_request_id"])(scope, receive, marked)
+            return
+        await self._app(scope, _BoundedBody(receive, _declared_length(scope)), marked)
 
 
 class _BoundedBody:
@@ -90,6 +94,17 @@ class _MarkedAnswer:
             headers["X-Request-Id"] = self._request_id
             headers["Cache-Control"] = "no-store"
         await self._send(message)
+
+
+def _ambiguous(request_id: str) -> JSONResponse:
+    problem = {"code": "BAD_REQUEST", "message": "expected Content-Length or Transfer-Encoding, found both"}
+    return JSONResponse({"error": problem, "meta": {"requestId": request_id}}, 400, {"Connection": "close"})
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    """Tell whether a proxy before us may see another end of the body than we do. Source: RFC 9112 6.1, 11.2."""
+    names = {name for name, _ in scope["headers"]}
+    return b"content-length" in names and b"transfer-encoding" in names
 
 
 def _declared_length(scope: Scope) -> int:

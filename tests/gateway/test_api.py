@@ -157,6 +157,56 @@ def test_a_bad_plan_is_refused_with_every_fault(tmp_path: Path) -> None:
     with_api(tmp_path, work)
 
 
+def test_the_body_of_somebody_without_a_key_is_not_read(tmp_path: Path) -> None:
+    read = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(True)
+        yield b'{"name": "w1"}'
+
+    async def work(client: Client) -> None:
+        for headers in ({"Authorization": ""}, bearer("cmk_" + "0" * 32)):
+            answer = await client.post(
+                "/api/v1/workers", content=body(), headers=headers | {"Content-Type": "application/json"}
+            )
+            assert answer.status_code == 401
+        assert read == []
+
+    with_api(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "\\ud800"}',
+        b'{"name": "w1", "name": "w2"}',
+        b'{"name": "w1", "capacity": NaN}',
+        b'{"name": "w1", "capacity": 1e999}',
+        b'{"name": "\xff"}',
+        '{"name": "w1"}'.encode("utf-16"),
+        b'{"name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"",
+    ],
+)
+def test_what_is_no_strict_json_is_refused(tmp_path: Path, body: bytes) -> None:
+    async def work(client: Client) -> None:
+        answer = await client.post("/api/v1/workers", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == (400 if body else 422)
+        assert answer.json()["error"]["message"]
+
+    with_api(tmp_path, work)
+
+
+def test_a_body_with_two_ends_is_refused(tmp_path: Path) -> None:
+    async def work(client: Client) -> None:
+        headers = {"Content-Length": "2", "Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+        answer = await client.post("/api/v1/workers", content=b"{}", headers=headers)
+        assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+        assert answer.json()["meta"]["requestId"] == answer.headers["x-request-id"]
+
+    with_api(tmp_path, work)
+
+
 def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(MAX_BODY_BYTES // (1 << 20) + 1):
