@@ -80,6 +80,8 @@ def verdict_sentence(summary: Summary) -> str:
     failed = sum(count for kind, count in summary.endpoints.by_outcome.items() if OutcomeKind(kind).severity >= 10)
     if failed:
         return f"{failed} of {summary.endpoints.total} endpoints failed, and the plan has no threshold that allows it."
+    if summary.calls.failed:
+        return f"{summary.calls.failed} of {summary.calls.attempted} calls had no answer when the run was stopped."
     return f"The run ended as {summary.run.status}."
 
 

@@ -187,12 +187,11 @@ def build_summary(
     figures = _Figures(plan, list(reports), samples)
     judgements = evaluate(plan.thresholds, figures.lookup)
     limits = generator_limits(totals, {worker.id: worker.name for worker in run.workers}, figures.reports)
-    failed_endpoints = sum(not report.ended_well for report in figures.reports)
     decided = verdict(
         limits=limits,
         status=run.status,
         attempted=len(figures.calls),
-        failed=failed_endpoints,
+        failed=sum(_has_failed(report) for report in figures.reports),
         thresholds=[judgement.passed for judgement in judgements],
     )
     return Summary(
@@ -214,6 +213,12 @@ def build_summary(
         workers=run.workers,
         failures=figures.failures(),
     )
+
+
+def _has_failed(report: EndpointReport) -> bool:
+    """Tell whether an endpoint failed; so does a caller that was stopped, with a warning, before it had its answer."""
+    unanswered = report.call.attempted and report.call.direction == "outbound" and not report.call.answered
+    return unanswered or not report.ended_well
 
 
 class _Figures:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from array import array
 
-from cmw.core.words import OutcomeKind
+from cmw.core.words import OutcomeKind, Verdict
 from cmw.load.outcome import CallReport, MediaReport
 from cmw.load.plan_parser import parse_plan
+from cmw.load.report_html import verdict_sentence
 from cmw.load.summary import Summary, build_summary
 from cmw.metrics.samples import SampleAggregate
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
@@ -58,6 +59,19 @@ def test_answered_but_not_ended_well_is_a_failed_call() -> None:
     warned = report(2, "callers", outcome=OutcomeKind.COMPLETED_WITH_WARNINGS)
     result = summary(endpoints=[warned, torn])
     assert (result.calls.answered, result.calls.failed) == (2, 1)
+
+
+def test_a_run_stopped_before_a_call_was_answered_has_not_passed() -> None:
+    call = CallReport(attempted=True, target="sip:x@y")
+    stopped = report(3, "callers", outcome=OutcomeKind.COMPLETED_WITH_WARNINGS, call=call)
+    result = summary(endpoints=[*reports()[:3], stopped])
+    assert result.run.verdict is Verdict.FAILED
+    assert verdict_sentence(result) == "1 of 2 calls had no answer when the run was stopped."
+
+
+def test_a_call_refused_as_the_plan_says_is_no_failure_of_its_callee() -> None:
+    refused = report(1, "callees", call=CallReport(attempted=True, direction="inbound", status_code=486))
+    assert summary(endpoints=[report(0, "callees"), refused, *reports()[2:]]).run.verdict is Verdict.PASSED
 
 
 def test_gauges_describe_every_endpoint_and_second_and_counters_add_up() -> None:
