@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from cmw.errors import SettingsError
 from cmw.load.outcome import EndpointReport
 from cmw.rtp.source import SOURCES
 from cmw.sip.registrar import Registrar
+from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
 from cmw.worker.alarm import Alarm
 from cmw.worker.answerer import Answerer, AnswererSettings
 from cmw.worker.call_media import CODECS, AudioChoice
@@ -154,6 +156,7 @@ async def _serve(
     def report(call: EndpointReport) -> None:
         _log_call(log, call)
 
+    station.registrar_watcher = partial(_log_registrar, log)
     answerer = Answerer(station, Alarm(loop), settings, report)
     log.info(
         "listening", sip=f"{address.host}:{station.port}", rtp_ports=str(ports), registrar=make_registrar is not None
@@ -167,6 +170,16 @@ async def _serve(
     return _totals(answerer), number
 
 
+def _log_registrar(log: Any, event: RegistrarEvent) -> None:
+    match event:
+        case UserRegistered():
+            log.info("registered", user=event.user, contact=event.contact, expires_s=event.expires_s)
+        case UserUnregistered():
+            log.info("registration ended", user=event.user, contact=event.contact, expired=event.expired)
+        case RegistrarDiscarded():
+            log.debug("discarded", reason=event.reason.value, source=str(event.source), detail=event.detail)
+
+
 def _log_call(log: Any, call: EndpointReport) -> None:
     log.info(
         "call ended",
@@ -174,7 +187,7 @@ def _log_call(log: Any, call: EndpointReport) -> None:
         caller=call.call.target,
         outcome=call.outcome.value,
         reason=call.reason,
-        duration_ms=call.call.timing.get("call_duration_ms"),
+        duration_ms=round(call.call.timing.get("call_duration_ms", 0.0), 3),
         packets_sent=call.media.send.get("packets_sent"),
         packets_received=call.media.receive.get("packets_received"),
         packets_lost=call.media.receive.get("packets_lost"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -92,60 +93,20 @@ def show(
         _print_worker(client.get(f"/workers/{_id(client, worker)}"), as_json)
 
 
-@app.command()
-def regenerate(
-    *,
-    worker: WorkerArgument,
-    gateway: GatewayOption = DEFAULT_GATEWAY,
-    api_key_file: ApiKeyFileOption = None,
-    ca_file: CaFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Give a worker a new token and print it; the old one is worth nothing from here on."""
-    with connect(gateway, api_key_file, ca_file) as client:
-        _print_token(client.post(f"/workers/{_id(client, worker)}/regenerate"), as_json)
+def _add_order(name: str, help_text: str, show: Callable[[Any, bool], None]) -> None:
+    """Add a command that gives one order about one worker and shows the worker as it is then."""
 
-
-@app.command()
-def enable(
-    *,
-    worker: WorkerArgument,
-    gateway: GatewayOption = DEFAULT_GATEWAY,
-    api_key_file: ApiKeyFileOption = None,
-    ca_file: CaFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a worker connect and take runs: undoes disable and drain."""
-    with connect(gateway, api_key_file, ca_file) as client:
-        _print_worker(client.post(f"/workers/{_id(client, worker)}/enable"), as_json)
-
-
-@app.command()
-def drain(
-    *,
-    worker: WorkerArgument,
-    gateway: GatewayOption = DEFAULT_GATEWAY,
-    api_key_file: ApiKeyFileOption = None,
-    ca_file: CaFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a worker finish what it has and take no new runs, until it is enabled."""
-    with connect(gateway, api_key_file, ca_file) as client:
-        _print_worker(client.post(f"/workers/{_id(client, worker)}/drain"), as_json)
-
-
-@app.command()
-def disable(
-    *,
-    worker: WorkerArgument,
-    gateway: GatewayOption = DEFAULT_GATEWAY,
-    api_key_file: ApiKeyFileOption = None,
-    ca_file: CaFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a worker connect no more, and end its link at once."""
-    with connect(gateway, api_key_file, ca_file) as client:
-        _print_worker(client.post(f"/workers/{_id(client, worker)}/disable"), as_json)
+    @app.command(name, help=help_text)
+    def order(
+        *,
+        worker: WorkerArgument,
+        gateway: GatewayOption = DEFAULT_GATEWAY,
+        api_key_file: ApiKeyFileOption = None,
+        ca_file: CaFileOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        with connect(gateway, api_key_file, ca_file) as client:
+            show(client.post(f"/workers/{_id(client, worker)}/{name}"), as_json)
 
 
 @app.command()
@@ -188,3 +149,11 @@ def _print_token(worker: dict[str, Any], as_json: bool) -> None:
         return
     print_fields(worker, ("id", "name", "capacity", "token"))
     print("\nThe token is not shown again: give it to the worker as WORKER_TOKEN now.")
+
+
+_add_order(
+    "regenerate", "Give a worker a new token and print it; the old one is worth nothing from here on.", _print_token
+)
+_add_order("enable", "Let a worker connect and take runs: undoes disable and drain.", _print_worker)
+_add_order("drain", "Let a worker finish what it has and take no new runs, until it is enabled.", _print_worker)
+_add_order("disable", "Let a worker connect no more, and end its link at once.", _print_worker)

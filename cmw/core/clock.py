@@ -11,7 +11,6 @@ from dataclasses import dataclass
 Nanos = int
 """Nanoseconds; an instant of the monotonic clock or a span, as the name says."""
 
-MICROSECOND: Nanos = 1_000
 MILLISECOND: Nanos = 1_000_000
 SECOND: Nanos = 1_000_000_000
 

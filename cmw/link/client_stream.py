@@ -7,21 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Final
 
 import h11
 from wsproto import ConnectionType
 from wsproto import events as ws
 from wsproto.connection import Connection, ConnectionState
-from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import ProtocolError
 
 from cmw.errors import RemoteProtocolError
 from cmw.link.limits import SUBPROTOCOL
 from cmw.link.refusal import CloseCode
-
-NO_CODE: Final = int(CloseReason.NO_STATUS_RCVD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,8 +178,6 @@ class Error(Message):
 
 MessageT = TypeVar("MessageT", bound=Message)
 
-COMMAND_NAMES: Final = ("prepare_run", "start_run", "stop_run", "drain")
-REPORT_KINDS: Final = ("endpoint", "progress", "run_done", "event")
 
 WorkerMessage = Hello | Heartbeat | Report | CommandAccepted | CommandDone | CommandRejected | Error
 GatewayMessage = Welcome | HeartbeatReply | Ack | Command | Error

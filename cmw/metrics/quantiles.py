@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cmw.metrics.histogram import ExponentialHistogram
 
 Quantiles = dict[str, float | int | None]
@@ -21,13 +19,6 @@ def describe(histogram: ExponentialHistogram) -> Quantiles:
     values.update({name: _short(value) for name, value in zip(LEVELS, found, strict=True)})
     values["max"] = _short(histogram.max)
     return values
-
-
-def describe_values(values: Iterable[float]) -> Quantiles:
-    """Return the description of values of 0 or more; NaN is absent."""
-    histogram = ExponentialHistogram()
-    histogram.record_many(values)
-    return describe(histogram)
 
 
 def _short(value: float | None) -> float | None:

@@ -16,8 +16,6 @@ from collections.abc import Callable
 CLOCK_HZ = 8000
 """Sampling rate and RTP clock. Source: RFC 3551 4.5.14."""
 
-STATIC_PAYLOAD_TYPES = {"PCMU": 0, "PCMA": 8}
-"""Source: RFC 3551 table 4."""
 
 _MU_BIAS = 33 << 2  # 33 in the 14-bit scale of G.711 table 2a
 _SCALE_END = 1 << 15

@@ -32,6 +32,7 @@ from cmw.sip import (
     UserAgent,
 )
 from cmw.sip.registrar import Registrar
+from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
 from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.settings import Addresses
@@ -77,6 +78,7 @@ class Station:
         self.sounds = Sounds(engine)
         self.ids = RandomIds()
         self.takers: list[CallTaker] = []
+        self.registrar_watcher: Callable[[RegistrarEvent], None] | None = None
         self.unclaimed_calls_total = 0
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
         self._users: set[str] = set()
@@ -157,14 +159,16 @@ class Station:
             raise LocalProtocolError("the station is closed")
         return self._listener
 
-    def receive_event(self, event: Event) -> None:
-        """Hand a fact from the user agent to its owner."""
+    def receive_event(self, event: Event | RegistrarEvent) -> None:
+        """Hand a fact from the user agent to its owner, and one from the registrar to whoever watches it."""
         if isinstance(event, CallOffered):
             self._offer(event)
         elif isinstance(event, RegistrationEvent):
             self._receive_registration_event(event)
         elif isinstance(event, CallEvent):
             self._receive_call_event(event)
+        elif isinstance(event, RegistrarEvent) and self.registrar_watcher is not None:
+            self.registrar_watcher(event)
 
     def _offer(self, offer: CallOffered) -> None:
         for taker in tuple(self.takers):
