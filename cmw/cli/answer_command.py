@@ -181,13 +181,14 @@ def _log_registrar(log: Any, event: RegistrarEvent) -> None:
 
 
 def _log_call(log: Any, call: EndpointReport) -> None:
+    duration_ms = call.call.timing.get("call_duration_ms")
     log.info(
         "call ended",
         user=call.name,
         caller=call.call.target,
         outcome=call.outcome.value,
         reason=call.reason,
-        duration_ms=round(call.call.timing.get("call_duration_ms", 0.0), 3),
+        duration_ms=None if duration_ms is None else round(duration_ms, 3),
         packets_sent=call.media.send.get("packets_sent"),
         packets_received=call.media.receive.get("packets_received"),
         packets_lost=call.media.receive.get("packets_lost"),

@@ -53,6 +53,8 @@ def test_two_groups_register_and_call_each_other(tmp_path: Path, loopback_ip: Ne
     assert result.outcomes == {"SUCCESS": 2 * PAIRS}
     assert all(int(row["receive.packets_received"]) > 20 for row in result.endpoints)
     assert totals["calls"] == 0, "calls to registered users are sent on to them"
+    for event in ("registered", "registration ended"):
+        assert {entry["user"] for entry in lab.log if entry["event"] == event} == set(passwords)
 
 
 def test_an_account_calls_the_callee_beside_the_registrar(tmp_path: Path, loopback_ip: NewIp) -> None:
