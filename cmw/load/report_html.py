@@ -76,7 +76,9 @@ def verdict_sentence(summary: Summary) -> str:
         held = " Every threshold held." if summary.thresholds else ""
         return f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well.{held}"
     if not summary.calls.attempted:
-        return "No call was attempted."
+        failed = summary.registrations.failed
+        why = f": {failed} of {summary.registrations.attempted} registrations failed" if failed else ""
+        return f"No call was attempted{why}."
     failed = sum(count for kind, count in summary.endpoints.by_outcome.items() if OutcomeKind(kind).severity >= 10)
     if failed:
         return f"{failed} of {summary.endpoints.total} endpoints failed, and the plan has no threshold that allows it."

@@ -7,11 +7,16 @@ from html.parser import HTMLParser
 import pytest
 
 from cmw.core.words import RunStatus
+from cmw.load.outcome import CallReport, EndpointReport, RegistrationReport
 from cmw.load.report_html import report_html, verdict_sentence
 from cmw.load.summary import RunInfo
 from tests.load.runs import busy, report, reports, summary, totals
 
 EVIL = "<script>alert('x')</script>&\"'"
+
+
+def unregistered(index: int) -> EndpointReport:
+    return busy(index, call=CallReport(), registration=RegistrationReport(attempted=True, status=401))
 
 
 class _Balanced(HTMLParser):
@@ -65,6 +70,7 @@ def test_the_verdict_is_on_top_and_worst_calls_are_worst_first() -> None:
         (summary(thresholds={"call_success": "rate > 0"}), "2 of 2 calls ended well. Every threshold held."),
         (summary(endpoints=[busy(3)]), "1 of 4 endpoints failed, and the plan has no threshold that allows it."),
         (summary(endpoints=[]), "No call was attempted."),
+        (summary(endpoints=[unregistered(0), unregistered(1)]), "No call was attempted: 2 of 2 registrations failed."),
         (summary(health={"w1": totals(cpu_steal_ratio=0.5)}), "The generator was the limit (host CPU)"),
         (summary(info=RunInfo(id="r", status=RunStatus.FAILED)), "The run ended as FAILED."),
     ],
