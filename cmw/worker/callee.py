@@ -81,7 +81,7 @@ class Callee(Endpoint):
     def _decide(self) -> None:
         if self.answering.reject is not None:
             self._refuse(
-                self.answering.reject, Outcome(OutcomeKind.SUCCESS, reason="refused the call as the plan says")
+                self.answering.reject, Outcome(OutcomeKind.SUCCESS, reason="refused the call, as it should")
             )
             return
         self._advance(Phase.NEGOTIATING)

@@ -111,7 +111,7 @@ def test_refused_as_the_plan_says() -> None:
     stage.after(2 * SECOND)
     assert stage.party.statuses("INVITE")[:3] == [100, 180, 486]
     report = finish(stage, callee)
-    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "refused the call as the plan says")
+    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "refused the call, as it should")
     assert (report.call.status_code, report.call.answered) == (486, False)
 
 
