@@ -51,7 +51,8 @@ def show(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         return "  ".join(f"{key}={_nested(inner)}" for key, inner in value.items() if inner not in (None, 0, {}, []))
-    return str(value)
+    text = str(value)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _nested(value: Any) -> str:

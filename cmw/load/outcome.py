@@ -9,6 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from cmw.core.words import Blame, OutcomeKind, Phase
 from cmw.metrics.histogram import ExponentialHistogram
 
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Text that may come from anywhere and is shown to people: what would move a terminal becomes a question mark."""
+
 Span = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """Milliseconds, 0 or more."""
 
@@ -41,12 +49,12 @@ class CallReport(ReportModel):
     answered: bool = False
     """200 was received or sent."""
     direction: Literal["outbound", "inbound"] = "outbound"
-    call_id: str = ""
-    target: str = ""
+    call_id: Line = ""
+    target: Line = ""
     """Outbound: the URI called. Inbound: the URI of the caller."""
     status_code: int = 0
     """Final status of the INVITE, 0 when none came."""
-    codec: str = ""
+    codec: Line = ""
     timing: dict[str, Span | None] = Field(default_factory=dict)
     """Keys of cmw.metrics.keys.TIMING_KEYS; absent or None when the instant did not come."""
 
@@ -66,9 +74,9 @@ class EndpointReport(ReportModel):
 
     run_id: str
     index: int = Field(ge=0, le=0xFFFFFFFF)
-    name: str
-    group: str
-    worker: str = ""
+    name: Line
+    group: Line
+    worker: Line = ""
     """Name of its worker."""
     worker_id: str = ""
     """Filled in by the gateway, as two workers may have the same name."""
@@ -76,7 +84,7 @@ class EndpointReport(ReportModel):
     """How far the endpoint came before it closed: the furthest phase but CLOSED, by name."""
     outcome: OutcomeKind
     blame: Blame | None = None
-    reason: str = ""
+    reason: Line = ""
     registration: RegistrationReport = Field(default_factory=RegistrationReport)
     call: CallReport = Field(default_factory=CallReport)
     media: MediaReport = Field(default_factory=MediaReport)

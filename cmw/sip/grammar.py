@@ -223,3 +223,10 @@ def serialize_host(host: str, port: int | None) -> str:
 def printable(text: str) -> str:
     """Return `text` with bytes that were not UTF-8 replaced, fit for logs and JSON."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def one_line(text: str) -> str:
+    """Return `text` fit for a terminal too: what would move it is replaced. Source: RFC 3261 25.1, Reason-Phrase."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else "\ufffd" for char in printable(text).replace("\t", " ")])

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, parse_number, printable, split_list
+from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, one_line, parse_number, split_list
 from cmw.sip.headers import _CANONICAL, LIST_HEADERS, MAX_HEADERS, SINGLE_HEADERS, Headers, canonical_name
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.status import reason_phrase
@@ -198,7 +198,7 @@ def _parse_status_line(line: str) -> tuple[int, str]:
     if version.upper() != "SIP/2.0" or len(code) != 3 or "\r" in reason:
         fail("a status line such as SIP/2.0 200 OK", line)
     status = parse_number(code, "a status", maximum=699)
-    return (status, printable(reason)) if status >= 100 else fail("a status of 100 to 699", line)
+    return (status, one_line(reason)) if status >= 100 else fail("a status of 100 to 699", line)
 
 
 def _parse_request(start_line: str, lines: list[str], body: bytes | None) -> Request:

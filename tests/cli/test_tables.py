@@ -38,3 +38,7 @@ def test_values_as_people_read_them(value: object, shown: str) -> None:
 )
 def test_instants_to_the_second(instant: str | None, shown: str | None) -> None:
     assert to_second(instant) == shown
+
+
+def test_what_would_move_the_terminal_is_shown_as_a_question_mark() -> None:
+    assert show("a\x1b[31mb\x00\u202e") == "a?[31mb??"

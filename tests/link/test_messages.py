@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -114,3 +115,12 @@ def test_no_text_raises_anything_else(text: str) -> None:
     for parse in (parse_worker_message, parse_gateway_message):
         with contextlib.suppress(RemoteProtocolError):
             assert isinstance(parse(text), Message | UnknownMessage)
+
+
+@pytest.mark.parametrize("field", ["name", "host", "version", "engine"])
+def test_lines_of_the_hello_have_no_control_characters(field: str) -> None:
+    hello = {"type": "hello", "protocol": 1, "session": "0" * 32, "capacity": 1}
+    assert isinstance(parse_worker_message(json.dumps(hello | {field: "wörker 1"})), Hello)
+    for text in ("\x1b[31m", "a\n", "\x00", "\x9b1m"):
+        with pytest.raises(RemoteProtocolError):
+            parse_worker_message(json.dumps(hello | {field: text}))

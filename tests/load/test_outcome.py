@@ -46,3 +46,7 @@ def test_integers_of_media_stay_integers() -> None:
 def test_an_endpoint_of_a_lost_worker_is_the_workers_fault() -> None:
     lost = lost_endpoint("r", index=3, name="g-0004", group="g", worker="w", reason="worker w did not return")
     assert (lost.outcome, lost.blame, lost.ended_well) == (OutcomeKind.OSERROR, Blame.WORKER, False)
+
+
+def test_what_came_from_the_network_moves_no_terminal() -> None:
+    assert report(0, "g", reason="486 \x1b[2Jgone\n\x9b").reason == "486 ?[2Jgone??"

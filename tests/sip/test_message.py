@@ -271,3 +271,17 @@ def test_parameters_without_end_are_refused(row: bytes) -> None:
     line = (row % many).decode()
     with pytest.raises(RemoteProtocolError):
         parse_via(line.partition(": ")[2]) if row.startswith(b"Via") else parse_name_addr(line[9:]).sip_uri()
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"Busy \x1b[2J\x07", "Busy \ufffd[2J\ufffd"),
+        (b"Bes\xc3\xa4tzt\tnow", "Besätzt now"),
+        (b"\xff\xc2\x9b1m", "\ufffd\ufffd1m"),
+    ],
+)
+def test_a_reason_moves_no_terminal(raw: bytes, shown: str) -> None:
+    response = parse_message(RINGING.replace(b"180 Ringing", b"486 " + raw))
+    assert isinstance(response, Response)
+    assert response.reason == shown
