@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Set
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -141,6 +141,11 @@ class Coordinator:
         return sum(len(part.endpoints) for part in parts if part is not None and not part.state.is_final)
 
     # What the hub tells.
+
+    def endpoints_of(self, worker_id: str, run_id: str) -> Set[int] | None:
+        """Return the numbers of the endpoints that a worker has in a run; None when the run is over or unknown."""
+        found = self._part(run_id, worker_id)
+        return found[1].numbers if found is not None else None
 
     async def worker_greeted(self, worker_id: str, hello: Hello) -> None:
         """Find out what a worker that connects has still to do, and what it lost."""

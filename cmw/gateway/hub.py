@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
@@ -37,6 +37,9 @@ log = structlog.get_logger("cmw.gateway.hub")
 
 class LinkListener(Protocol):
     """Who wants to know what workers say, apart from what the journal keeps."""
+
+    def endpoints_of(self, worker_id: str, run_id: str) -> Set[int] | None:
+        """Return the numbers of the endpoints that a worker has in a run; None when the run is over or unknown."""
 
     def worker_greeted(self, worker_id: str, hello: Hello) -> Awaitable[None]:
         """Take note of a worker that connects; called before its welcome, so commands queued now go out with it."""
@@ -328,9 +331,13 @@ class Hub:
 
     def _entry(self, link: LiveLink, event: events.ReportReceived | events.SamplesReceived) -> Entry:
         assert link.machine.hello is not None
+        assert self._listener is not None
         session = link.machine.hello.session
         if isinstance(event, events.SamplesReceived):
             batch = event.batch
+            own = self._listener.endpoints_of(link.worker_id, batch.run_id)
+            if not _are_own(batch.endpoints, own):
+                return Entry(link.worker_id, session, event.seq, "event", batch.run_id, _foreign(link, "samples"))
             return Entry(
                 link.worker_id,
                 session,
@@ -344,6 +351,9 @@ class Hub:
         kind, data = event.kind, event.data
         if kind == "endpoint":
             kind, data = _checked(link, event.run_id or "", data)
+        if kind == "endpoint":
+            own = self._listener.endpoints_of(link.worker_id, event.run_id or "")
+            kind, data = (kind, data) if _are_own([data["index"]], own) else ("event", _foreign(link, "report"))
         return Entry(link.worker_id, session, event.seq, kind, event.run_id or "", data)
 
     async def _greet(self, link: LiveLink, hello: Hello) -> None:
@@ -387,6 +397,17 @@ class Hub:
         if row is None or row["token_sha256"] != link.worker["token_sha256"]:
             return Refusal.INVALID_TOKEN
         return None if row["enabled"] else Refusal.WORKER_DISABLED
+
+
+def _are_own(endpoints: Sequence[int], own: Set[int] | None) -> bool:
+    """Tell whether a worker speaks of endpoints of its own, and of each once."""
+    named = set(endpoints)
+    return len(named) == len(endpoints) and (own is None or named <= own)
+
+
+def _foreign(link: LiveLink, what: str) -> JsonObject:
+    log.warning("a worker speaks of endpoints that it does not have", worker=link.name, what=what)
+    return {"kind": f"foreign_{what}", "worker": link.name}
 
 
 def _checked(link: LiveLink, run_id: str, data: JsonObject) -> tuple[str, JsonObject]:

@@ -65,6 +65,11 @@ class Part:
     progress: dict[str, Any] | None = None
     done: dict[str, Any] | None = None
     reason: str = ""
+    numbers: frozenset[int] = field(init=False, repr=False)
+    """Numbers in the run of `endpoints`."""
+
+    def __post_init__(self) -> None:
+        self.numbers = frozenset([endpoint.number for endpoint in self.endpoints])
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cmw.gateway.parts import add_progress
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import Page
 from cmw.link import events
+from cmw.link.samples import SampleBatch
 from tests.gateway.world import (
     PLAN,
     START_MS,
@@ -357,3 +359,49 @@ def test_one_look_at_the_deadlines_that_fails_is_not_the_last(tmp_path: Path, mo
 def test_progress_that_makes_no_sense_hides_no_run() -> None:
     said = [{"second": 1, "by_phase": {"INCALL": 1}, "x": "y"}, {"second": "soon", "by_phase": 7, "x": {"y": 1}}]
     assert add_progress(said) == {"second": 1, "by_phase": {"INCALL": 1}, "x": {"y": 1}}
+
+
+def test_a_worker_speaks_for_its_own_endpoints_only(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            one, _, _ = await linked_worker(gateway, server, "one", capacity=4, seconds=None)
+            two, _, _ = await linked_worker(gateway, server, "two", capacity=4, seconds=None)
+            run_id = await gateway.start_run(make_plan())
+            await one.ordered("start_run")
+            await two.ordered("start_run")
+            own = one.shares[run_id]
+            one.shares[run_id] = two.shares[run_id]  # it speaks for the other, and first
+            one.report_second(run_id, 0)
+            one.finish(run_id)
+            two.report_second(run_id, 0)
+            two.finish(run_id)
+            one.shares[run_id] = own
+            await gateway.wait_run(run_id)
+            summary = await gateway.summary(run_id)
+            assert summary["endpoints"]["total"] == 8
+            assert {e["index"]: e["worker"] for e in await gateway.endpoints(run_id) if e["outcome"] == "SUCCESS"} == {
+                endpoint.index: "two" for group in two.shares[run_id].groups.values() for endpoint in group.endpoints
+            }
+            assert summary["media"]["receive"]["jitter_ms"]["count"] == 4
+            await one.stop()
+            await two.stop()
+
+    run_async(work())
+
+
+def test_samples_that_name_an_endpoint_twice_are_left_out(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            worker, _, _ = await linked_worker(gateway, server, seconds=None)
+            run_id = await gateway.start_run(make_plan())
+            await worker.ordered("start_run")
+            columns = {"receive.jitter_ms": array("f", [1.0, 2.0])}
+            twice = SampleBatch(run_id, 0, START_MS, array("I", [3, 3]), columns)
+            worker.client.run(lambda link, now: link.send_samples(twice, now=now))
+            worker.report_second(run_id, 1)
+            worker.finish(run_id)
+            await gateway.wait_run(run_id)
+            assert await samples_of(gateway, run_id) == [(endpoint, 1) for endpoint in range(8)]
+            await worker.stop()
+
+    run_async(work())
