@@ -80,9 +80,7 @@ class Callee(Endpoint):
 
     def _decide(self) -> None:
         if self.answering.reject is not None:
-            self._refuse(
-                self.answering.reject, Outcome(OutcomeKind.SUCCESS, reason="refused the call, as it should")
-            )
+            self._refuse(self.answering.reject, Outcome(OutcomeKind.SUCCESS, reason="refused the call, as it should"))
             return
         self._advance(Phase.NEGOTIATING)
         try:
