@@ -22,6 +22,9 @@ from cmw.worker.values import MASK
 LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 """The levels by name, as the standard library numbers them; `trace` lies below its lowest."""
 
+TALKATIVE = ("aiosqlite",)
+"""Libraries whose debug logs would be all there is to see: two lines for each statement of the store, with its data."""
+
 _COLOURS = {"error": "31", "warn": "33", "info": "32", "debug": "36", "trace": "35"}
 
 EventDict = MutableMapping[str, Any]
@@ -88,6 +91,8 @@ def configure_logging(
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_LibraryHandler()], level=LEVELS[level], force=True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(LEVELS[level], LEVELS["info"]))
 
 
 def get_logger(name: str = "", **fields: Any) -> Log:

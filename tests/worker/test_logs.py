@@ -175,3 +175,13 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
     configure_logging("info", "json", Gone())
     get_logger().info("nobody reads this")
     structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("level", ["debug", "trace"])
+def test_the_store_does_not_drown_everything_else(level: str) -> None:
+    out = io.StringIO()
+    configure_logging(level, stream=out)
+    logging.getLogger("aiosqlite").debug("executing")
+    logging.getLogger("aiosqlite").warning("odd")
+    logging.getLogger("other").debug("said")
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["odd", "said"]
