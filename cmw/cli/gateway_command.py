@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmw.cli.api_client import default_data_dir
+from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address
 from cmw.errors import SettingsError
 
@@ -61,7 +62,7 @@ def gateway(
         raise SettingsError(
             f"expected --log-level {'|'.join(LEVELS)} and --log-format json|pretty, found {log_level}, {log_format}"
         )
-    configure_logging(log_level, chosen_format, sys.stderr)
+    configure_logging(log_level, chosen_format, sys.stderr, colours=is_coloured(sys.stderr))
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     import uvloop

@@ -50,10 +50,12 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return "  ".join(f"{key}={_nested(inner)}" for key, inner in value.items() if inner not in (None, 0, {}, []))
+        shown = {key: _nested(inner) for key, inner in value.items() if inner not in (None, 0, {}, [])}
+        return "  ".join(f"{key}={text}" for key, text in shown.items() if text)
     text = str(value)
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _nested(value: Any) -> str:
-    return f"({show(value)})" if isinstance(value, dict) else show(value)
+    text = show(value)
+    return f"({text})" if text and isinstance(value, dict) else text

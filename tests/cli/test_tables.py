@@ -42,3 +42,7 @@ def test_instants_to_the_second(instant: str | None, shown: str | None) -> None:
 
 def test_what_would_move_the_terminal_is_shown_as_a_question_mark() -> None:
     assert show("a\x1b[31mb\x00\u202e") == "a?[31mb??"
+
+
+def test_a_mapping_without_anything_to_say_is_left_out() -> None:
+    assert show({"load": {"endpoints": 0, "calls": 0}, "capacity": 5}) == "capacity=5"
