@@ -321,7 +321,7 @@ class Endpoint:
             self.call.status = event.status if event.status >= 300 else 0
         elif event.status == 0:
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, "the BYE was never answered"))
-        elif event.status >= 300 and event.status not in (408, 481):
+        elif event.status >= 300 and event.status != 481:  # 481: it was gone already, RFC 3261 15.1.2
             reason = f"the BYE was answered {status_text(event.status, event.reason)}"
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, reason))
         if self.figures is None:

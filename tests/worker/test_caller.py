@@ -243,7 +243,10 @@ def test_a_bye_before_the_answer_is_a_failed_call() -> None:
     assert report.reason == "the remote party ended the call before its answer came"
 
 
-@pytest.mark.parametrize(("status", "kind"), [(481, OutcomeKind.SUCCESS), (500, OutcomeKind.TEARDOWN_ERROR)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(481, OutcomeKind.SUCCESS), (408, OutcomeKind.TEARDOWN_ERROR), (500, OutcomeKind.TEARDOWN_ERROR)],
+)
 def test_a_bye_that_is_refused(status: int, kind: OutcomeKind) -> None:
     stage = Stage()
     caller = place(stage)
@@ -252,7 +255,7 @@ def test_a_bye_that_is_refused(status: int, kind: OutcomeKind) -> None:
     stage.party.respond(stage.party.requests("BYE")[0], status, "No", destination=HERE)
     report = finish(stage, caller)
     assert report.outcome is kind
-    assert report.reason == ("" if kind is OutcomeKind.SUCCESS else "the BYE was answered 500 No")
+    assert report.reason == ("" if kind is OutcomeKind.SUCCESS else f"the BYE was answered {status} No")
 
 
 def test_a_bye_that_is_never_answered_does_not_spoil_the_figures() -> None:
