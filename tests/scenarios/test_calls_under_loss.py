@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.errors import LocalProtocolError
 from cmw.sip.events import (
     CallAnswered,
     CallCancelled,
@@ -82,7 +83,7 @@ class Storm:
     def act(self, agent: UserAgent, what: str, call: int) -> None:
         try:
             state = agent.call_snapshot(call).state
-        except Exception:
+        except LocalProtocolError:  # the call is over and forgotten
             return
         if what == "hang up":
             agent.hang_up(call, now=self.link.now)
