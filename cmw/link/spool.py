@@ -126,7 +126,10 @@ class Spool:
         return count
 
     def rewind(self) -> None:
-        """Count what is in flight as unsent again: the connection is gone."""
+        """Count what is in flight as unsent again: the connection is gone.
+
+        Nothing is dropped here, even above the bound: most of it has arrived, and the next welcome will say so.
+        """
         self._unsent.extendleft(entry.seq for entry in reversed(self._in_flight))
         self._in_flight.clear()
         self.in_flight_bytes = 0

@@ -80,6 +80,17 @@ def test_rewound_entries_come_again_in_order() -> None:
     assert [entry.seq if entry else None for entry in again] == [2, 3, None]
 
 
+def test_what_was_in_flight_survives_a_rewind_until_something_new_needs_its_room() -> None:
+    spool = filled(S, max_bytes=2000)
+    spool.next_to_send()
+    spool.append(2, O, b"x" * (1000 - OVERHEAD_BYTES))
+    spool.append(3, O, b"x" * (1000 - OVERHEAD_BYTES))
+    spool.rewind()
+    assert (numbers(spool), spool.dropped_samples) == ([1, 2, 3], 0)
+    spool.append(4, O, b"x")
+    assert (numbers(spool), spool.dropped_samples) == ([2, 3, 4], 1)
+
+
 def test_a_number_that_was_sent_before_may_be_acknowledged_after_a_rewind() -> None:
     spool = filled(S, O, S)
     spool.next_to_send()
@@ -121,14 +132,14 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool = Spool(max_bytes=4000, window_bytes=1500)
         self.outcomes: set[int] = set()
         self.sent: list[int] = []
+        self.spared: list[int] = []
         self.acknowledged = 0
-        self.total = 0
 
     @rule(worth=st.sampled_from(list(Worth)), size=st.integers(0, 900))
     def append(self, worth: Worth, size: int) -> None:
         seq = self.spool.next_seq
         self.spool.append(seq, worth, b"x" * size)
-        self.total += 1
+        self.spared.clear()
         if worth is Worth.OUTCOME:
             self.outcomes.add(seq)
 
@@ -152,6 +163,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule()
     def rewind(self) -> None:
         self.spool.rewind()
+        self.spared += self.sent
         self.sent.clear()
 
     @invariant()
@@ -163,7 +175,8 @@ class SpoolMachine(RuleBasedStateMachine):
         assert all(seq > self.acknowledged for seq in kept)
         assert self.spool.size_bytes == sum(entry.size_bytes for entry in entries)
         assert self.spool.in_flight_bytes == sum(entry.size_bytes for entry in entries if entry.seq in self.sent)
-        droppable = [e for e in entries if e.worth is not Worth.OUTCOME and e.seq not in self.sent]
+        kept_for_good = {*self.outcomes, *self.sent, *self.spared}
+        droppable = [entry for entry in entries if entry.seq not in kept_for_good]
         assert self.spool.size_bytes <= 4000 or not droppable
 
 
