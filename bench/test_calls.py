@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.net.ids import RandomIds
 from cmw.sip import CallEnded, CallOffered, UserAgent
+from cmw.sip.hop import Hop
+from tests.support.sip_link import listen_at
 
-CALLER = Address("192.0.2.1", 5060)
-CALLEE = Address("192.0.2.2", 5060)
+CALLER = Hop("192.0.2.1", 5060)
+CALLEE = Hop("192.0.2.2", 5060)
 SDP = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
     b"m=audio 4000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"
@@ -25,8 +26,8 @@ class Pair:
 
     def __init__(self) -> None:
         self.now: Nanos = 0
-        self.caller = UserAgent(local=CALLER, ids=RandomIds())
-        self.callee = UserAgent(local=CALLEE, ids=RandomIds())
+        self.caller = UserAgent(listeners=listen_at(CALLER), ids=RandomIds())
+        self.callee = UserAgent(listeners=listen_at(CALLEE), ids=RandomIds())
 
     def call(self) -> int:
         """Place, answer and end one call, 10 ms after the last one; return the status of the BYE."""

@@ -22,6 +22,7 @@ from cmw.core.ids import Ids
 from cmw.errors import SettingsError
 from cmw.load.outcome import EndpointReport
 from cmw.rtp.source import SOURCES
+from cmw.sip.hop import Hop
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
 from cmw.worker.alarm import Alarm
@@ -139,7 +140,7 @@ async def _serve(
         loop.add_signal_handler(awaited, receive_signal, awaited)
     addresses = Addresses(address.host, address.host, sdp_ip or address.host, address.host)
 
-    def trace(direction: str, data: bytes, peer: Address) -> None:
+    def trace(direction: str, data: bytes, peer: Hop) -> None:
         log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
 
     station = await open_station(

@@ -1,4 +1,4 @@
-"""Addresses, datagrams and port ranges."""
+"""Addresses and port ranges."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class Datagram(NamedTuple):
-    """Bytes to send, and where to."""
-
-    data: bytes
-    destination: Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from cmw.core.address import Address, Datagram, PortRange
+from cmw.core.address import Address, PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.net.clock import monotonic_ns
 from cmw.net.udp import bind_udp, local_address, read_error
+from cmw.sip.hop import Datagram, Hop
 
 RECEIVE_BATCH = 64
 """Datagrams read before the loop gets its turn again."""
@@ -31,7 +32,7 @@ EARLY_NS = 2 * MILLISECOND
 class DatagramMachine(Protocol):
     """The five verbs."""
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take bytes from the network."""
         ...
 
@@ -55,7 +56,7 @@ class DatagramMachine(Protocol):
 MachineT = TypeVar("MachineT", bound=DatagramMachine)
 ResultT = TypeVar("ResultT")
 
-Trace = Callable[[str, bytes, Address], None]
+Trace = Callable[[str, bytes, Hop], None]
 """Called with ``in`` or ``out``, the bytes, and the other side's address."""
 
 
@@ -102,7 +103,7 @@ class UdpListener(Generic[MachineT]):
         self._trace = trace
         self._clock = clock
         self._unsent: deque[Datagram] = deque()
-        self._failures: deque[tuple[Address, str, bytes | None]] = deque()
+        self._failures: deque[tuple[Hop, str, bytes | None]] = deque()
         self._is_draining = False
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -144,7 +145,7 @@ class UdpListener(Generic[MachineT]):
                 self._take_errors()
                 self._drain()
                 continue
-            source = Address(address[0], address[1])
+            source = Hop(address[0], address[1])
             self.counts.datagrams_received += 1
             self.counts.bytes_received += len(data)
             if self._trace is not None:
@@ -152,7 +153,7 @@ class UdpListener(Generic[MachineT]):
             self._feed(data, source)
             self._drain()
 
-    def _feed(self, data: bytes, source: Address) -> None:
+    def _feed(self, data: bytes, source: Hop) -> None:
         """Hand a datagram to the machine; should that fail, it costs this datagram and nothing else."""
         try:
             self.machine.receive_datagram(data, source, now=self._clock())
@@ -211,7 +212,7 @@ class UdpListener(Generic[MachineT]):
             self._unsent.append(datagram)
             return
         try:
-            self._sock.sendto(datagram.data, datagram.destination)
+            self._sock.sendto(datagram.data, datagram.destination[:2])
         except BlockingIOError:
             self._keep_back(datagram)
             return
@@ -231,7 +232,7 @@ class UdpListener(Generic[MachineT]):
         """Send once more, for the first error may have been an earlier datagram's; return whether it went out."""
         self._take_errors()
         try:
-            self._sock.sendto(datagram.data, datagram.destination)
+            self._sock.sendto(datagram.data, datagram.destination[:2])
         except BlockingIOError:
             self._keep_back(datagram)
             return False
@@ -254,14 +255,14 @@ class UdpListener(Generic[MachineT]):
         while (error := read_error(self._sock)) is not None:
             self.counts.network_errors += 1
             if error.reason:
-                self._failures.append((error.destination, error.reason, None))
+                self._failures.append((Hop(*error.destination), error.reason, None))
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._loop.add_reader(self._sock, self._readable)
         if self._unsent:
             self._loop.add_writer(self._sock, self._writable)
 
-    def _report_failure(self, destination: Address, reason: str, at_fault: bytes | None) -> None:
+    def _report_failure(self, destination: Hop, reason: str, at_fault: bytes | None) -> None:
         report = getattr(self.machine, "transport_failed", None)
         if report is not None:
             report(destination, reason, at_fault=at_fault, now=self._clock())

@@ -29,6 +29,8 @@ from cmw.sip.events import (
 )
 from cmw.sip.grammar import Params
 from cmw.sip.headers import Headers
+from cmw.sip.hop import Datagram, Hop, Transport
+from cmw.sip.listener import Listener
 from cmw.sip.message import (
     CSeq,
     MalformedMessageError,
@@ -73,6 +75,7 @@ __all__ = [
     "CallTimedOut",
     "Challenge",
     "Credentials",
+    "Datagram",
     "DatagramDiscarded",
     "DigestResult",
     "DigestStatus",
@@ -82,6 +85,8 @@ __all__ = [
     "Ending",
     "Event",
     "Headers",
+    "Hop",
+    "Listener",
     "MalformedMessageError",
     "MediaDescription",
     "NameAddr",
@@ -103,6 +108,7 @@ __all__ = [
     "TimeoutStage",
     "Timer",
     "Timing",
+    "Transport",
     "UserAgent",
     "UserRegistered",
     "UserUnregistered",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.core.timers import TimerTable
 from cmw.errors import LocalProtocolError
@@ -23,6 +22,7 @@ from cmw.sip.events import (
     Ending,
     TimeoutStage,
 )
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 from cmw.sip.request_checks import OPTIONS_HEADERS, offer_in, refuse_body, refuse_extensions
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
@@ -136,7 +136,7 @@ class Call:
         self.reason = ""
         self._contact = f"<{contact}>"
         self._authentication = authentication
-        self._home: Address | None = None
+        self._home: Hop | None = None
         self._dialog: Dialog | None = None
         self._timers: TimerTable[CallTimer] = TimerTable()
         self._unacked: Transaction | None = None
@@ -149,7 +149,7 @@ class Call:
 
     # inputs
 
-    def request_received(self, transaction: Transaction, source: Address, *, now: Nanos) -> None:
+    def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
         """Take a request of the peer within the dialog."""
         request, dialog = transaction.request, self._dialog
         if dialog is None:
@@ -173,7 +173,7 @@ class Call:
         else:
             self._stack.respond(transaction, 405, headers=(("Allow", ALLOW),), now=now)
 
-    def ack_received(self, ack: Request, source: Address, *, now: Nanos) -> None:
+    def ack_received(self, ack: Request, source: Hop, *, now: Nanos) -> None:
         """Take an ACK within the dialog; one that was taken already has no effect."""
         unacked = self._unacked
         if unacked is None or ack.cseq.number != unacked.request.cseq.number:
@@ -184,7 +184,7 @@ class Call:
         self._acknowledged(ack, now)
         self._rearm()
 
-    def response_received(self, transaction: Transaction, response: Response, source: Address, *, now: Nanos) -> None:
+    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to one of our requests."""
         if transaction is self._bye:
             self._bye_answered(response, now)

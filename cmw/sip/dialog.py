@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from cmw.core.address import Address
 from cmw.errors import RemoteProtocolError
 from cmw.sip.grammar import Params
+from cmw.sip.hop import Hop
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response
 from cmw.sip.name_addr import parse_name_addr
-from cmw.sip.transaction_layer import is_literal
 from cmw.sip.uri import SipUri, parse_uri
-from cmw.sip.via import DEFAULT_PORT
 
 _LOOSE = re.compile(r";lr(?=[;=?]|$)", re.IGNORECASE)
 _NOT_IN_REQUEST_URI = frozenset(("method",))
@@ -30,7 +29,7 @@ class Dialog:
         remote_seq: CSeq number of the peer's last request, None before the first.
         routes: the route set, Route values in the order in which they are visited.
         remote_target: URI that requests go to.
-        peer: address that the peer's messages came from; stands in where a name would have to be resolved.
+        peer: hop that the peer's messages came by; stands in where a name would have to be resolved.
     """
 
     __slots__ = (
@@ -57,7 +56,7 @@ class Dialog:
         remote_seq: int | None,
         routes: tuple[str, ...],
         remote_target: str,
-        peer: Address,
+        peer: Hop,
     ) -> None:
         self.call_id = call_id
         self.local = local
@@ -68,10 +67,10 @@ class Dialog:
         self.routes = routes
         self.remote_target = remote_target
         self.peer = peer
-        self._next_hop: Address | None = None
+        self._next_hop: Hop | None = None
 
     @classmethod
-    def of_caller(cls, invite: Request, response: Response, source: Address) -> Dialog:
+    def of_caller(cls, invite: Request, response: Response, source: Hop) -> Dialog:
         """Make the caller's dialog from a response with a To tag. Source: RFC 3261 12.1.2."""
         return cls(
             call_id=response.call_id,
@@ -86,7 +85,7 @@ class Dialog:
         )
 
     @classmethod
-    def of_callee(cls, invite: Request, local_tag: str, first_seq: int, source: Address) -> Dialog:
+    def of_callee(cls, invite: Request, local_tag: str, first_seq: int, source: Hop) -> Dialog:
         """Make the callee's dialog from an INVITE. Source: RFC 3261 12.1.1.
 
         Args:
@@ -136,11 +135,11 @@ class Dialog:
             add(name, value)
         return request
 
-    def next_hop(self) -> Address:
+    def next_hop(self) -> Hop:
         """Return where requests go: the first route or the remote target if literal, else where the peer sent from."""
         if self._next_hop is None:
             uri = parse_name_addr(self.routes[0]).uri if self.routes else self.remote_target
-            self._next_hop = literal_address(uri) or self.peer
+            self._next_hop = literal_hop(uri) or self.peer
         return self._next_hop
 
     def refresh_target(self, message: Request | Response) -> None:
@@ -166,16 +165,6 @@ class Dialog:
             return self.remote_target, self.routes
         # A strict router: its URI becomes the Request-URI, the remote target the last Route.
         return _request_uri(first), (*self.routes[1:], f"<{self.remote_target}>")
-
-
-def literal_address(uri: str) -> Address | None:
-    """Return the address that a SIP URI names without a look into DNS, None when there is none."""
-    try:
-        parsed = parse_uri(uri)
-    except RemoteProtocolError:
-        return None
-    host = (parsed.param("maddr") or parsed.host).strip("[]")
-    return Address(host, parsed.port or DEFAULT_PORT) if is_literal(host) else None
 
 
 def _routes(message: Request | Response) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cmw.core.address import Address
 from cmw.core.clock import Nanos
+from cmw.sip.hop import Hop
 
 
 class DiscardReason(StrEnum):
@@ -98,7 +98,7 @@ class CallOffered:
     from_uri: str
     call_id: str
     body: bytes
-    source: Address
+    source: Hop
     at: Nanos
 
 
@@ -125,7 +125,7 @@ class CallAnswered:
     call: int
     status: int
     body: bytes
-    remote: Address
+    remote: Hop
     at: Nanos
 
 
@@ -226,7 +226,7 @@ class RequestAnswered:
 
     method: str
     status: int
-    source: Address
+    source: Hop
     at: Nanos
 
 
@@ -235,7 +235,7 @@ class DatagramDiscarded:
     """A datagram had no effect."""
 
     reason: DiscardReason
-    source: Address
+    source: Hop
     detail: str
     at: Nanos
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallState, CallTimer
-from cmw.sip.dialog import Dialog, literal_address
+from cmw.sip.dialog import Dialog
 from cmw.sip.events import (
     CallCancelled,
     CallConfirmed,
@@ -17,6 +16,8 @@ from cmw.sip.events import (
     Ending,
     TimeoutStage,
 )
+from cmw.sip.hop import Hop
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request
 from cmw.sip.request_checks import offer_in
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
@@ -36,14 +37,14 @@ class InboundCall(Call):
             with it answers challenges to our requests.
     """
 
-    def __init__(self, stack: Stack, handle: int, invite: Transaction, source: Address, user: str) -> None:
+    def __init__(self, stack: Stack, handle: int, invite: Transaction, source: Hop, user: str) -> None:
         account = stack.accounts.get(user)
+        contact = stack.contact(user, source, is_secure=invite.request.uri.lower().startswith("sips:"))
         credentials = account.credentials if account is not None else None
-        super().__init__(
-            stack, handle, stack.contact(user), Authentication(credentials, stack.ids, stack.realms.get(user))
-        )
+        authentication = Authentication(credentials, stack.ids, stack.realms.get(user))
+        super().__init__(stack, handle, contact, authentication)
         if account is not None:
-            self._home = account.destination or literal_address(account.registrar)
+            self._home = account.destination or literal_hop(account.registrar)
         request = invite.request
         self._invite = invite
         self._user = user
@@ -79,7 +80,7 @@ class InboundCall(Call):
             )
         )
 
-    def request_received(self, transaction: Transaction, source: Address, *, now: Nanos) -> None:
+    def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
         """Take a request of the caller."""
         assert self._dialog is not None
         if (transaction.request.from_.tag or "") != self._dialog.remote_tag:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.errors import CapacityError
+from cmw.sip.hop import Hop
+from cmw.sip.lookup import literal_hop
 from cmw.sip.uri import SipUri
 
 MAX_CONTACTS = 10
@@ -32,7 +33,7 @@ class Binding:
     user: str
     contact: str
     uri: SipUri
-    destination: Address
+    destination: Hop
     call_id: str
     cseq: int
     expires_at: Nanos
@@ -48,7 +49,8 @@ class LocationTable:
     def __init__(self, max_bindings: int = 100_000) -> None:
         self._max_bindings = max_bindings
         self._users: dict[str, list[Binding]] = {}
-        self._destinations: Counter[Address] = Counter()
+        self._destinations: Counter[Hop] = Counter()
+        self._contacts: dict[tuple[str, int | None, str | None], dict[tuple[str, str], Hop]] = {}
         self._expiry: DeadlineHeap[tuple[str, str]] = DeadlineHeap()
 
     def __len__(self) -> int:
@@ -62,9 +64,16 @@ class LocationTable:
         """Return the binding of a user to an equivalent URI. Source: RFC 3261 10.3 step 7, 19.1.4."""
         return next((known for known in self._users.get(user, ()) if known.uri.is_equivalent(uri)), None)
 
-    def is_destination(self, address: Address) -> bool:
-        """Tell whether some binding leads to `address`."""
-        return self._destinations[address] > 0
+    def is_destination(self, hop: Hop) -> bool:
+        """Tell whether some binding leads to `hop`."""
+        return self._destinations[hop] > 0
+
+    def way_to(self, uri: SipUri) -> Hop | None:
+        """Return where requests for a URI go that is somebody's contact, or at the address where one is reached."""
+        for destination in self._contacts.get(_contact_key(uri), {}).values():
+            return destination
+        hop = literal_hop(uri)
+        return hop if hop is not None and self._destinations[hop] > 0 else None
 
     def check_room(self, user: str, added: int) -> None:
         """Raise `CapacityError` if `added` more bindings of a user would be too many."""
@@ -83,6 +92,7 @@ class LocationTable:
             mine[mine.index(known)] = binding
             self._forget(known)
         self._destinations[binding.destination] += 1
+        self._contacts.setdefault(_contact_key(binding.uri), {})[binding.user, binding.contact] = binding.destination
         self._expiry.set((binding.user, binding.contact), Deadline(binding.expires_at, "BINDING"))
 
     def remove(self, binding: Binding) -> None:
@@ -110,4 +120,12 @@ class LocationTable:
         self._destinations[binding.destination] -= 1
         if not self._destinations[binding.destination]:
             del self._destinations[binding.destination]
+        alike = self._contacts[_contact_key(binding.uri)]
+        del alike[binding.user, binding.contact]
+        if not alike:
+            del self._contacts[_contact_key(binding.uri)]
         self._expiry.set((binding.user, binding.contact), None)
+
+
+def _contact_key(uri: SipUri) -> tuple[str, int | None, str | None]:
+    return uri.host.lower(), uri.port, uri.user

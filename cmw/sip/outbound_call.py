@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallState, CallTimer
 from cmw.sip.dialog import Dialog
 from cmw.sip.events import CallAnswered, CallEnded, CallProceeding, CallRejected, CallTimedOut, Ending, TimeoutStage
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
@@ -39,7 +39,7 @@ class CallTarget:
     uri: str
     local_uri: str
     contact: str
-    destination: Address
+    destination: Hop
     body: bytes
     headers: tuple[tuple[str, str], ...] = field(default=())
 
@@ -79,7 +79,7 @@ class OutboundCall(Call):
         self.instants.invite_at = now
         self._send_invite(now)
 
-    def request_received(self, transaction: Transaction, source: Address, *, now: Nanos) -> None:
+    def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
         """Take a request of the peer, or of one of the peers that a proxy forked the INVITE to."""
         remote_tag = transaction.request.from_.tag or ""
         if self._dialog is None or remote_tag == self._dialog.remote_tag:
@@ -89,7 +89,7 @@ class OutboundCall(Call):
         else:
             self._stack.respond(transaction, 481, now=now)
 
-    def response_received(self, transaction: Transaction, response: Response, source: Address, *, now: Nanos) -> None:
+    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our INVITE, CANCEL or BYE."""
         if transaction.key.method != "INVITE":
             super().response_received(transaction, response, source, now=now)
@@ -197,7 +197,7 @@ class OutboundCall(Call):
             self._stack.layer.forget(self._invite)
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
 
-    def _succeed(self, transaction: Transaction, response: Response, source: Address, now: Nanos) -> None:
+    def _succeed(self, transaction: Transaction, response: Response, source: Hop, now: Nanos) -> None:
         """Take a 2xx: the first makes the call, its repetitions are acknowledged again, those of forks released."""
         remote_tag = response.to.tag or ""
         if self._dialog is not None and self._dialog.remote_tag == remote_tag:
@@ -209,7 +209,7 @@ class OutboundCall(Call):
         else:
             self._accept(transaction, response, source, now)
 
-    def _accept(self, transaction: Transaction, response: Response, source: Address, now: Nanos) -> None:
+    def _accept(self, transaction: Transaction, response: Response, source: Hop, now: Nanos) -> None:
         was_cancelled = self.state is CallState.CANCELLING
         self.status, self.reason = response.status, response.reason
         self._dialog = Dialog.of_caller(transaction.request, response, source)
@@ -232,7 +232,7 @@ class OutboundCall(Call):
         return Datagram(self._stack.send_once(ack, destination), destination)
 
     def _release_fork(
-        self, transaction: Transaction, response: Response, source: Address, remote_tag: str, now: Nanos
+        self, transaction: Transaction, response: Response, source: Hop, remote_tag: str, now: Nanos
     ) -> None:
         """Acknowledge another callee's 2xx and send it BYE; one call is enough. Source: RFC 3261 13.2.2.4."""
         known = self._forks.get(remote_tag)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from cmw.core.address import Address, Datagram
+from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError, RemoteProtocolError
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
 from cmw.sip.grammar import is_literal, is_number
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.location import Binding, LocationTable
 from cmw.sip.message import (
     MalformedMessageError,
@@ -33,7 +34,7 @@ from cmw.sip.registrar_events import (
     UserRegistered,
     UserUnregistered,
 )
-from cmw.sip.stateless_proxy import StatelessProxy
+from cmw.sip.stateless_proxy import StatelessProxy, reply_hop
 from cmw.sip.uri import SipUri, parse_uri
 from cmw.sip.via import DEFAULT_PORT
 
@@ -109,7 +110,7 @@ class Registrar:
         self._verifier = verifier
         self._proxy = StatelessProxy(own=self._own, locations=self._locations, verifier=verifier, key=ids.uuid())
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take a datagram that nobody else looks at; what is not claimed is discarded."""
         try:
             message = parse_message(data)
@@ -120,7 +121,7 @@ class Registrar:
             return
         self.receive_message(message, source, now=now)
 
-    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> None:
+    def receive_message(self, message: Request | Response, source: Hop, *, now: Nanos) -> None:
         """Take a parsed message; `claims` tells beforehand whether it is for us. Its headers may be changed."""
         self.handle_timeout(now=now)
         if isinstance(message, Request) and self._is_register(message):
@@ -146,7 +147,7 @@ class Registrar:
             _, (_, answer) = self._answers.popitem(last=False)
             self._answer_bytes -= len(answer)
 
-    def claims(self, message: Request | Response, source: Address) -> bool:
+    def claims(self, message: Request | Response, source: Hop) -> bool:
         """Tell whether a message is for us: a REGISTER, a request for a registered user, or a response to such a one.
 
         Args:
@@ -198,20 +199,19 @@ class Registrar:
             uri = parse_uri(request.uri)
         except RemoteProtocolError:
             return None
-        address = Address(uri.host, uri.port or DEFAULT_PORT)
-        if self._locations.is_destination(address):
+        if self._locations.way_to(uri) is not None:
             return ""
         if uri.user is not None and self._is_own(uri) and self._locations.bindings(uri.user):
             return uri.user
         return None
 
-    def _register(self, request: Request, source: Address, now: Nanos) -> None:
+    def _register(self, request: Request, source: Hop, now: Nanos) -> None:
         """Answer a REGISTER, from memory when it is a retransmission. Source: RFC 3261 10.3."""
         via = request.top_via
         key = (f"{via.branch} {via.sent_by}", request.call_id, request.cseq.number)
         kept = self._answers.get(key)
         if kept is not None and via.branch is not None:
-            self._out.append(Datagram(kept[1], via.stamped(source).reply_address()))
+            self._out.append(Datagram(kept[1], reply_hop(via.stamped(source), source)))
             return
         try:
             contacts = self._update(request, source, now)
@@ -228,7 +228,7 @@ class Registrar:
     def _has_too_many_answers(self) -> bool:
         return len(self._answers) > MAX_ANSWERS or self._answer_bytes > MAX_ANSWER_BYTES
 
-    def _update(self, request: Request, source: Address, now: Nanos) -> list[str]:
+    def _update(self, request: Request, source: Hop, now: Nanos) -> list[str]:
         """Check a REGISTER, then change the table, then return the contacts to answer with."""
         required = request.headers.get_tokens("Require")
         if required:
@@ -272,7 +272,7 @@ class Registrar:
         return removed
 
     def _plan(
-        self, request: Request, source: Address, user: str, contacts: list[str], now: Nanos
+        self, request: Request, source: Hop, user: str, contacts: list[str], now: Nanos
     ) -> tuple[list[Binding], list[Binding]]:
         """Return which bindings a REGISTER removes and which it makes, without changing anything."""
         removed: list[Binding] = []
@@ -288,7 +288,7 @@ class Registrar:
                 removed += [known] if known is not None else []
                 continue
             destination = _destination(uri, request, source)
-            if destination == self._own:
+            if destination[:2] == self._own:
                 raise _RefusedError(403)
             expires_at = now + expires_s * SECOND
             added[contact.uri] = Binding(
@@ -329,30 +329,33 @@ class Registrar:
     def _answer(self, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> Response:
         return make_response(request, status, to_tag=self._proxy.own_tag(request), headers=headers)
 
-    def _answer_malformed(self, request: Request, status: int, source: Address) -> None:
+    def _answer_malformed(self, request: Request, status: int, source: Hop) -> None:
         try:
             self._send_answer(request, source, self._answer(request, status))
         except RemoteProtocolError:
             return  # what an answer needs is malformed too
 
-    def _send_answer(self, request: Request, source: Address, response: Response) -> bytes:
+    def _send_answer(self, request: Request, source: Hop, response: Response) -> bytes:
         """Queue a response by the top Via as the request came; return its bytes."""
         via = request.top_via.stamped(source)
         response.headers.replace_first("Via", str(via))
         data = serialize_message(response)
-        self._out.append(Datagram(data, via.reply_address()))
+        self._out.append(Datagram(data, reply_hop(via, source)))
         return data
 
-    def _discard(self, reason: _Reason, source: Address, detail: str, now: Nanos) -> None:
+    def _discard(self, reason: _Reason, source: Hop, detail: str, now: Nanos) -> None:
         self._events.append(RegistrarDiscarded(reason, source, detail, now))
 
 
-def _destination(uri: SipUri, request: Request, source: Address) -> Address:
-    """Return where requests for a contact go: to its address; to the source when that is a name, or behind NAT."""
-    if not is_literal(uri.host):
+def _destination(uri: SipUri, request: Request, source: Hop) -> Hop:
+    """Return where requests for a contact go: to its address; to the source when that is a name, or behind NAT.
+
+    Over a connection they go back by it: nobody need be able to open one to a client.
+    """
+    if source.transport.is_reliable or not is_literal(uri.host):
         return source
     is_behind_nat = source.host not in (request.top_via.host, uri.host)
-    return source if is_behind_nat else Address(uri.host, uri.port or DEFAULT_PORT)
+    return source if is_behind_nat else Hop(uri.host, uri.port or DEFAULT_PORT)
 
 
 def _check_order(binding: Binding, request: Request) -> None:

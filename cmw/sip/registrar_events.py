@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cmw.core.address import Address
 from cmw.core.clock import Nanos
+from cmw.sip.hop import Hop
 
 
 class RegistrarDiscardReason(StrEnum):
@@ -57,7 +57,7 @@ class RegistrarDiscarded:
     """A message had no further effect."""
 
     reason: RegistrarDiscardReason
-    source: Address
+    source: Hop
     detail: str
     at: Nanos
 

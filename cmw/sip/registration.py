@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
-from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.timers import TimerTable
 from cmw.errors import RemoteProtocolError
@@ -12,6 +11,7 @@ from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication
 from cmw.sip.events import RegistrationEnded, RegistrationEvent, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.grammar import is_number
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.stack import ALLOW, Stack
@@ -56,14 +56,16 @@ class Registration:
         expires_s: lifetime to ask for, seconds.
     """
 
-    def __init__(self, stack: Stack, handle: int, account: Account, destination: Address, expires_s: int) -> None:
+    def __init__(self, stack: Stack, handle: int, account: Account, destination: Hop, expires_s: int) -> None:
         self._stack = stack
         self.handle = handle
         self.account = account
         self.state = RegistrationState.REGISTERING
         self._destination = destination
         self._expires_s = expires_s
-        self._contact = stack.contact(account.contact_user)
+        self._contact = stack.contact(
+            account.contact_user, destination, is_secure=account.registrar.lower().startswith("sips:")
+        )
         self._contact_uri = parse_uri(self._contact)
         realms = stack.realms.setdefault(account.contact_user, set())
         self._authentication = Authentication(account.credentials, stack.ids, realms)
@@ -82,7 +84,7 @@ class Registration:
         self.state = RegistrationState.REGISTERING
         self._begin(now)
 
-    def response_received(self, transaction: Transaction, response: Response, source: Address, *, now: Nanos) -> None:
+    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our REGISTER."""
         if transaction is not self._transaction or response.status < 200:
             return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline
 from cmw.sip.events import Event
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import MalformedMessageError, Request, parse_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
@@ -23,7 +23,7 @@ class SharedSocket:
         self.agent = agent
         self.registrar = registrar
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take a datagram; whatever it holds, nothing is raised."""
         try:
             message = parse_message(data)
@@ -41,9 +41,13 @@ class SharedSocket:
         self.agent.handle_timeout(now=now)
         self.registrar.handle_timeout(now=now)
 
-    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
+    def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """Take the network's word that nobody listens at `destination`, or that one datagram cannot be sent."""
         self.agent.transport_failed(destination, reason, at_fault=at_fault, now=now)
+
+    def flow_lost(self, flow: int, hop: Hop, reason: str, *, now: Nanos) -> None:
+        """Take the end of a connection."""
+        self.agent.flow_lost(flow, hop, reason, now=now)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams of both; drains."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from cmw.core.address import Address, Datagram
+from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.errors import RemoteProtocolError
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
-from cmw.sip.grammar import fail, is_literal, parse_number
+from cmw.sip.grammar import fail, parse_number
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.location import LocationTable
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response, make_response, serialize_message
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.uri import SipUri, parse_uri
@@ -60,9 +62,9 @@ class StatelessProxy:
             return None
         if not hmac.compare_digest((ours.branch or "").encode("ascii"), self._branch(via, response).encode("ascii")):
             return None
-        return Datagram(serialize_message(response), via.reply_address())
+        return Datagram(serialize_message(response), via.reply_hop())
 
-    def forward_request(self, request: Request, source: Address, user: str, *, now: Nanos) -> Datagram | None:
+    def forward_request(self, request: Request, source: Hop, user: str, *, now: Nanos) -> Datagram | None:
         """Return a request on its way to a user, or our answer to it; None when there is nothing to send.
 
         Args:
@@ -85,7 +87,7 @@ class StatelessProxy:
             return None
         status, rows = refusal
         response = make_response(request, status, to_tag=self.own_tag(request), headers=rows)
-        return Datagram(serialize_message(response), via.reply_address())
+        return Datagram(serialize_message(response), reply_hop(via, source))
 
     def _refusal(self, request: Request, now: Nanos) -> tuple[int, list[tuple[str, str]]] | None:
         """Return why a request is not sent on: a status and header rows. Source: RFC 3261 16.3."""
@@ -119,13 +121,14 @@ class StatelessProxy:
         if binding is not None:
             uri = str(binding.uri._replace(headers=())) if binding.uri.headers else binding.contact
         if route is not None:
-            destination = _literal(_address(parse_name_addr(route).sip_uri()))
+            destination = _literal(parse_name_addr(route).sip_uri())
             if not self._locations.is_destination(destination):
                 fail("a route to us or to a user", str(destination), hint=403)  # RFC 3261 26.1: no relay for strangers
         else:
-            destination = binding.destination if binding is not None else _literal(_address(parse_uri(uri)))
+            to = parse_uri(uri)
+            destination = binding.destination if binding is not None else self._locations.way_to(to) or _literal(to)
         headers.set("Max-Forwards", str(hops))
-        headers.add_first("Via", str(Via("UDP", *self._own, (("branch", self._branch(via, request)),))))
+        headers.add_first("Via", str(Via(destination.transport, *self._own, (("branch", self._branch(via, request)),))))
         return Datagram(serialize_message(Request(request.method, uri, headers, request.body)), destination)
 
     def _branch(self, via: Via, message: Request | Response) -> str:
@@ -137,7 +140,7 @@ class StatelessProxy:
             purpose,
             via.branch or "",
             str(via.sent_by),
-            str(via.reply_address()) if purpose == "branch" else "",
+            str(via.reply_hop()) if purpose == "branch" else "",
             message.call_id,
             str(message.cseq.number),
             message.from_.tag or "",
@@ -149,7 +152,10 @@ def _address(uri: SipUri) -> Address:
     return Address(uri.host, uri.port or DEFAULT_PORT)
 
 
-def _literal(address: Address) -> Address:
-    if not is_literal(address.host):
-        fail("a literal address to send to", address.host, hint=503)
-    return address
+def _literal(uri: SipUri) -> Hop:
+    return literal_hop(uri) or fail("a literal address to send to", str(uri), hint=503)
+
+
+def reply_hop(via: Via, source: Hop) -> Hop:
+    """Return where the answer to a request goes: back over its connection, else where its stamped Via says."""
+    return source if source.transport.is_reliable else via.reply_hop(source.transport)

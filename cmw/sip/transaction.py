@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.timers import TimerTable
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.timing import Timer, Timing
-from cmw.sip.transaction_tables import INVITE_CLIENT, Action, Input, State, Table
+from cmw.sip.transaction_tables import Action, Input, State, Table
 from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE
 
 OVERHEAD_BYTES = 1700
@@ -67,6 +67,7 @@ class Transaction:
         "key",
         "merge_key",
         "owner",
+        "reopened",
         "request",
         "retransmissions",
         "state",
@@ -76,7 +77,7 @@ class Transaction:
     )
 
     def __init__(
-        self, key: TransactionKey, table: Table, request: Request, destination: Address, owner: object = None
+        self, key: TransactionKey, table: Table, request: Request, destination: Hop, owner: object = None
     ) -> None:
         self.key = key
         self.table = table
@@ -84,6 +85,7 @@ class Transaction:
         self.destination = destination
         self.owner = owner
         self.merge_key: object = None
+        self.reopened = destination
         self.weight = 0
         self.state = table.start[0]
         self.timers: TimerTable[Timer] = TimerTable()
@@ -173,7 +175,7 @@ class Transaction:
             out.append(Datagram(self._data, self.destination))
 
     def _send_ack(self, response: Response, out: list[Datagram]) -> None:
-        if self.table is INVITE_CLIENT and not self._ack:
+        if not self._ack:
             self._ack = serialize_message(make_failure_ack(self.request, response))
         out.append(Datagram(self._ack, self.destination))
 

@@ -1,4 +1,4 @@
-"""All transactions of one listener: found by key, woken by one heap, forgotten when they end.
+"""All transactions of one user agent: found by key, woken by one heap, forgotten when they end.
 
 The user of the layer hands in parsed messages and drains two things: datagrams, and facts about transactions.
 Source: RFC 3261 17, 18.2; RFC 3581; RFC 6026.
@@ -7,24 +7,22 @@ Source: RFC 3261 17, 18.2; RFC 3581; RFC 6026.
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import DiscardReason
+from cmw.sip.grammar import is_literal
+from cmw.sip.hop import Datagram, Hop
+from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, serialize_message
 from cmw.sip.timing import Timer, Timing
 from cmw.sip.transaction import Transaction, TransactionKey, client_key, make_cancel, server_key
 from cmw.sip.transaction_tables import (
-    INVITE_CLIENT,
-    INVITE_SERVER,
-    NON_INVITE_CLIENT,
-    NON_INVITE_SERVER,
+    CLIENT_TABLES,
+    SERVER_TABLES,
     Action,
     Input,
     State,
@@ -41,8 +39,9 @@ class ResponseReceived(NamedTuple):
     """A response came that its transaction lets pass."""
 
     transaction: Transaction
+    owner: object
     response: Response
-    source: Address
+    source: Hop
 
 
 class RequestReceived(NamedTuple):
@@ -53,7 +52,7 @@ class RequestReceived(NamedTuple):
 
     transaction: Transaction
     request: Request
-    source: Address
+    source: Hop
     is_merged: bool
 
 
@@ -61,7 +60,7 @@ class AckReceived(NamedTuple):
     """An ACK came that belongs to no failure response: it is for a 2xx, or astray."""
 
     request: Request
-    source: Address
+    source: Hop
 
 
 class TransactionTimedOut(NamedTuple):
@@ -84,34 +83,25 @@ _SHED: Final = Request("", "")
 Fact = ResponseReceived | RequestReceived | AckReceived | TransactionTimedOut | TransportFailed
 
 
-@lru_cache(maxsize=4096)
-def is_literal(host: str) -> bool:
-    """Tell whether `host` is an IP address rather than a name."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 class TransactionLayer:
-    """The transactions of one listener.
+    """The transactions of one user agent.
 
     Args:
-        sent_by: host and port that our Via carries.
+        own: who we are over each transport, for Via.
         ids: source of branches.
         timing: base values of the timers.
         out: takes the datagrams to send; shared with the user, so that order is kept.
     """
 
-    def __init__(self, *, sent_by: Address, ids: Ids, timing: Timing, out: list[Datagram]) -> None:
-        self._via_start = f"SIP/2.0/UDP {sent_by};rport;branch="
+    def __init__(self, *, own: OwnAddresses, ids: Ids, timing: Timing, out: list[Datagram]) -> None:
+        self._own = own
         self._ids = ids
         self._timing = timing
         self._out = out
         self._transactions: dict[TransactionKey, Transaction] = {}
         self._merge_keys: dict[object, Transaction] = {}
-        self._waiting: dict[Address, dict[Transaction, None]] = {}
+        self._waiting: dict[Hop, dict[Transaction, None]] = {}
+        self._answering: dict[int, dict[Transaction, None]] = {}
         self._heap: DeadlineHeap[Transaction] = DeadlineHeap()
         self._facts: deque[Fact] = deque()
         self.kept_bytes = 0
@@ -123,7 +113,7 @@ class TransactionLayer:
 
     # inputs
 
-    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> DiscardReason | None:
+    def receive_message(self, message: Request | Response, source: Hop, *, now: Nanos) -> DiscardReason | None:
         """Take a message from the network; return why it was discarded, None when it was not."""
         if isinstance(message, Response):
             return self._receive_response(message, source, now)
@@ -142,7 +132,7 @@ class TransactionLayer:
                     break
             self._rearm(transaction)
 
-    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
+    def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """End the client transactions that wait for `destination`; how the network says that nobody is there.
 
         Args:
@@ -155,12 +145,25 @@ class TransactionLayer:
             if Action.FAIL in self._advance(transaction, Input.TRANSPORT_FAILED, None, now):
                 self._facts.append(TransportFailed(transaction, owner, reason))
 
+    def flow_lost(self, flow: int, hop: Hop, reason: str, *, now: Nanos) -> None:
+        """Take the end of a connection: what waits on it fails, what is still to be answered goes another way.
+
+        Args:
+            flow: number of the connection.
+            hop: the other end, as requests over it named it.
+            reason: what the network said, for people.
+        """
+        self.transport_failed(hop._replace(flow=flow), reason, now=now)
+        self.transport_failed(hop._replace(flow=0), reason, now=now)
+        for transaction in self._answering.pop(flow, ()):
+            transaction.destination = transaction.reopened
+
     # commands
 
-    def send_request(self, request: Request, destination: Address, owner: object, *, now: Nanos) -> Transaction:
+    def send_request(self, request: Request, destination: Hop, owner: object, *, now: Nanos) -> Transaction:
         """Start a client transaction; puts a Via with a new branch on top of `request`, which is kept."""
         branch = self._ids.branch()
-        request.headers.add_first("Via", self._via_start + branch)
+        request.headers.add_first("Via", self._own.towards(destination).via_start + branch)
         return self._begin_client(client_key(branch, request.method), request, destination, owner, now)
 
     def send_cancel(self, invite: Transaction, owner: object, *, now: Nanos) -> Transaction:
@@ -188,7 +191,7 @@ class TransactionLayer:
         if transaction.state is State.ACCEPTED:
             self._advance(transaction, Input.TX_2XX, None, now)
 
-    def respond_stateless(self, response: Response, source: Address) -> None:
+    def respond_stateless(self, response: Response, source: Hop) -> None:
         """Send a response without a transaction, for requests too broken to have one."""
         self._out.append(Datagram(serialize_message(response), source))
 
@@ -196,9 +199,9 @@ class TransactionLayer:
         """Return the INVITE that a CANCEL, or an ACK, or the INVITE itself is about. Source: RFC 3261 9.2."""
         return self._transactions.get(server_key(request)._replace(method="INVITE"))
 
-    def new_via(self) -> str:
+    def new_via(self, destination: Hop) -> str:
         """Return a Via for a request that needs no transaction: the ACK of a 2xx."""
-        return self._via_start + self._ids.branch()
+        return self._own.towards(destination).via_start + self._ids.branch()
 
     def forget(self, transaction: Transaction) -> None:
         """End a transaction without a word. Source: RFC 3261 9.1, of an INVITE that was cancelled in vain."""
@@ -217,23 +220,23 @@ class TransactionLayer:
 
     # private
 
-    def _receive_response(self, response: Response, source: Address, now: Nanos) -> DiscardReason | None:
+    def _receive_response(self, response: Response, source: Hop, now: Nanos) -> DiscardReason | None:
         branch = response.top_via.branch or ""
         transaction = self._transactions.get(client_key(branch, response.cseq.method))
         if transaction is None:
             return DiscardReason.STRAY_RESPONSE
         status = response.status
         event = Input.RX_1XX if status < 200 else Input.RX_2XX if status < 300 else Input.RX_3XX_6XX
-        known = transaction.state
+        known, owner = transaction.state, transaction.owner
         left = self._advance(transaction, event, response, now)
         if Action.PASS_UP in left:
-            self._facts.append(ResponseReceived(transaction, response, source))
+            self._facts.append(ResponseReceived(transaction, owner, response, source))
         if status >= 200:
             self.retransmissions_received += transaction.state is known
             self._no_longer_waiting(transaction)
         return None
 
-    def _receive_ack(self, ack: Request, source: Address, now: Nanos) -> DiscardReason | None:
+    def _receive_ack(self, ack: Request, source: Hop, now: Nanos) -> DiscardReason | None:
         transaction = self._transactions.get(server_key(ack))
         if transaction is None:
             self._facts.append(AckReceived(ack, source))
@@ -242,22 +245,24 @@ class TransactionLayer:
             self._facts.append(AckReceived(ack, source))
         return None
 
-    def _receive_request(self, request: Request, source: Address, now: Nanos) -> None:
+    def _receive_request(self, request: Request, source: Hop, now: Nanos) -> None:
         key = server_key(request)
         known = self._transactions.get(key)
         if known is not None:
             self.retransmissions_received += 1
             self._advance(known, Input.RX_REQUEST, request, now)
             return
-        reply_to = request.top_via.reply_address()
-        destination = reply_to if is_literal(reply_to.host) else source
+        destination = _reply_hop(request, source)
         if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
             busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
             self.respond_stateless(busy, destination)
             return
-        table = INVITE_SERVER if request.method == "INVITE" else NON_INVITE_SERVER
-        transaction = Transaction(key, table, request, destination)
+        is_reliable = destination.transport.is_reliable
+        transaction = Transaction(key, SERVER_TABLES[request.method == "INVITE", is_reliable], request, destination)
         self._transactions[key] = transaction
+        if destination.flow:
+            self._answering.setdefault(destination.flow, {})[transaction] = None
+            transaction.reopened = request.top_via.reopened_hop(destination.transport)
         self._weigh(transaction, transaction.kept_bytes())
         is_merged = self._is_merged(transaction)
         transaction.begin(self._timing, self._out, now=now)
@@ -276,9 +281,10 @@ class TransactionLayer:
         return False
 
     def _begin_client(
-        self, key: TransactionKey, request: Request, destination: Address, owner: object, now: Nanos
+        self, key: TransactionKey, request: Request, destination: Hop, owner: object, now: Nanos
     ) -> Transaction:
-        table = INVITE_CLIENT if request.method == "INVITE" else NON_INVITE_CLIENT
+        is_reliable = destination.transport.is_reliable
+        table = CLIENT_TABLES[request.method == "INVITE", is_reliable]
         transaction = Transaction(key, table, request, destination, owner)
         transaction.begin(self._timing, self._out, now=now)
         self._transactions[key] = transaction
@@ -319,6 +325,7 @@ class TransactionLayer:
         self._transactions.pop(transaction.key, None)
         self._weigh(transaction, 0)
         self._no_longer_waiting(transaction)
+        self._no_longer_answering(transaction)
         if transaction.merge_key is not None:
             del self._merge_keys[transaction.merge_key]
             transaction.merge_key = None
@@ -329,3 +336,18 @@ class TransactionLayer:
             del waiting[transaction]
             if not waiting:
                 del self._waiting[transaction.destination]
+
+    def _no_longer_answering(self, transaction: Transaction) -> None:
+        answering = self._answering.get(transaction.destination.flow)
+        if answering is not None and transaction in answering:
+            del answering[transaction]
+            if not answering:
+                del self._answering[transaction.destination.flow]
+
+
+def _reply_hop(request: Request, source: Hop) -> Hop:
+    """Return where responses go: back over a connection, else where the stamped Via says. Source: RFC 3261 18.2.2."""
+    if source.transport.is_reliable:
+        return source
+    hop = request.top_via.reply_hop(source.transport)
+    return hop if is_literal(hop.host) else source

@@ -263,4 +263,43 @@ NON_INVITE_SERVER = Table(
     },
 )
 
+
+_ONLY_UNRELIABLE = frozenset((Action.START_A, Action.START_E, Action.START_G, Action.E_AT_T2))
+_ZERO_IF_RELIABLE = frozenset((Action.START_D, Action.START_I, Action.START_J, Action.START_K))
+
+
+def over_reliable(table: Table) -> Table:
+    """Return a machine as it is over a transport that loses nothing: nothing is sent again by a timer.
+
+    Timers A, E and G never start; D, I, J and K last for no time at all, so their transaction ends at once.
+    Source: RFC 3261 17.1.1.2, 17.1.2.2, 17.2.1, 17.2.2 and table 4.
+    """
+
+    def reduce(row: Row) -> Row:
+        state, actions = row
+        if not _ZERO_IF_RELIABLE.isdisjoint(actions):
+            state = State.TERMINATED
+        return state, tuple([each for each in actions if each not in _ONLY_UNRELIABLE | _ZERO_IF_RELIABLE])
+
+    rows = {key: reduce(row) for key, row in table.rows.items()}
+    return Table(f"{table.name}, reliable", table.inputs, reduce(table.start), rows)
+
+
 TABLES = (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER)
+RELIABLE_TABLES = tuple([over_reliable(table) for table in TABLES])
+
+CLIENT_TABLES = {
+    (True, False): INVITE_CLIENT,
+    (False, False): NON_INVITE_CLIENT,
+    (True, True): RELIABLE_TABLES[0],
+    (False, True): RELIABLE_TABLES[1],
+}
+"""The machine of a client transaction by whether it is an INVITE's, and over a reliable transport."""
+
+SERVER_TABLES = {
+    (True, False): INVITE_SERVER,
+    (False, False): NON_INVITE_SERVER,
+    (True, True): RELIABLE_TABLES[2],
+    (False, True): RELIABLE_TABLES[3],
+}
+"""The machine of a server transaction, likewise."""

@@ -1,4 +1,4 @@
-"""A user agent for one listener: every registration and every call of all the endpoints that share its socket.
+"""A user agent: every registration and every call of all the endpoints that share its listeners.
 
 Feed `receive_datagram` and `handle_timeout`, then send all of `datagrams_to_send`, take every `next_event` until None,
 and come back at `next_timeout`. It answers by itself what needs no decision: OPTIONS, unknown methods, requests for
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
@@ -17,7 +16,6 @@ from cmw.errors import CmwError, LocalProtocolError, RemoteProtocolError
 from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallSnapshot
-from cmw.sip.dialog import literal_address
 from cmw.sip.events import (
     CallCancelled,
     CallEnded,
@@ -30,7 +28,10 @@ from cmw.sip.events import (
     RegistrationFailed,
     RequestAnswered,
 )
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.inbound_call import InboundCall
+from cmw.sip.listener import Listener
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import MalformedMessageError, Request, Response, make_response, parse_message
 from cmw.sip.outbound_call import CallTarget, OutboundCall
 from cmw.sip.registration import MAX_EXPIRES_S, Registration, RegistrationState
@@ -52,7 +53,6 @@ from cmw.sip.transaction_layer import (
     RequestReceived,
     ResponseReceived,
     TransactionTimedOut,
-    is_literal,
 )
 from cmw.sip.uri import parse_uri
 
@@ -61,11 +61,10 @@ _LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
 
 
 class UserAgent:
-    """All SIP endpoints of one UDP listener.
+    """All SIP endpoints of one set of listeners.
 
     Args:
-        local: address of the socket.
-        advertised: host and port that peers reach us at, when that is another one.
+        listeners: where it can be reached: at most one for each transport and family of addresses.
         ids: source of identifiers.
         user_agent: value of User-Agent and Server.
         timing: base values of the timers.
@@ -74,14 +73,12 @@ class UserAgent:
     def __init__(
         self,
         *,
-        local: Address,
-        advertised: Address | None = None,
+        listeners: Iterable[Listener],
         ids: Ids,
         user_agent: str = "cmw",
         timing: Timing | None = None,
     ) -> None:
-        self.local = local
-        self._stack = Stack(advertised=advertised or local, ids=ids, user_agent=user_agent, timing=timing or Timing())
+        self._stack = Stack(listeners=listeners, ids=ids, user_agent=user_agent, timing=timing or Timing())
         self._calls: dict[int, Call] = {}
         self._registrations: dict[int, Registration] = {}
         self._last_handle = 0
@@ -91,7 +88,7 @@ class UserAgent:
 
     # inputs
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take a datagram; whatever it holds, nothing is raised."""
         now = self._advance(now)
         if not data.strip(b"\r\n\0"):
@@ -104,7 +101,7 @@ class UserAgent:
             return
         self.receive_message(message, source, now=now)
 
-    def receive_message(self, message: Request | Response, source: Address, *, now: Nanos) -> None:
+    def receive_message(self, message: Request | Response, source: Hop, *, now: Nanos) -> None:
         """Take a message that was parsed already, by a program that shares the socket with something else."""
         now = self._advance(now)
         reason = self._stack.layer.receive_message(message, source, now=now)
@@ -121,7 +118,7 @@ class UserAgent:
             machine.handle_timeout(now=now)
         self._absorb(now)
 
-    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
+    def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """Take the network's word that nobody listens at `destination`. Source: RFC 3261 8.1.3.1, 18.4.
 
         Args:
@@ -131,6 +128,18 @@ class UserAgent:
         """
         now = self._advance(now)
         self._stack.layer.transport_failed(destination, reason, at_fault=at_fault, now=now)
+        self._absorb(now)
+
+    def flow_lost(self, flow: int, hop: Hop, reason: str, *, now: Nanos) -> None:
+        """Take the end of a connection: what waits for a response over it fails, answers still to come go another way.
+
+        Args:
+            flow: number of the connection, as in the source of what came by it.
+            hop: the other end; its `server_name` is that of the requests that opened it.
+            reason: what the network said, for people.
+        """
+        now = self._advance(now)
+        self._stack.layer.flow_lost(flow, hop, reason, now=now)
         self._absorb(now)
 
     # commands: registrations
@@ -150,7 +159,7 @@ class UserAgent:
         if account.contact_user in self._stack.accounts:
             raise LocalProtocolError(f"expected a contact user of its own, found {account.contact_user!a} in use")
         _check_uri(account.aor, "address of record")
-        destination = account.destination or _resolve(account.registrar)
+        destination = self._check_hop(account.destination or _resolve(account.registrar))
         now = self._advance(now)
         registration = Registration(self._stack, self._next_handle(), account, destination, expires_s)
         self._registrations[registration.handle] = registration
@@ -183,7 +192,7 @@ class UserAgent:
         contact_user: str = "",
         body: bytes,
         headers: Iterable[tuple[str, str]] = (),
-        destination: Address | None = None,
+        destination: Hop | None = None,
         now: Nanos,
     ) -> int:
         """Place a call.
@@ -202,14 +211,13 @@ class UserAgent:
         """
         _check_uri(target, "target")
         contact_user = contact_user or (account.contact_user if account is not None else "")
-        contact = self._stack.contact(contact_user)
-        local_uri = local_uri or (account.aor if account is not None else contact)
-        _check_uri(local_uri, "local URI")
         if destination is None:
             destination = account.destination if account is not None else None
-        call_target = CallTarget(
-            target, local_uri, contact, destination or _resolve(target), body, _check_headers(headers)
-        )
+        destination = self._check_hop(destination or _resolve(target))
+        contact = self._stack.contact(contact_user, destination, is_secure=target.lower().startswith("sips:"))
+        local_uri = local_uri or (account.aor if account is not None else contact)
+        _check_uri(local_uri, "local URI")
+        call_target = CallTarget(target, local_uri, contact, destination, body, _check_headers(headers))
         now = self._advance(now)
         credentials = account.credentials if account is not None else None
         realms = self._stack.realms.get(account.contact_user) if account is not None else None
@@ -311,6 +319,11 @@ class UserAgent:
         self._now = max(self._now, now)
         return self._now
 
+    def _check_hop(self, hop: Hop) -> Hop:
+        if hop.transport not in self._stack.own:
+            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
+        return hop
+
     def _next_handle(self) -> int:
         self._last_handle += 1
         return self._last_handle
@@ -334,11 +347,11 @@ class UserAgent:
         elif isinstance(event, _LAST_REGISTRATION_EVENTS):
             self._registrations.pop(event.registration, None)
 
-    def _discard(self, reason: DiscardReason, source: Address, detail: str, now: Nanos) -> None:
+    def _discard(self, reason: DiscardReason, source: Hop, detail: str, now: Nanos) -> None:
         self._discarded[reason] += 1
         self._stack.events.append(DatagramDiscarded(reason, source, detail, now))
 
-    def _refuse_malformed(self, error: MalformedMessageError, source: Address, now: Nanos) -> None:
+    def _refuse_malformed(self, error: MalformedMessageError, source: Hop, now: Nanos) -> None:
         """Answer a request that cannot be read as far as its header rows allow it."""
         self._discard(DiscardReason.MALFORMED, source, str(error), now)
         if error.request is None or not error.hint:
@@ -358,7 +371,7 @@ class UserAgent:
 
     def _dispatch(self, fact: Fact, now: Nanos) -> None:
         if isinstance(fact, ResponseReceived):
-            owner = fact.transaction.owner
+            owner = fact.owner
             if isinstance(owner, (Call, Registration)):
                 owner.response_received(fact.transaction, fact.response, fact.source, now=now)
         elif isinstance(fact, RequestReceived):
@@ -425,7 +438,7 @@ class UserAgent:
         if isinstance(owner, InboundCall):
             owner.cancel_received(now=now)
 
-    def _offer(self, transaction: Transaction, source: Address, now: Nanos) -> None:
+    def _offer(self, transaction: Transaction, source: Hop, now: Nanos) -> None:
         user = parse_uri(transaction.request.uri).user or ""
         call = InboundCall(self._stack, self._next_handle(), transaction, source, user)
         transaction.owner = call
@@ -460,9 +473,9 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _resolve(uri: str) -> Address:
+def _resolve(uri: str) -> Hop:
     """Return the literal address in a URI; names are for the driver, who passes a destination."""
-    address = literal_address(uri)
-    if address is None or not is_literal(address.host):
+    hop = literal_hop(uri)
+    if hop is None:
         raise LocalProtocolError(f"expected a literal address or a destination, found {uri!a}")
-    return address
+    return hop

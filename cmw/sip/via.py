@@ -23,6 +23,7 @@ from cmw.sip.grammar import (
     serialize_params,
     set_param,
 )
+from cmw.sip.hop import Hop, Transport
 
 DEFAULT_PORT = 5060
 """Port of SIP over UDP and TCP. Source: RFC 3261 19.1.2."""
@@ -67,9 +68,9 @@ class Via(NamedTuple):
     @property
     def sent_by(self) -> Address:
         """Return what the sender calls itself, with the default port filled in."""
-        return Address(self.host, self.port or DEFAULT_PORT)
+        return Address(self.host, self.port or self._own_transport.default_port)
 
-    def stamped(self, source: Address) -> Via:
+    def stamped(self, source: Hop) -> Via:
         """Return this Via as a server keeps it: ``received`` where it differs, ``rport`` where it was asked for.
 
         Source: RFC 3261 18.2.1, RFC 3581 4.
@@ -81,17 +82,36 @@ class Via(NamedTuple):
             return self._replace(params=set_param(self.params, "received", source.host))
         return self
 
-    def reply_address(self) -> Address:
+    def reply_hop(self, transport: Transport | None = None) -> Hop:
         """Return where a response goes, by maddr, received and rport. Source: RFC 3261 18.2.2, RFC 3581 4.
 
         Of a stamped Via the host is always a literal: a maddr that is a name is passed over.
+
+        Args:
+            transport: how the request came; None takes the word of the Via.
         """
+        transport = transport or self._own_transport
         maddr = (self.param("maddr") or "").strip("[]")
         host = maddr if is_literal(maddr) else self.param("received") or self.host
         rport = self.param("rport") or ""
         if is_number(rport) and len(rport) <= 5 and 0 < int(rport) <= 65535:
-            return Address(host.strip("[]"), int(rport))
-        return Address(host.strip("[]"), self.port or DEFAULT_PORT)
+            return Hop(host.strip("[]"), int(rport), transport)
+        return Hop(host.strip("[]"), self.port or transport.default_port, transport)
+
+    def reopened_hop(self, transport: Transport) -> Hop:
+        """Return where a response goes when the connection that its request came by is gone. Source: RFC 3261 18.2.2.
+
+        The port is that of sent-by: nobody listens at the one that the peer connected from.
+        """
+        host = (self.param("received") or self.host).strip("[]")
+        return Hop(host, self.port or transport.default_port, transport)
+
+    @property
+    def _own_transport(self) -> Transport:
+        return _TRANSPORTS.get(self.transport, Transport.UDP)
+
+
+_TRANSPORTS = {str(transport): transport for transport in Transport}
 
 
 @lru_cache(maxsize=CACHE_VALUES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CapacityError, CmwError
@@ -13,6 +12,7 @@ from cmw.sip import (
     CallProceeding,
     CallRejected,
     CallTimedOut,
+    Hop,
     TimeoutStage,
     UserAgent,
 )
@@ -34,7 +34,7 @@ class Caller(Endpoint):
         self.call.attempted = True
         self.call.target = target
 
-    def place_call(self, target: str, destination: Address | None, local_uri: str) -> None:
+    def place_call(self, target: str, destination: Hop | None, local_uri: str) -> None:
         """Send the INVITE.
 
         Args:

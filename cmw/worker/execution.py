@@ -10,14 +10,13 @@ from functools import partial
 from math import nan
 from typing import Any, Protocol
 
-from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.load.share import AnswerShare, AudioShare, EndpointShare, GroupShare, RegistrarShare, RunShare
 from cmw.net.clock import wall_clock
-from cmw.sip import Account, CallOffered, Credentials, parse_uri
+from cmw.sip import Account, CallOffered, Credentials, Hop, parse_uri
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice, Callee
@@ -67,7 +66,7 @@ class RunExecution:
         self._callees: dict[str, Callee] = {}
         self._called_groups = _called_groups(share)
         self._takes_any: list[Callee] = []
-        self._destinations: dict[tuple[str, int], Address | str] = {}
+        self._destinations: dict[tuple[str, int], Hop | str] = {}
         self._open = share.total_endpoints
         self._unready = share.total_endpoints
         self._ready = asyncio.Event()
@@ -196,7 +195,7 @@ class RunExecution:
 
     async def _resolve(self, host: str, port: int) -> None:
         try:
-            self._destinations[host, port] = await resolve(host, port, self._station.addresses.sip)
+            self._destinations[host, port] = Hop(*await resolve(host, port, self._station.addresses.sip))
         except ResolutionError as error:
             self._destinations[host, port] = str(error)
 
@@ -236,7 +235,7 @@ class RunExecution:
                 share.account.username, share.account.password.get_secret_value(), share.account.realm
             ),
             contact_user=user,
-            destination=destination if isinstance(destination, Address) else None,
+            destination=destination if isinstance(destination, Hop) else None,
         )
 
     def _prepare_endpoint(self, endpoint: Endpoint) -> None:
@@ -302,7 +301,7 @@ class RunExecution:
         local_uri = share.target or self._station.uri_of(caller.settings.user)
         caller.place_call(target, destination, local_uri)
 
-    def _destination(self, group: GroupShare, target: str) -> Address | str | None:
+    def _destination(self, group: GroupShare, target: str) -> Hop | str | None:
         """Return where the INVITE goes: to the registrar, to the host of the target, or why to neither."""
         if group.registrar is not None:
             registrar = self.share.registrars[group.registrar]

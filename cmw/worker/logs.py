@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import structlog
 
 from cmw.core.address import Address
+from cmw.sip.hop import Hop
 from cmw.worker.values import MASK
 
 LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
@@ -205,7 +206,7 @@ def _plain(value: Any) -> Any:
         return mask(value.decode(errors="backslashreplace"))
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, Address) or not isinstance(value, (list, tuple, Mapping)):
+    if isinstance(value, (Address, Hop)) or not isinstance(value, (list, tuple, Mapping)):
         return mask(str(value))
     if isinstance(value, Mapping):
         return mask_secrets(None, "", {str(key): item for key, item in value.items()})

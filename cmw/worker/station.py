@@ -26,9 +26,11 @@ from cmw.sip import (
     CallRejected,
     CallTimedOut,
     Event,
+    Listener,
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
+    Transport,
     UserAgent,
 )
 from cmw.sip.registrar import Registrar
@@ -232,8 +234,8 @@ async def open_station(
     station = Station(addresses, MediaEngine(slots=max(1, slots)), rtp_ports)
 
     def make_machine(local: Address) -> SharedSocket | UserAgent:
-        advertised = Address(addresses.external, local.port)
-        agent = UserAgent(local=local, advertised=advertised, ids=station.ids, user_agent=f"cmw/{__version__}")
+        listener = Listener(Transport.UDP, local, Address(addresses.external, local.port))
+        agent = UserAgent(listeners=[listener], ids=station.ids, user_agent=f"cmw/{__version__}")
         return agent if make_registrar is None else SharedSocket(agent, make_registrar(local, station.ids))
 
     try:

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import ValidationError
 
 import cmw
-from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import CommandError
 from cmw.link.events import CommandReceived, LinkLost, LinkOpened, LinkRefused, WorkerEvent
@@ -21,6 +20,7 @@ from cmw.load.share import RunShare
 from cmw.net.clock import monotonic_ns
 from cmw.net.driver import Trace
 from cmw.net.link_client import LinkClient
+from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
 from cmw.worker.capacity import endpoint_capacity
 from cmw.worker.execution import RunExecution
@@ -316,7 +316,7 @@ class Worker:
             return None
         log = get_logger(component="sip")
 
-        def trace(direction: str, data: bytes, peer: Address) -> None:
+        def trace(direction: str, data: bytes, peer: Hop) -> None:
             log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
 
         return trace

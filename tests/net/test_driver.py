@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 import uvloop
 
-from cmw.core.address import Address, Datagram
+from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.timers import Deadline
 from cmw.net.driver import UdpListener, open_udp_listener
 from cmw.net.ids import RandomIds
 from cmw.sip.events import CallAnswered, CallEnded, CallOffered, CallRejected
+from cmw.sip.hop import Datagram, Hop, Transport
+from cmw.sip.listener import Listener
 from cmw.sip.user_agent import UserAgent
 
-PEER = Address("127.0.0.2", 5060)
+PEER = Hop("127.0.0.2", 5060)
 
 
 class FakeTimer:
@@ -66,7 +68,7 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.inbox: deque[tuple[bytes, tuple[str, int]]] = deque()
-        self.sent: list[tuple[bytes, Address]] = []
+        self.sent: list[tuple[bytes, Hop]] = []
         self.failures: deque[OSError] = deque()
         self.is_closed = False
 
@@ -81,10 +83,10 @@ class FakeSocket:
     def recvmsg(self, *_: object) -> Any:
         raise BlockingIOError
 
-    def sendto(self, data: bytes, destination: Address) -> None:
+    def sendto(self, data: bytes, destination: tuple[str, int]) -> None:
         if self.failures:
             raise self.failures.popleft()
-        self.sent.append((data, destination))
+        self.sent.append((data, Hop(*destination)))
 
     def close(self) -> None:
         self.is_closed = True
@@ -98,9 +100,9 @@ class FakeMachine:
         self.out: list[Datagram] = []
         self.events: deque[str] = deque()
         self.woken: list[int] = []
-        self.failed: list[tuple[Address, str, bytes | None]] = []
+        self.failed: list[tuple[Hop, str, bytes | None]] = []
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: int) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: int) -> None:
         self.out.append(Datagram(data.upper(), source))
         self.events.append(data.decode())
 
@@ -118,7 +120,7 @@ class FakeMachine:
     def next_timeout(self) -> Deadline | None:
         return None if self.deadline is None else Deadline(self.deadline, "test")
 
-    def transport_failed(self, destination: Address, reason: str, *, at_fault: bytes | None, now: int) -> None:
+    def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None, now: int) -> None:
         self.failed.append((destination, reason, at_fault))
 
 
@@ -129,7 +131,7 @@ class Bench:
         self.machine = FakeMachine()
         self.now = 0
         self.told: list[str] = []
-        self.traced: list[tuple[str, bytes, Address]] = []
+        self.traced: list[tuple[str, bytes, Hop]] = []
         self.listener: UdpListener[FakeMachine] = UdpListener(
             self.loop,  # type: ignore[arg-type]
             self.sock,  # type: ignore[arg-type]
@@ -276,7 +278,7 @@ def test_a_datagram_that_is_too_long_is_at_fault_itself(bench: Bench) -> None:
 def test_a_fault_of_the_machine_costs_one_datagram(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = bench.machine.receive_datagram
 
-    def take(data: bytes, source: Address, *, now: int) -> None:
+    def take(data: bytes, source: Hop, *, now: int) -> None:
         if data == b"bad":
             raise KeyError(data)
         taken(data, source, now=now)
@@ -317,7 +319,7 @@ RUNNERS = pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop
 
 
 def make_agent(local: Address) -> UserAgent:
-    return UserAgent(local=local, ids=RandomIds())
+    return UserAgent(listeners=[Listener(Transport.UDP, local)], ids=RandomIds())
 
 
 @pytest.mark.loopback

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import pytest
 
-from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.sip.call import CallSnapshot, CallState
 from cmw.sip.events import (
@@ -24,15 +23,16 @@ from cmw.sip.events import (
     Ending,
     TimeoutStage,
 )
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link, Sent
+from tests.support.sip_link import Link, Sent, listen_at
 from tests.support.sip_party import SDP, Party
 
-CALLER = Address("127.0.0.1", 5060)
-CALLEE = Address("127.0.0.2", 5060)
-FORK = Address("127.0.0.3", 5060)
+CALLER = Hop("127.0.0.1", 5060)
+CALLEE = Hop("127.0.0.2", 5060)
+FORK = Hop("127.0.0.3", 5060)
 EventT = TypeVar("EventT")
 
 
@@ -59,8 +59,8 @@ class Stage:
         self.link = Link()
         if lose is not None:
             self.link.lose = lose
-        self.caller = UserAgent(local=CALLER, ids=CountingIds(1))
-        self.callee = UserAgent(local=CALLEE, ids=CountingIds(1000))
+        self.caller = UserAgent(listeners=listen_at(CALLER), ids=CountingIds(1))
+        self.callee = UserAgent(listeners=listen_at(CALLEE), ids=CountingIds(1000))
         self.last: list[CallSnapshot] = []
         self.link.attach(CALLER, self.caller, lambda event: self._keep(self.caller, event))
         self.link.attach(CALLEE, self.callee, lambda event: self._keep(self.callee, event))
@@ -85,7 +85,7 @@ class Stage:
             assert not agent._stack.layer._merge_keys
             assert not agent._stack.layer._waiting
 
-    def events(self, address: Address, kind: type[EventT]) -> list[EventT]:
+    def events(self, address: Hop, kind: type[EventT]) -> list[EventT]:
         return [each for each in self.link.events[address] if isinstance(each, kind)]
 
     def offered(self) -> CallOffered:
@@ -101,11 +101,11 @@ class Stage:
         self.run(100 * MILLISECOND)
         return call, other
 
-    def sent(self, address: Address) -> list[str]:
+    def sent(self, address: Hop) -> list[str]:
         return self.link.sent(address)
 
 
-def last_events(stage: Stage, address: Address) -> list[object]:
+def last_events(stage: Stage, address: Hop) -> list[object]:
     return [
         e for e in stage.link.events[address] if isinstance(e, (CallEnded, CallRejected, CallTimedOut, CallCancelled))
     ]

@@ -8,7 +8,6 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import (
@@ -20,14 +19,15 @@ from cmw.sip.events import (
     CallRejected,
     CallTimedOut,
 )
+from cmw.sip.hop import Hop
 from cmw.sip.timing import Timing
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link
+from tests.support.sip_link import Link, listen_at
 from tests.support.sip_party import SDP
 
-CALLER = Address("127.0.0.1", 5060)
-CALLEE = Address("127.0.0.2", 5060)
+CALLER = Hop("127.0.0.1", 5060)
+CALLEE = Hop("127.0.0.2", 5060)
 LAST = (CallEnded, CallRejected, CallTimedOut, CallCancelled)
 TIMING = Timing(timer_c_ns=60 * SECOND)
 BOUND_NS = TIMING.timer_c_ns + 3 * TIMING.timeout_ns
@@ -47,18 +47,18 @@ class Storm:
             double=0.1,
         )
         self.agents = {
-            address: UserAgent(local=address, ids=CountingIds(start), timing=TIMING)
+            address: UserAgent(listeners=listen_at(address), ids=CountingIds(start), timing=TIMING)
             for address, start in ((CALLER, 1), (CALLEE, 1_000_000))
         }
-        self.ends: dict[Address, Counter[int]] = {CALLER: Counter(), CALLEE: Counter()}
-        self.begun: dict[Address, set[int]] = {CALLER: set(), CALLEE: set()}
-        self.plan: list[tuple[int, Address, str, int]] = []
+        self.ends: dict[Hop, Counter[int]] = {CALLER: Counter(), CALLEE: Counter()}
+        self.begun: dict[Hop, set[int]] = {CALLER: set(), CALLEE: set()}
+        self.plan: list[tuple[int, Hop, str, int]] = []
         for address, agent in self.agents.items():
             self.link.attach(address, agent, lambda event, address=address: self.take(address, event))  # type: ignore[misc]
         for _ in range(calls):
             self.begun[CALLER].add(self.agents[CALLER].invite("sip:b@127.0.0.2", body=SDP, now=0))
 
-    def take(self, address: Address, event: object) -> None:
+    def take(self, address: Hop, event: object) -> None:
         if isinstance(event, LAST):
             self.ends[address][event.call] += 1
         elif isinstance(event, CallOffered):
@@ -67,7 +67,7 @@ class Storm:
         elif isinstance(event, CallAnswered) or (isinstance(event, CallConfirmed) and self.chance.random() < 0.7):
             self.later(address, "hang up", event.call)
 
-    def later(self, address: Address, what: str, call: int) -> None:
+    def later(self, address: Hop, what: str, call: int) -> None:
         self.plan.append((self.link.now + int(self.chance.random() * 3 * SECOND), address, what, call))
 
     def run(self, end: int) -> None:

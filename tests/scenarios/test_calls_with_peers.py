@@ -28,6 +28,8 @@ from cmw.sip.events import (
     RegistrationFailed,
     RegistrationSucceeded,
 )
+from cmw.sip.hop import Transport
+from cmw.sip.listener import Listener
 from cmw.sip.user_agent import UserAgent
 from tests.support.peers import kamailio, sipp, sipp_counters
 from tests.support.sip_party import SDP
@@ -67,7 +69,7 @@ class Endpoint:
 
     async def open(self) -> None:
         def make(local: Address) -> UserAgent:
-            return UserAgent(local=local, ids=RandomIds())
+            return UserAgent(listeners=[Listener(Transport.UDP, local)], ids=RandomIds())
 
         self.listener = await open_udp_listener(make, IP, 0, self._take)
 

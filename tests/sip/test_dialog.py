@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cmw.core.address import Address
-from cmw.sip.dialog import Dialog, literal_address
+from cmw.sip.dialog import Dialog
 from cmw.sip.headers import Headers
+from cmw.sip.hop import Hop
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response
 
-PEER = Address("192.0.2.9", 5090)
+PEER = Hop("192.0.2.9", 5090)
 
 
 def make_dialog(*record_routes: str, contact: str = "<sip:bob@192.0.2.2:5070>") -> Dialog:
@@ -36,7 +37,7 @@ def test_without_routes_requests_go_to_the_contact() -> None:
     bye = dialog.make_request("BYE")
     assert bye.uri == "sip:bob@192.0.2.2:5070"
     assert bye.headers.get_all("Route") == []
-    assert dialog.next_hop() == Address("192.0.2.2", 5070)
+    assert dialog.next_hop() == Hop("192.0.2.2", 5070)
     assert str(bye.cseq) == "8 BYE"
     assert (bye.from_.tag, bye.to.tag) == ("a", "b")
 
@@ -46,7 +47,7 @@ def test_loose_routes_are_reversed_for_the_caller_and_the_first_is_the_next_hop(
     bye = dialog.make_request("BYE")
     assert bye.uri == "sip:bob@192.0.2.2:5070"
     assert bye.headers.get_all("Route") == ["<sip:192.0.2.10:5080;lr>", "<sip:192.0.2.20;lr>"]
-    assert dialog.next_hop() == Address("192.0.2.10", 5080)
+    assert dialog.next_hop() == Hop("192.0.2.10", 5080)
 
 
 def test_a_strict_router_gets_its_own_uri_and_the_target_as_last_route() -> None:
@@ -54,7 +55,7 @@ def test_a_strict_router_gets_its_own_uri_and_the_target_as_last_route() -> None
     bye = dialog.make_request("BYE")
     assert bye.uri == "sip:192.0.2.10"
     assert bye.headers.get_all("Route") == ["<sip:192.0.2.20;lr>", "<sip:bob@192.0.2.2:5070>"]
-    assert dialog.next_hop() == Address("192.0.2.10", 5060)
+    assert dialog.next_hop() == Hop("192.0.2.10", 5060)
 
 
 def test_a_parameter_that_only_begins_with_lr_is_not_loose() -> None:
@@ -94,28 +95,28 @@ def test_the_ack_keeps_the_number_of_its_invite() -> None:
 
 def test_a_target_refresh_moves_the_next_hop() -> None:
     dialog = make_dialog()
-    assert dialog.next_hop() == Address("192.0.2.2", 5070)
+    assert dialog.next_hop() == Hop("192.0.2.2", 5070)
     dialog.refresh_target(Request("UPDATE", "sip:a", Headers([("Contact", "<sip:bob@192.0.2.3>")])))
-    assert dialog.next_hop() == Address("192.0.2.3", 5060)
+    assert dialog.next_hop() == Hop("192.0.2.3", 5060)
     assert dialog.make_request("BYE").uri == "sip:bob@192.0.2.3"
 
 
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("sip:a@192.0.2.1", Address("192.0.2.1", 5060)),
-        ("sip:a@[2001:db8::1]:5070", Address("2001:db8::1", 5070)),
-        ("sip:a@pbx.example;maddr=192.0.2.7", Address("192.0.2.7", 5060)),
+        ("sip:a@192.0.2.1", Hop("192.0.2.1", 5060)),
+        ("sip:a@[2001:db8::1]:5070", Hop("2001:db8::1", 5070)),
+        ("sip:a@pbx.example;maddr=192.0.2.7", Hop("192.0.2.7", 5060)),
         ("sip:a@pbx.example", None),
         ("tel:+1", None),
     ],
 )
-def test_literal_addresses_are_read_from_uris(uri: str, expected: Address | None) -> None:
-    assert literal_address(uri) == expected
+def test_literal_addresses_are_read_from_uris(uri: str, expected: Hop | None) -> None:
+    assert literal_hop(uri) == expected
 
 
 @pytest.mark.parametrize("broken", ["??", "<sip:192.0.2.10;lr", "", '"<sip:a>'])
 def test_a_route_that_cannot_be_read_leaves_none(broken: str) -> None:
     dialog = make_dialog("<sip:192.0.2.20;lr>", broken)
     assert dialog.make_request("ACK", seq=7).headers.get_all("Route") == []
-    assert dialog.next_hop() == Address("192.0.2.2", 5070)
+    assert dialog.next_hop() == Hop("192.0.2.2", 5070)

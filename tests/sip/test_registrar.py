@@ -12,15 +12,16 @@ from cmw.core.address import Address
 from cmw.core.clock import SECOND
 from cmw.sip import registrar
 from cmw.sip.digest import Credentials, authorize, choose_challenges, parse_challenges
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarDiscardReason, UserRegistered, UserUnregistered
 from cmw.sip.via import parse_via
 from tests.support.ids import CountingIds
 
-HERE = Address("192.0.2.1", 5060)
-ALICE = Address("192.0.2.10", 5062)
-BOB = Address("192.0.2.20", 5064)
+HERE = Hop("192.0.2.1", 5060)
+ALICE = Hop("192.0.2.10", 5062)
+BOB = Hop("192.0.2.20", 5064)
 PASSWORDS = {"alice": "a-secret", "bob": "b-secret"}
 
 
@@ -28,7 +29,7 @@ def make_request(
     method: str,
     uri: str,
     *,
-    sender: Address = ALICE,
+    sender: Hop = ALICE,
     user: str = "alice",
     to: str | None = None,
     cseq: int = 1,
@@ -61,20 +62,20 @@ class Lab:
     """A registrar and the clock it lives by."""
 
     def __init__(self, **settings: object) -> None:
-        self.registrar = Registrar(local=HERE, ids=CountingIds(), **settings)  # type: ignore[arg-type]
+        self.registrar = Registrar(local=Address(*HERE[:2]), ids=CountingIds(), **settings)  # type: ignore[arg-type]
         self.now = 5 * SECOND
 
-    def send(self, data: bytes, source: Address = ALICE) -> list[tuple[Request | Response, Address]]:
+    def send(self, data: bytes, source: Hop = ALICE) -> list[tuple[Request | Response, Hop]]:
         self.registrar.receive_datagram(data, source, now=self.now)
         return [(parse_message(out.data), out.destination) for out in self.registrar.datagrams_to_send()]
 
-    def answer(self, data: bytes, source: Address = ALICE) -> Response:
+    def answer(self, data: bytes, source: Hop = ALICE) -> Response:
         ((message, destination),) = self.send(data, source)
         assert isinstance(message, Response)
         assert destination == source
         return message
 
-    def sent_on(self, data: bytes, source: Address = ALICE) -> tuple[Request, Address]:
+    def sent_on(self, data: bytes, source: Hop = ALICE) -> tuple[Request, Hop]:
         ((message, destination),) = self.send(data, source)
         assert isinstance(message, Request)
         return message, destination
@@ -275,7 +276,7 @@ def test_an_invite_goes_to_the_contact_and_its_response_comes_back() -> None:
     assert request.body == b"v=0\r\n"
     assert request.headers.get("Max-Forwards") == "69"
     ours, theirs = [parse_via(row) for row in request.headers.get_all("Via")]
-    assert ours.sent_by == HERE
+    assert ours.sent_by == Address(*HERE[:2])
     assert theirs.param("received") == "192.0.2.10"
     response = make_response(request, 180, to_tag="b1")
     assert lab.registrar.claims(response, BOB)
@@ -455,7 +456,7 @@ def test_an_answer_to_a_challenge_registers_one_contact_only() -> None:
     good = make_register(["<sip:alice@192.0.2.10:5062>"], **fields)
     assert lab.answer(good).status == 200
     assert lab.answer(good).status == 200  # a retransmission
-    thief = Address("192.0.2.66", 5060)
+    thief = Hop("192.0.2.66", 5060)
     for stolen in (fields | {"branch": "z9hG4bK3"}, fields | {"call_id": "mine"}, fields | {"cseq": 9}):
         refused = lab.answer(make_register([f"<sip:alice@{thief}>"], sender=thief, **stolen), thief)
         assert refused.status == 401

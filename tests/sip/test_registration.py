@@ -6,21 +6,21 @@ from collections.abc import Iterable
 
 import pytest
 
-from cmw.core.address import Address
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
 from cmw.sip.digest import Credentials, parse_authorization
 from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request
 from cmw.sip.registration import RegistrationState
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link
+from tests.support.sip_link import Link, listen_at
 from tests.support.sip_party import SDP, Party
 
-US = Address("127.0.0.1", 5060)
-REGISTRAR = Address("127.0.0.2", 5060)
+US = Hop("127.0.0.1", 5060)
+REGISTRAR = Hop("127.0.0.2", 5060)
 ACCOUNT = Account("sip:alice@lab.example", "sip:lab.example", Credentials("alice", "secret"), "alice", REGISTRAR)
 CONTACT = "<sip:alice@127.0.0.1:5060>"
 
@@ -30,7 +30,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.link = Link()
-        self.agent = UserAgent(local=US, ids=CountingIds())
+        self.agent = UserAgent(listeners=listen_at(US), ids=CountingIds())
         self.link.attach(US, self.agent)
         self.party = Party(self.link, REGISTRAR)
         self.handle = 0
@@ -319,7 +319,7 @@ def stranger_calls(stage: Stage, asks: str) -> Party:
     stage.register()
     stage.challenge("n1")
     stage.accept()
-    stranger = Party(stage.link, Address("127.0.0.66", 5060))
+    stranger = Party(stage.link, Hop("127.0.0.66", 5060))
     stranger.send(stranger.request("INVITE", "sip:alice@127.0.0.1:5060", body=SDP), US)
     call = stage.events()[-1].call  # type: ignore[attr-defined]
     stage.agent.answer(call, body=SDP, now=stage.link.now)

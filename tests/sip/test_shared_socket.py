@@ -8,17 +8,18 @@ import pytest
 
 from cmw.core.address import Address
 from cmw.sip.events import CallCancelled, CallOffered, DatagramDiscarded
+from cmw.sip.hop import Hop
 from cmw.sip.message import serialize_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.shared_socket import SharedSocket
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link
+from tests.support.sip_link import Link, listen_at
 from tests.support.sip_party import SDP, Party
 
-US = Address("127.0.0.1", 5060)
-CALLER = Address("127.0.0.2", 5060)
-USER = Address("127.0.0.3", 5060)
+US = Hop("127.0.0.1", 5060)
+CALLER = Hop("127.0.0.2", 5060)
+USER = Hop("127.0.0.3", 5060)
 URI = "sip:bob@127.0.0.1"
 
 
@@ -28,8 +29,8 @@ class Stage:
     def __init__(self) -> None:
         self.link = Link()
         ids = CountingIds()
-        self.agent = UserAgent(local=US, ids=ids)
-        self.link.attach(US, SharedSocket(self.agent, Registrar(local=US, ids=ids)))
+        self.agent = UserAgent(listeners=listen_at(US), ids=ids)
+        self.link.attach(US, SharedSocket(self.agent, Registrar(local=Address(*US[:2]), ids=ids)))
         self.caller = Party(self.link, CALLER)
         self.user = Party(self.link, USER)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import DiscardReason
 from cmw.sip.headers import Headers
+from cmw.sip.hop import Datagram, Hop
+from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from cmw.sip.timing import Timing
 from cmw.sip.transaction_layer import (
@@ -23,9 +24,10 @@ from cmw.sip.transaction_layer import (
 )
 from cmw.sip.transaction_tables import State
 from tests.support.ids import CountingIds
+from tests.support.sip_link import listen_at
 
-US = Address("127.0.0.1", 5060)
-PEER = Address("127.0.0.2", 5070)
+US = Hop("127.0.0.1", 5060)
+PEER = Hop("127.0.0.2", 5070)
 
 
 class Bench:
@@ -33,7 +35,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.out: list[Datagram] = []
-        self.layer = TransactionLayer(sent_by=US, ids=CountingIds(), timing=Timing(), out=self.out)
+        ids = CountingIds()
+        self.layer = TransactionLayer(own=OwnAddresses(listen_at(US), ids), ids=ids, timing=Timing(), out=self.out)
 
     def facts(self) -> list[Fact]:
         found = []
@@ -238,7 +241,7 @@ def test_the_same_request_by_another_path_is_marked_as_merged() -> None:
 
 def test_responses_go_where_the_request_came_from_when_it_asks_so() -> None:
     bench = Bench()
-    source = Address("127.0.0.9", 9999)
+    source = Hop("127.0.0.9", 9999)
     request = make_request("OPTIONS", via="SIP/2.0/UDP 10.0.0.1:5070;rport;branch=z9hG4bKx")
     bench.layer.receive_message(request, source, now=0)
     fact = bench.facts()[0]
@@ -252,10 +255,10 @@ def test_responses_go_where_the_request_came_from_when_it_asks_so() -> None:
 def test_responses_go_to_the_port_of_the_via_without_rport() -> None:
     bench = Bench()
     request = make_request("OPTIONS", via="SIP/2.0/UDP pbx.example:5070;branch=z9hG4bKx")
-    bench.layer.receive_message(request, Address("127.0.0.9", 9999), now=0)
+    bench.layer.receive_message(request, Hop("127.0.0.9", 9999), now=0)
     fact = bench.facts()[0]
     assert isinstance(fact, RequestReceived)
-    assert fact.transaction.destination == Address("127.0.0.9", 5070)
+    assert fact.transaction.destination == Hop("127.0.0.9", 5070)
 
 
 def test_responses_never_go_to_a_name() -> None:
@@ -294,7 +297,7 @@ def test_cancel_has_the_branch_and_the_to_of_its_invite() -> None:
 def test_a_transport_failure_ends_what_waits_for_that_address_only() -> None:
     bench = Bench()
     transaction = bench.layer.send_request(make_request("INVITE"), PEER, "a", now=0)
-    other = bench.layer.send_request(make_request("OPTIONS"), Address("127.0.0.3", 5060), "b", now=0)
+    other = bench.layer.send_request(make_request("OPTIONS"), Hop("127.0.0.3", 5060), "b", now=0)
     bench.layer.transport_failed(PEER, "refused", now=1)
     assert bench.facts() == [TransportFailed(transaction, "a", "refused")]
     assert transaction.is_over

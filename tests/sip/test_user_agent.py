@@ -23,15 +23,17 @@ from cmw.sip.events import (
     DiscardReason,
     RequestAnswered,
 )
+from cmw.sip.hop import Hop, Transport
+from cmw.sip.listener import Listener
 from cmw.sip.message import Request, serialize_message
 from cmw.sip.outbound_call import MAX_FORKS
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link
+from tests.support.sip_link import Link, listen_at
 from tests.support.sip_party import SDP, Party
 
-US = Address("127.0.0.1", 5060)
-PEER = Address("127.0.0.2", 5060)
+US = Hop("127.0.0.1", 5060)
+PEER = Hop("127.0.0.2", 5060)
 URI = "sip:bob@127.0.0.1"
 
 
@@ -40,7 +42,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.link = Link()
-        self.agent = UserAgent(local=US, ids=CountingIds())
+        self.agent = UserAgent(listeners=listen_at(US), ids=CountingIds())
         self.link.attach(US, self.agent)
         self.party = Party(self.link, PEER)
 
@@ -256,7 +258,8 @@ def test_an_account_names_the_caller_and_the_next_hop(stage: Stage) -> None:
 
 
 def test_the_advertised_address_is_what_peers_see() -> None:
-    agent = UserAgent(local=Address("0.0.0.0", 5060), advertised=Address("192.0.2.5", 15060), ids=CountingIds())
+    listener = Listener(Transport.UDP, Address("0.0.0.0", 5060), Address("192.0.2.5", 15060))
+    agent = UserAgent(listeners=[listener], ids=CountingIds())
     agent.invite("sip:bob@127.0.0.2", contact_user="caller", body=SDP, now=0)
     data = agent.datagrams_to_send()[0].data
     assert b"Via: SIP/2.0/UDP 192.0.2.5:15060;rport;branch=" in data
@@ -334,7 +337,7 @@ def test_a_bye_before_the_answer_is_as_good_as_a_cancel(stage: Stage) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=400))
 def test_random_bytes_never_raise(data: bytes) -> None:
-    agent = UserAgent(local=US, ids=CountingIds())
+    agent = UserAgent(listeners=listen_at(US), ids=CountingIds())
     agent.receive_datagram(data, PEER, now=0)
     assert agent.next_event() is not None
 

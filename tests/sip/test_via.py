@@ -2,9 +2,10 @@ import pytest
 
 from cmw.core.address import Address
 from cmw.errors import RemoteProtocolError
+from cmw.sip.hop import Hop
 from cmw.sip.via import Via, parse_via
 
-SOURCE = Address("192.0.2.7", 40000)
+SOURCE = Hop("192.0.2.7", 40000)
 
 
 def test_a_via_is_taken_apart_and_put_together() -> None:
@@ -45,40 +46,40 @@ def test_malformed_vias_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "stamped", "reply"),
     [
-        ("SIP/2.0/UDP 192.0.2.7:5062;branch=a", "SIP/2.0/UDP 192.0.2.7:5062;branch=a", Address("192.0.2.7", 5062)),
+        ("SIP/2.0/UDP 192.0.2.7:5062;branch=a", "SIP/2.0/UDP 192.0.2.7:5062;branch=a", Hop("192.0.2.7", 5062)),
         (
             "SIP/2.0/UDP 10.0.0.1;branch=a",
             "SIP/2.0/UDP 10.0.0.1;branch=a;received=192.0.2.7",
-            Address("192.0.2.7", 5060),
+            Hop("192.0.2.7", 5060),
         ),
         ("SIP/2.0/UDP h:99;rport", "SIP/2.0/UDP h:99;rport=40000;received=192.0.2.7", SOURCE),
         ("SIP/2.0/UDP h;rport=1;received=1.1.1.1", "SIP/2.0/UDP h;rport=40000;received=192.0.2.7", SOURCE),
         (
             "SIP/2.0/UDP 192.0.2.7;received=1.1.1.1",
             "SIP/2.0/UDP 192.0.2.7;received=192.0.2.7",
-            Address("192.0.2.7", 5060),
+            Hop("192.0.2.7", 5060),
         ),
     ],
 )
-def test_stamping_says_where_it_came_from(text: str, stamped: str, reply: Address) -> None:
+def test_stamping_says_where_it_came_from(text: str, stamped: str, reply: Hop) -> None:
     """RFC 3261 18.2.1, 18.2.2; RFC 3581 4."""
     via = parse_via(text).stamped(SOURCE)
     assert str(via) == stamped
-    assert via.reply_address() == reply
+    assert via.reply_hop() == reply
 
 
 @pytest.mark.parametrize("rport", ["0", "65536", "x", "999999999", ""])
 def test_an_rport_that_is_no_port_is_passed_over(rport: str) -> None:
-    assert parse_via(f"SIP/2.0/UDP h:7;rport={rport}").reply_address() == Address("h", 7)
+    assert parse_via(f"SIP/2.0/UDP h:7;rport={rport}").reply_hop() == Hop("h", 7)
 
 
 def test_a_maddr_counts_when_it_is_an_address() -> None:
-    assert parse_via("SIP/2.0/UDP h:7;maddr=239.1.1.1;received=1.1.1.1").reply_address() == Address("239.1.1.1", 7)
-    assert parse_via("SIP/2.0/UDP h:7;maddr=evil.example;received=1.1.1.1").reply_address() == Address("1.1.1.1", 7)
+    assert parse_via("SIP/2.0/UDP h:7;maddr=239.1.1.1;received=1.1.1.1").reply_hop() == Hop("239.1.1.1", 7)
+    assert parse_via("SIP/2.0/UDP h:7;maddr=evil.example;received=1.1.1.1").reply_hop() == Hop("1.1.1.1", 7)
 
 
 def test_ipv6_received_needs_no_brackets() -> None:
-    via = parse_via("SIP/2.0/UDP host;rport").stamped(Address("2001:db8::1", 5))
+    via = parse_via("SIP/2.0/UDP host;rport").stamped(Hop("2001:db8::1", 5))
     assert str(via).endswith(";received=2001:db8::1")
-    assert parse_via(str(via)).reply_address() == Address("2001:db8::1", 5)
-    assert parse_via("SIP/2.0/UDP h;received=[2001:db8::1]").reply_address() == Address("2001:db8::1", 5060)
+    assert parse_via(str(via)).reply_hop() == Hop("2001:db8::1", 5)
+    assert parse_via("SIP/2.0/UDP h;received=[2001:db8::1]").reply_hop() == Hop("2001:db8::1", 5060)

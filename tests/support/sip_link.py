@@ -8,20 +8,27 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Protocol
 
-from cmw.core.address import Address, Datagram
+from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.timers import Deadline
+from cmw.sip.hop import Datagram, Hop
+from cmw.sip.listener import Listener
 from cmw.sip.message import Request, Response, parse_message
 
 
 class Machine(Protocol):
     """What the link needs of a sans-IO machine."""
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None: ...
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None: ...
     def handle_timeout(self, *, now: Nanos) -> None: ...
     def datagrams_to_send(self) -> list[Datagram]: ...
     def next_timeout(self) -> Deadline | None: ...
     def next_event(self) -> object | None: ...
+
+
+def listen_at(*hops: Hop) -> list[Listener]:
+    """Return the listeners of a user agent that is at `hops`."""
+    return [Listener(hop.transport, Address(hop.host, hop.port)) for hop in hops]
 
 
 def summary(data: bytes) -> str:
@@ -35,8 +42,8 @@ class Sent:
     """One datagram on the link."""
 
     at: Nanos
-    source: Address
-    destination: Address
+    source: Hop
+    destination: Hop
     data: bytes
     is_lost: bool
 
@@ -69,14 +76,14 @@ class Link:
     jitter_ns: Nanos = 0
     double: float = 0.0
     now: Nanos = 0
-    machines: dict[Address, Machine] = field(default_factory=dict)
-    on_event: dict[Address, Callable[[object], None]] = field(default_factory=dict)
-    events: dict[Address, list[object]] = field(default_factory=dict)
+    machines: dict[Hop, Machine] = field(default_factory=dict)
+    on_event: dict[Hop, Callable[[object], None]] = field(default_factory=dict)
+    events: dict[Hop, list[object]] = field(default_factory=dict)
     log: list[Sent] = field(default_factory=list)
     _flying: list[tuple[Nanos, int, Sent]] = field(default_factory=list)
     _order: int = 0
 
-    def attach(self, address: Address, machine: Machine, on_event: Callable[[object], None] | None = None) -> None:
+    def attach(self, address: Hop, machine: Machine, on_event: Callable[[object], None] | None = None) -> None:
         self.machines[address] = machine
         self.events[address] = []
         self.on_event[address] = on_event or (lambda event: None)
@@ -95,7 +102,7 @@ class Link:
                     self.events[address].append(event)
                     self.on_event[address](event)
 
-    def inject(self, source: Address, destination: Address, data: bytes) -> None:
+    def inject(self, source: Hop, destination: Hop, data: bytes) -> None:
         """Put a datagram of a stranger on the link."""
         self._carry(source, Datagram(data, destination))
 
@@ -116,11 +123,11 @@ class Link:
             self._step()
             self.drain()
 
-    def sent(self, source: Address) -> list[str]:
+    def sent(self, source: Hop) -> list[str]:
         """Return what one party has sent, lost or not."""
         return [each.what for each in self.log if each.source == source]
 
-    def _carry(self, source: Address, datagram: Datagram) -> None:
+    def _carry(self, source: Hop, datagram: Datagram) -> None:
         sent = Sent(self.now, source, datagram.destination, datagram.data, is_lost=False)
         sent.is_lost = self.lose(sent)
         self.log.append(sent)

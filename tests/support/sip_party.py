@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cmw.core.address import Address, Datagram
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline
 from cmw.errors import RemoteProtocolError
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from tests.support.sip_link import Link
 
@@ -25,7 +25,7 @@ class Party:
         address: its address there.
     """
 
-    def __init__(self, link: Link, address: Address) -> None:
+    def __init__(self, link: Link, address: Hop) -> None:
         self.link = link
         self.address = address
         self.received: list[Request | Response] = []
@@ -36,7 +36,7 @@ class Party:
 
     # what the link calls
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None:
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         try:
             self.received.append(parse_message(data))
         except RemoteProtocolError:
@@ -90,11 +90,11 @@ class Party:
             add("Content-Type", "application/sdp")
         return request
 
-    def send(self, message: Request | Response, destination: Address) -> None:
+    def send(self, message: Request | Response, destination: Hop) -> None:
         """Put a message on the link and let it arrive, with everything that follows at once."""
         self.send_bytes(serialize_message(message), destination)
 
-    def send_bytes(self, data: bytes, destination: Address) -> None:
+    def send_bytes(self, data: bytes, destination: Hop) -> None:
         self._out.append(Datagram(data, destination))
         self.link.run(self.link.now + 4 * self.link.delay_ns)
 
@@ -107,7 +107,7 @@ class Party:
         tag: str | None = "to1",
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
-        destination: Address,
+        destination: Hop,
     ) -> Response:
         """Answer a request, with a Contact, and let the answer arrive."""
         response = make_response(request, status, reason, to_tag=tag, headers=headers, body=body)

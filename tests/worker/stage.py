@@ -8,23 +8,24 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
-from cmw.core.address import Address, Datagram, PortRange
+from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError
 from cmw.net.media import PacingSnapshot
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
+from cmw.sip.hop import Datagram, Hop
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.endpoint import Endpoint, EndpointSettings
 from cmw.worker.settings import Addresses
 from cmw.worker.station import Station
 from tests.support.ids import CountingIds
-from tests.support.sip_link import Link
+from tests.support.sip_link import Link, listen_at
 from tests.support.sip_party import Party
 
-HERE = Address("10.0.0.1", 5060)
-THERE = Address("10.0.0.2", 5060)
+HERE = Hop("10.0.0.1", 5060)
+THERE = Hop("10.0.0.2", 5060)
 PTIME_NS = 20 * MILLISECOND
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class VirtualAlarm:
             heappop(self._due)
         return Deadline(self._due[0][0], "alarm") if self._due else None
 
-    def receive_datagram(self, data: bytes, source: Address, *, now: Nanos) -> None: ...
+    def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None: ...
 
     def datagrams_to_send(self) -> list[Datagram]:
         return []
@@ -220,9 +221,9 @@ class FakeSounds:
 class FakeListener:
     """Stands for the driver's listener: gives commands and lets the link drain."""
 
-    def __init__(self, link: Link, machine: UserAgent) -> None:
+    def __init__(self, link: Link, machine: UserAgent, local: Hop) -> None:
         self.machine = machine
-        self.local = machine.local
+        self.local = local
         self.is_closed = False
         self._link = link
 
@@ -247,21 +248,21 @@ class Stage:
     def __init__(self, *, slots: int = 1000, ports: PortRange | None = None) -> None:
         self.link = StageLink(delay_ns=MILLISECOND, now=SECOND)
         self.alarm = VirtualAlarm(self.link)
-        self.link.attach(Address("alarm", 0), self.alarm)
+        self.link.attach(Hop("alarm", 0), self.alarm)
         self.engine = FakeEngine(self.alarm.now, slots)
         self.station = self.add_station(HERE, ports or PortRange(10000, 19999))
         self.party = Party(self.link, THERE)
         self.ready: list[Endpoint] = []
         self.closed: list[Endpoint] = []
 
-    def add_station(self, address: Address, ports: PortRange) -> Station:
+    def add_station(self, address: Hop, ports: PortRange) -> Station:
         """Put a real station with a real user agent on the link."""
         addresses = Addresses(address.host, address.host, address.host, address.host)
         station = Station(addresses, self.engine, ports)  # type: ignore[arg-type]
         station.ids = CountingIds()  # type: ignore[assignment]
         station.sounds = FakeSounds()  # type: ignore[assignment]
-        agent = UserAgent(local=address, ids=station.ids)
-        station.attach(FakeListener(self.link, agent), agent)  # type: ignore[arg-type]
+        agent = UserAgent(listeners=listen_at(address), ids=station.ids)
+        station.attach(FakeListener(self.link, agent, address), agent)  # type: ignore[arg-type]
         self.link.attach(address, agent, station.receive_event)  # type: ignore[arg-type]
         return station
 

@@ -1,0 +1,111 @@
+"""Where a user agent can be reached over one transport, and what it writes into Via and Contact for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cmw.core.address import Address
+from cmw.core.ids import Ids
+from cmw.errors import LocalProtocolError
+from cmw.sip.hop import Hop, Transport
+from cmw.sip.uri import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One transport of a user agent.
+
+    Args:
+        transport: how messages come and go.
+        local: literal address and port that is bound; port 0 for a WebSocket client, to whom nobody can connect.
+        advertised: host and port that peers reach us at, when that is another one.
+    """
+
+    transport: Transport
+    local: Address
+    advertised: Address | None = None
+
+
+class OwnAddress:
+    """What the messages that leave through one listener say of us. Source: RFC 3261 8.1.1.7, 8.1.1.8; RFC 7118 5.
+
+    Args:
+        listener: the listener.
+        ids: source of the host name of a client that has no address of its own.
+    """
+
+    __slots__ = ("sent_by", "transport", "via_start")
+
+    def __init__(self, listener: Listener, ids: Ids) -> None:
+        self.transport = listener.transport
+        address = listener.advertised or listener.local
+        is_websocket = listener.transport in (Transport.WS, Transport.WSS)
+        if address.port:
+            self.sent_by = str(address)
+        elif is_websocket:
+            self.sent_by = f"{ids.uuid().replace('-', '')[:12]}.invalid"  # RFC 7118 5.2, 5.4
+        else:
+            raise LocalProtocolError(f"expected a listener with a port, found {listener}")
+        rport = "" if is_websocket else ";rport"  # RFC 3581
+        self.via_start = f"SIP/2.0/{listener.transport} {self.sent_by}{rport};branch="
+
+    def contact(self, user: str, *, is_secure: bool) -> str:
+        """Return the URI that reaches `user` here.
+
+        Args:
+            user: unescaped; "" for none.
+            is_secure: a SIPS URI, as a request to a SIPS URI needs it. Source: RFC 3261 8.1.1.8.
+        """
+        where = f"{escape(user)}@{self.sent_by}" if user else self.sent_by
+        if is_secure:
+            return f"sips:{where}{_SECURE_PARAMS.get(self.transport, '')}"
+        return f"sip:{where}{_PARAMS[self.transport]}"
+
+
+_PARAMS = {
+    Transport.UDP: "",
+    Transport.TCP: ";transport=tcp",
+    Transport.TLS: ";transport=tls",  # deprecated by RFC 3261 26.2.2, and understood by every server
+    Transport.WS: ";transport=ws",
+    Transport.WSS: ";transport=ws",  # RFC 7118 5.2: the same for both
+}
+_SECURE_PARAMS = {Transport.WSS: ";transport=ws"}
+
+
+class OwnAddresses:
+    """The listeners of a user agent: at most one for each transport and family of addresses.
+
+    Args:
+        listeners: at least one.
+        ids: source of host names.
+    """
+
+    def __init__(self, listeners: Iterable[Listener], ids: Ids) -> None:
+        self._by_transport: dict[Transport, OwnAddress] = {}
+        self._by_family: dict[tuple[Transport, bool], OwnAddress] = {}
+        for listener in listeners:
+            family = listener.transport, ":" in listener.local.host
+            if family in self._by_family:
+                raise LocalProtocolError(f"expected one {listener.transport} listener of a family, found two")
+            self._by_family[family] = address = OwnAddress(listener, ids)
+            self._by_transport.setdefault(listener.transport, address)
+        if not self._by_family:
+            raise LocalProtocolError("expected at least one listener, found none")
+        self._has_families = len(self._by_family) > len(self._by_transport)
+
+    def __contains__(self, transport: Transport) -> bool:
+        return transport in self._by_transport
+
+    @property
+    def first(self) -> OwnAddress:
+        """Return the address of the listener that was given first."""
+        return next(iter(self._by_family.values()))
+
+    def towards(self, hop: Hop) -> OwnAddress:
+        """Return who we are towards `hop`; the first of us where there is no way there, as the network will say."""
+        if self._has_families:
+            address = self._by_family.get((hop.transport, ":" in hop.host))
+            if address is not None:
+                return address
+        return self._by_transport.get(hop.transport) or self.first
