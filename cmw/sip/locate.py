@@ -350,7 +350,7 @@ def order_services(records: Iterable[Srv], ids: Ids) -> list[Srv]:
 
 
 def _draw(records: list[Srv], unit: float) -> int:
-    """Return the index of the record that a number in [0, 1) picks; those of weight 0 stand first and hardly ever win."""
+    """Return the index of the record that a number in [0, 1) picks; weight 0 stands first and hardly ever wins."""
     total = sum(record.weight for record in records)
     mark = int(unit * (total + 1))
     running = 0
