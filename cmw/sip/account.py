@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cmw.sip.digest import Credentials
 from cmw.sip.hop import Hop, Transport
-from cmw.sip.retry_policy import RetryPolicy
+from cmw.sip.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Account:
         instance: URN of this device, such as ``urn:uuid:...``, which makes the Contact that of an instance. Source:
             RFC 5626 4.1.
         reg_id: number of this flow among those of the instance, from 1; 0 asks for no flow. Source: RFC 5626 4.2.
-        removes_all: the last REGISTER removes every binding of the address of record with ``Contact: *``, not only ours.
+        removes_all: the last REGISTER removes every binding of the address of record with ``Contact: *``.
     """
 
     aor: str
@@ -39,7 +39,7 @@ class Account:
     destination: Hop | None = None
     transport: Transport | None = None
     routes: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = DEFAULT_RETRY_POLICY
     q: float | None = None
     contacts: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()

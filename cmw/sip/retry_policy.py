@@ -101,3 +101,7 @@ class RetryPolicy:
     def reconnect_ns(self, unit: float) -> Nanos:
         """Return how long to wait after the loss of a connection that had lived long enough."""
         return int(self.reconnect_s * unit * SECOND)
+
+
+DEFAULT_RETRY_POLICY = RetryPolicy()
+"""What an account has that says nothing else."""
