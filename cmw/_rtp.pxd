@@ -22,6 +22,7 @@ cdef enum:
     NO_PAYLOAD_TYPE = 255           # for event_payload_type: no telephone-event was negotiated
     SPACING_BUCKETS = 8             # of 250 ms: the 2 s window of packet spacing
     HISTOGRAM_BUCKETS = 2688        # indices -640 .. 2047 at scale 6: 1/1024 .. 2^32
+    LATE_LIMIT_NS = 100000000       # default of what a packet may be late without being called so
 
 
 # Same values as cmw.rtp.verdict.PacketVerdict. Up to WRONG_PAYLOAD_TYPE the packet belongs to the stream and was
@@ -110,6 +111,22 @@ cdef struct HeldPacket:
     uint8_t held                    # 0 when there is none
 
 
+# Bursts of packets lost or discarded, and the gaps between them: RFC 3611 4.7.2 with Gmin 16.
+cdef struct BurstGap:
+    int64_t bursts
+    int64_t burst_packets
+    int64_t burst_lost
+    int64_t gaps
+    int64_t gap_packets
+    int64_t gap_lost
+    int64_t unheard_packets
+    int64_t unheard_rows            # rows of packets unheard with none heard between
+    int64_t gap_from                # extended sequence numbers: where the open gap begins ...
+    int64_t first                   # ... and the first and the last of the losses that are not settled yet
+    int64_t last
+    int64_t lost                    # how many these are
+
+
 # What we receive: RFC 3550 A.1, A.3, A.8 and what they leave out.
 cdef struct RtpReceiver:
     uint32_t clock_hz               # above 0
@@ -128,15 +145,31 @@ cdef struct RtpReceiver:
     int64_t expected_prior          # at the last close of the report interval
     int64_t received_prior
     uint64_t window[2]              # bit i of 128: packet max_ext_seq - i came
+    uint64_t discarded[2]           # the same bits: it came, but too late to be played
     int64_t loss_run                # packets missing in a row at the far end of the window
     int64_t loss_bursts             # runs of missing packets that left the window
     int64_t longest_loss_burst
+    BurstGap burst_gap
     uint64_t transit_q8             # arrival minus timestamp in 1/256 RTP unit, modulo 2^40
     int64_t jitter_q12              # RFC 3550 A.8 in 1/4096 RTP unit
     int64_t jitter_min_q12
     int64_t jitter_max_q12
     double jitter_sum_q12
     int64_t jitter_count            # packets that moved the estimate
+    int64_t base_span               # arrival_ns // 10 s that lowest_q8 belongs to
+    uint64_t lowest_q8              # smallest transit of this span ...
+    uint64_t lowest_before_q8       # ... and of the one before
+    uint8_t lowest_known
+    uint8_t lowest_before_known
+    uint8_t anchor_known            # the three below hold the newest packet in order of the negotiated type
+    uint8_t last_payload_type       # of the newest packet in order, no events or comfort noise; NO_PAYLOAD_TYPE: none
+    uint32_t anchor_timestamp
+    int64_t anchor_ext_seq
+    int64_t anchor_arrival_ns
+    int64_t late_limit_q8           # 1/256 RTP unit
+    int64_t late_packets            # later than the fastest of the last 10 to 20 s by more than the limit
+    int64_t timestamp_jumps
+    int64_t payload_type_changes
     int64_t first_arrival_ns
     int64_t last_arrival_ns         # of the newest counted packet
     int64_t spacing_min_ns          # over the whole stream; INT64_MAX before the second packet
@@ -215,7 +248,8 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
 # --- receiving
 
 cdef void rtp_receiver_open(
-    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type) noexcept nogil
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type,
+    int64_t late_limit_ns) noexcept nogil
 cdef RtpVerdict rtp_receive(
     RtpReceiver* receiver, const uint8_t* data, size_t size, int64_t arrival_ns, RtpHeader* header) noexcept nogil
 

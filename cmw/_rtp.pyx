@@ -22,6 +22,9 @@ cdef enum:
     MAX_MISORDER = 100              # RFC 3550 A.1
     WINDOW_BITS = 128               # more than MAX_MISORDER: every packet that is not held has its bit
     JITTER_BITS = 12                # jitter_q12
+    GMIN = 16                       # RFC 3611 4.7.2: so many packets received in a row end a burst
+    COMFORT_NOISE = 13              # RFC 3389
+    JUMP_PER_SECOND = 10            # a step of the timestamp may be 1/10 s away from what explains it
     RTCP_SR = 200
     RTCP_RR = 201
     RTCP_SDES = 202
@@ -34,6 +37,8 @@ cdef int64_t SPACING_BUCKET_NS = 250_000_000
 cdef int64_t RTCP_INTERVAL_NS = 5_000_000_000      # RFC 3550 6.2, Tmin
 cdef int64_t RTT_FLOOR_Q16 = -655                  # -10 ms: what rounding of two clocks' fractions may explain
 cdef int64_t NTP_UNIX_OFFSET_S = 2_208_988_800     # RFC 868
+cdef int64_t BASE_NS = 10_000_000_000              # the fastest transit is that of one or two such spans
+cdef int64_t LATE_LIMIT_MAX_NS = 60_000_000_000
 cdef int64_t CLOCK_HZ_MAX = 10_000_000             # beyond it, a second in 1/256 RTP unit times 1e9 leaves 63 bits
 
 # cmw.rtp.snapshot is imported at first use: its package chooses between the twins and so imports this module.
@@ -87,7 +92,8 @@ cdef class StreamTable:
     def open(
         self, int slot, *, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns=0, uint32_t ssrc,
         uint16_t sequence, uint32_t timestamp, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type,
-        uint8_t event_payload_type=NO_PAYLOAD_TYPE, bytes cname=b"", int64_t unix_offset_ns=0, uint64_t seed=0
+        uint8_t event_payload_type=NO_PAYLOAD_TYPE, bytes cname=b"", int64_t unix_offset_ns=0, uint64_t seed=0,
+        int64_t late_limit_ns=LATE_LIMIT_NS
     ):
         """Open `slot` for one stream in both directions; the first packet is due at `start_ns`."""
         self.require_free(slot)
@@ -101,10 +107,12 @@ cdef class StreamTable:
             raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
         if len(cname) > 255:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
+        if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
+            raise ValueError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
         rtp_sender_open(
             &self.senders[slot], start_ns, period_ns, late_bound_ns, ssrc, sequence, timestamp, timestamp_step,
             clock_hz, payload_type)
-        rtp_receiver_open(&self.receivers[slot], clock_hz, payload_type, event_payload_type)
+        rtp_receiver_open(&self.receivers[slot], clock_hz, payload_type, event_payload_type, late_limit_ns)
         rtcp_open(
             &self.sessions[slot], <const uint8_t*>PyBytes_AS_STRING(cname), <uint8_t>len(cname), unix_offset_ns, seed,
             start_ns)
@@ -352,13 +360,15 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil:
 # --- receiving -------------------------------------------------------------------------------------------------------
 
 cdef void rtp_receiver_open(
-    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type, int64_t late_limit_ns
 ) noexcept nogil:
     cdef int i
     memset(receiver, 0, sizeof(RtpReceiver))
     receiver.clock_hz = clock_hz
     receiver.payload_type = payload_type
     receiver.event_payload_type = event_payload_type
+    receiver.last_payload_type = NO_PAYLOAD_TYPE
+    receiver.late_limit_q8 = rtp_units(late_limit_ns, clock_hz, 8)
     receiver.spacing_min_ns = INT64_MAX
     for i in range(SPACING_BUCKETS):
         receiver.spacing[i].index = -1
@@ -381,7 +391,7 @@ cdef RtpVerdict rtp_receive(
             return RTP_WRONG_PAYLOAD_TYPE
     if not receiver.started:
         begin_run(receiver, header.ssrc, header.seq)
-        count_packet(receiver, header, arrival_ns, 0)
+        count_packet(receiver, header, arrival_ns, 0, 1)
         return RTP_FIRST
     if header.ssrc != receiver.ssrc:
         return hold_or_switch(receiver, header, arrival_ns)
@@ -390,13 +400,13 @@ cdef RtpVerdict rtp_receive(
     ahead = <uint16_t>(header.seq - <uint16_t>receiver.max_ext_seq)
     if 0 < ahead < MAX_DROPOUT:
         move_window(receiver, ahead)
-        count_packet(receiver, header, arrival_ns, ahead)
+        count_packet(receiver, header, arrival_ns, ahead, 1)
         verdict = RTP_OK
     elif 0 < ahead <= SEQ_MOD - MAX_MISORDER:
         return hold_or_switch(receiver, header, arrival_ns)
     else:
         verdict = mark_behind(receiver, <uint16_t>(0 - ahead))
-        count_packet(receiver, header, arrival_ns, 0)
+        count_packet(receiver, header, arrival_ns, 0, verdict == RTP_OUT_OF_ORDER)
     # In the sequence but not negotiated: counted as received, or the network would be blamed for its loss.
     return verdict if known_type else RTP_WRONG_PAYLOAD_TYPE
 
@@ -443,8 +453,13 @@ cdef void begin_run(RtpReceiver* receiver, uint32_t ssrc, uint16_t seq) noexcept
     receiver.received_prior = 0
     receiver.window[0] = 1
     receiver.window[1] = 0
+    receiver.discarded[0] = 0
+    receiver.discarded[1] = 0
     receiver.loss_run = 0
+    receiver.burst_gap.gap_from = seq
     receiver.transit_known = 0
+    receiver.anchor_known = 0
+    forget_lowest(receiver)
     receiver.timestamp_step = 0
 
 
@@ -452,17 +467,23 @@ cdef void move_window(RtpReceiver* receiver, uint16_t ahead) noexcept nogil:
     cdef int _step
     for _step in range(ahead):
         # The packet at the far end is now late by more than MAX_MISORDER: missing for good when it has not come.
-        if not receiver.window[1] >> 63 or receiver.loss_run:
-            leave_window(receiver, receiver.window[1] >> 63, receiver.max_ext_seq - (WINDOW_BITS - 1))
+        if not (receiver.window[1] & ~receiver.discarded[1]) >> 63 or receiver.loss_run:
+            leave_window(receiver, WINDOW_BITS - 1)
         receiver.window[1] = receiver.window[1] << 1 | receiver.window[0] >> 63
         receiver.window[0] <<= 1
+        receiver.discarded[1] = receiver.discarded[1] << 1 | receiver.discarded[0] >> 63
+        receiver.discarded[0] <<= 1
         receiver.max_ext_seq += 1
     receiver.window[0] |= 1
 
 
-cdef void leave_window(RtpReceiver* receiver, bint came, int64_t ext_seq) noexcept nogil:
+cdef void leave_window(RtpReceiver* receiver, int behind) noexcept nogil:
+    cdef int64_t ext_seq = receiver.max_ext_seq - behind
+    cdef bint came = (receiver.window[behind >> 6] >> (behind & 63)) & 1
     if ext_seq < receiver.base_ext_seq:
         return
+    if not came or (receiver.discarded[behind >> 6] >> (behind & 63)) & 1:
+        record_unheard(&receiver.burst_gap, ext_seq)
     if came:
         receiver.loss_run = 0
         return
@@ -471,6 +492,41 @@ cdef void leave_window(RtpReceiver* receiver, bint came, int64_t ext_seq) noexce
         receiver.loss_bursts += 1
     if receiver.loss_run > receiver.longest_loss_burst:
         receiver.longest_loss_burst = receiver.loss_run
+
+
+cdef void record_unheard(BurstGap* found, int64_t ext_seq) noexcept nogil:
+    # RFC 3611 4.7.2: a burst begins and ends with a loss and has fewer than Gmin packets received in a row.
+    found.unheard_packets += 1
+    if found.lost and ext_seq - found.last <= GMIN:
+        if ext_seq - found.last > 1:
+            found.unheard_rows += 1
+        found.lost += 1
+        found.last = ext_seq
+        return
+    settle_losses(found)
+    found.unheard_rows += 1
+    found.first = ext_seq
+    found.last = ext_seq
+    found.lost = 1
+
+
+cdef void settle_losses(BurstGap* found) noexcept nogil:
+    if found.lost == 1:
+        found.gap_lost += 1
+    elif found.lost:
+        close_gap(found, found.first)
+        found.bursts += 1
+        found.burst_packets += found.last + 1 - found.first
+        found.burst_lost += found.lost
+        found.gap_from = found.last + 1
+    found.lost = 0
+
+
+cdef void close_gap(BurstGap* found, int64_t end) noexcept nogil:
+    if end > found.gap_from:
+        found.gaps += 1
+        found.gap_packets += end - found.gap_from
+        found.gap_from = end
 
 
 cdef RtpVerdict mark_behind(RtpReceiver* receiver, uint16_t behind) noexcept nogil:
@@ -485,26 +541,99 @@ cdef RtpVerdict mark_behind(RtpReceiver* receiver, uint16_t behind) noexcept nog
 
 
 cdef void count_packet(
-    RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead
+    RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead, bint fresh
 ) noexcept nogil:
     cdef int64_t spacing_ns = arrival_ns - receiver.last_arrival_ns
     cdef bint first = receiver.received + receiver.received_before == 0
+    cdef bint in_order
     receiver.received += 1
     receiver.bytes_received += header.payload_bytes
+    in_order = ahead > 0 or receiver.received == 1
     if header.payload_type == receiver.payload_type:
+        if in_order:
+            check_timestamp(receiver, header.timestamp, arrival_ns)
         if ahead and header.marker and ends_silence(receiver, header, spacing_ns, ahead):
             receiver.transit_known = 0
         update_jitter(receiver, header.timestamp, arrival_ns)
-        if ahead == 1 and 0 < <int32_t>(header.timestamp - receiver.last_timestamp):
-            receiver.timestamp_step = header.timestamp - receiver.last_timestamp
-    if ahead or receiver.received == 1:
+        if fresh and relative_transit(receiver, arrival_ns) > receiver.late_limit_q8:
+            receiver.late_packets += 1
+    if in_order:
         receiver.last_timestamp = header.timestamp
+        note_payload_type(receiver, header.payload_type)
     if first:
         receiver.first_arrival_ns = arrival_ns
         receiver.last_arrival_ns = arrival_ns
     elif spacing_ns >= 0:
         count_spacing(receiver, spacing_ns, arrival_ns)
         receiver.last_arrival_ns = arrival_ns
+
+
+cdef inline void note_payload_type(RtpReceiver* receiver, uint8_t payload_type) noexcept nogil:
+    if payload_type == receiver.last_payload_type or payload_type == receiver.event_payload_type:
+        return
+    if payload_type == COMFORT_NOISE:
+        return
+    if receiver.last_payload_type != NO_PAYLOAD_TYPE:
+        receiver.payload_type_changes += 1
+    receiver.last_payload_type = payload_type
+
+
+cdef void check_timestamp(RtpReceiver* receiver, uint32_t timestamp, int64_t arrival_ns) noexcept nogil:
+    # RFC 3550 5.1: the timestamp runs with the codec's clock, in silence too.
+    cdef int64_t step = <int32_t>(timestamp - receiver.anchor_timestamp)
+    cdef int64_t packets = receiver.max_ext_seq - receiver.anchor_ext_seq
+    cdef int64_t elapsed_ns = arrival_ns - receiver.anchor_arrival_ns
+    cdef bint known = receiver.anchor_known
+    receiver.anchor_known = 1
+    receiver.anchor_timestamp = timestamp
+    receiver.anchor_ext_seq = receiver.max_ext_seq
+    receiver.anchor_arrival_ns = arrival_ns
+    if not known:
+        return
+    if not explains(receiver, step, packets, elapsed_ns):
+        receiver.timestamp_jumps += 1
+        forget_lowest(receiver)
+    elif packets == 1 and step > 0:
+        receiver.timestamp_step = <uint32_t>step
+
+
+cdef inline bint explains(
+    const RtpReceiver* receiver, int64_t step, int64_t packets, int64_t elapsed_ns
+) noexcept nogil:
+    cdef int64_t bound = receiver.clock_hz // JUMP_PER_SECOND
+    cdef int64_t off = step - packets * receiver.timestamp_step
+    if receiver.timestamp_step and -bound <= off <= bound:
+        return True
+    off = step - rtp_units(elapsed_ns, receiver.clock_hz, 0)
+    return -bound <= off <= bound
+
+
+cdef inline int64_t relative_transit(RtpReceiver* receiver, int64_t arrival_ns) noexcept nogil:
+    # Delay against the fastest packet of the last 10 to 20 s, in 1/256 RTP unit: no clock drifts far in that time.
+    cdef int64_t span = arrival_ns // BASE_NS
+    cdef int64_t delay_q8
+    if span != receiver.base_span:
+        receiver.lowest_before_q8 = receiver.lowest_q8
+        receiver.lowest_before_known = receiver.lowest_known and span == receiver.base_span + 1
+        receiver.lowest_known = 0
+        receiver.base_span = span
+    if not receiver.lowest_known or signed40(receiver.transit_q8 - receiver.lowest_q8) < 0:
+        receiver.lowest_q8 = receiver.transit_q8
+        receiver.lowest_known = 1
+    delay_q8 = signed40(receiver.transit_q8 - receiver.lowest_q8)
+    if receiver.lowest_before_known:
+        delay_q8 = max(delay_q8, signed40(receiver.transit_q8 - receiver.lowest_before_q8))
+    return delay_q8
+
+
+cdef inline void forget_lowest(RtpReceiver* receiver) noexcept nogil:
+    receiver.lowest_known = 0
+    receiver.lowest_before_known = 0
+
+
+cdef inline int64_t signed40(uint64_t difference) noexcept nogil:
+    # In 1/256 RTP unit, modulo 2^32 units: a wrap of the timestamp does not show.
+    return <int64_t>(difference << 24) >> 24
 
 
 cdef bint ends_silence(
@@ -523,9 +652,8 @@ cdef bint ends_silence(
 
 cdef void update_jitter(RtpReceiver* receiver, uint32_t timestamp, int64_t arrival_ns) noexcept nogil:
     # RFC 3550 A.8 in 1/256 of an RTP unit: whole units (125 us at 8 kHz) would round a jitter of 20 us to 0 or to 60.
-    # The difference of two transits is taken modulo 2^40 and signed, that is modulo 2^32 units: a wrap does not show.
     cdef uint64_t transit_q8 = <uint64_t>rtp_units(arrival_ns, receiver.clock_hz, 8) - (<uint64_t>timestamp << 8)
-    cdef int64_t d_q8 = <int64_t>((transit_q8 - receiver.transit_q8) << 24) >> 24
+    cdef int64_t d_q8 = signed40(transit_q8 - receiver.transit_q8)
     receiver.transit_q8 = transit_q8
     if not receiver.transit_known:
         receiver.transit_known = 1
@@ -605,17 +733,19 @@ cdef RtpVerdict restart(RtpReceiver* receiver, const RtpHeader* header, int64_t 
     first.timestamp = held.timestamp
     first.payload_type = held.payload_type
     first.payload_bytes = held.payload_bytes
-    count_packet(receiver, &first, held.arrival_ns, 0)
+    count_packet(receiver, &first, held.arrival_ns, 0, 1)
     move_window(receiver, 1)
-    count_packet(receiver, header, arrival_ns, 1)
+    count_packet(receiver, header, arrival_ns, 1, 1)
     return RTP_NEW_SSRC if new_source else RTP_RESYNC
 
 
 cdef void flush_window(RtpReceiver* receiver) noexcept nogil:
     cdef int i
     for i in range(WINDOW_BITS - 1, -1, -1):
-        leave_window(receiver, (receiver.window[i >> 6] >> (i & 63)) & 1, receiver.max_ext_seq - i)
+        leave_window(receiver, i)
     receiver.loss_run = 0
+    settle_losses(&receiver.burst_gap)
+    close_gap(&receiver.burst_gap, receiver.max_ext_seq + 1)
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
@@ -936,6 +1066,9 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
     cdef int64_t span_ns = receiver.last_arrival_ns - receiver.first_arrival_ns
     cdef double hz = receiver.clock_hz
     cdef RtpReceiver done
+    cdef const BurstGap* bursts = &done.burst_gap
+    cdef double packet_ms = receiver.timestamp_step * 1000.0 / sender.clock_hz
+    cdef bint timed = started and receiver.timestamp_step != 0
     load_types()
     done = receiver[0]
     if started:
@@ -983,9 +1116,40 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
         total_spacing_max_ms=receiver.spacing_max_ns / 1e6 if spaced else None,
         loss_bursts=done.loss_bursts,
         longest_loss_burst=done.longest_loss_burst,
+        sequence_gap=longest_gap(receiver) if started else None,
+        burst_density=ratio(bursts.burst_lost, bursts.burst_packets) if started else None,
+        gap_density=ratio(bursts.gap_lost, bursts.gap_packets) if started else None,
+        burst_duration_ms=ratio(bursts.burst_packets, bursts.bursts) * packet_ms if timed else None,
+        gap_duration_ms=ratio(bursts.gap_packets, bursts.gaps) * packet_ms if timed else None,
+        burst_ratio=burst_ratio(bursts, expected) if started else None,
+        late_packets=receiver.late_packets,
+        timestamp_jumps=receiver.timestamp_jumps,
+        payload_type_changes=receiver.payload_type_changes,
         ssrc=receiver.ssrc if started else None,
         ext_highest_seq=receiver.max_ext_seq if started else None,
     )
+
+
+cdef int longest_gap(const RtpReceiver* receiver) noexcept nogil:
+    cdef int longest = 0
+    cdef int row = 0
+    cdef int i
+    for i in range(<int>min(<int64_t>WINDOW_BITS, receiver.max_ext_seq - receiver.base_ext_seq + 1)):
+        row = 0 if (receiver.window[i >> 6] >> (i & 63)) & 1 else row + 1
+        longest = max(longest, row)
+    return longest
+
+
+cdef double ratio(int64_t part, int64_t whole) noexcept nogil:
+    return <double>part / <double>whole if whole else 0.0
+
+
+cdef double burst_ratio(const BurstGap* bursts, int64_t expected) noexcept nogil:
+    # ITU-T G.107 7.5: the mean row of unheard packets against that of random loss.
+    cdef double unheard = <double>bursts.unheard_packets
+    if bursts.unheard_rows == 0:
+        return 1.0
+    return max(1.0, unheard / <double>bursts.unheard_rows * (1.0 - unheard / <double>expected))
 
 
 cdef tuple recent_spacing(const RtpReceiver* receiver):

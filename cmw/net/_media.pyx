@@ -380,7 +380,7 @@ cdef class MediaEngine:
                 rtp_sender_open(
                     &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
                     timestamp, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
-                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events)
+                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events, LATE_LIMIT_NS)
                 rtcp_open(&s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns)
                 self.states[slot] = ACTIVE
                 self._count_early(s)
@@ -847,7 +847,7 @@ cdef class MediaEngine:
         """Begin every figure of the slot anew; packets_before_start stays, it tells of the time before."""
         rtp_sender_open(&s.sender, 0, SECOND_NS, SECOND_NS, 0, 0, 0, 1, 1, 0)
         rtp_sender_stop(&s.sender)
-        rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE)
+        rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE, 0)
         rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0)
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.network_errors = 0
@@ -896,7 +896,8 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
         return s.heard_port == 0
     if s.heard_elsewhere:
         strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
-        rtp_receiver_open(&s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type)
+        rtp_receiver_open(
+            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type, LATE_LIMIT_NS)
         s.receiver.strangers = strangers
         s.heard_elsewhere = 0
         s.energy = s.energy_samples = 0

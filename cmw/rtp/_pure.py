@@ -10,15 +10,17 @@ from collections.abc import MutableSequence
 
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
+from cmw.rtp.burst_gap import BurstGap
 from cmw.rtp.control import ControlSession
 from cmw.rtp.lateness import HistogramDict, LatenessHistogram
 from cmw.rtp.packet import HEADER_BYTES
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
-from cmw.rtp.statistics import ReceiveStatistics
+from cmw.rtp.statistics import LATE_LIMIT_NS, ReceiveStatistics
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
 
 CLOCK_HZ_MAX = 10_000_000
+LATE_LIMIT_MAX_NS = 60_000_000_000
 
 
 class _Stream:
@@ -67,6 +69,7 @@ class StreamTable:
         cname: bytes = b"",
         unix_offset_ns: int = 0,
         seed: int = 0,
+        late_limit_ns: int = LATE_LIMIT_NS,
     ) -> None:
         """Open `slot` for one stream in both directions; the first packet is due at `start_ns`.
 
@@ -83,6 +86,7 @@ class StreamTable:
             cname: up to 255 bytes of UTF-8.
             unix_offset_ns: wall clock less monotonic clock, for sender reports and round trips.
             seed: spreads the reports of many sessions, 0 .. 2^64 - 1.
+            late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late; 0 .. 60 s.
 
         Raises:
             IndexError: no such slot.
@@ -101,6 +105,8 @@ class StreamTable:
             raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
         if len(cname) > 255:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
+        if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
+            raise ValueError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
         _require_unsigned(8, payload_type, event_payload_type)
         _require_unsigned(16, sequence)
         _require_unsigned(32, ssrc, timestamp, timestamp_step)
@@ -117,7 +123,10 @@ class StreamTable:
             payload_type=payload_type,
         )
         receiver = ReceiveStatistics(
-            clock_hz=clock_hz, payload_type=payload_type, event_payload_type=event_payload_type
+            clock_hz=clock_hz,
+            payload_type=payload_type,
+            event_payload_type=event_payload_type,
+            late_limit_ns=late_limit_ns,
         )
         control = ControlSession(sender, receiver, cname=cname, unix_offset_ns=unix_offset_ns, seed=seed, now=start_ns)
         self._streams[slot] = _Stream(sender, receiver, control)
@@ -254,7 +263,10 @@ def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: Contro
     spacing = receiver.spacing
     first_ns, last_ns = receiver.first_arrival_ns, receiver.last_arrival_ns
     block = control.remote_block
-    bursts, longest = receiver.window.loss_bursts() if receiver.ssrc is not None else (0, 0)
+    started = receiver.ssrc is not None
+    ended = receiver.window.ended()
+    bursts = ended.burst_gap
+    packet_ms = receiver.timestamp_step * 1000.0 / sender.clock_hz if receiver.timestamp_step else None
     recent = spacing.recent_ms(last_ns) if last_ns is not None else (None, None, None)
     spaced = spacing.min_ns is not None and first_ns is not None and last_ns is not None
 
@@ -300,8 +312,28 @@ def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: Contro
         total_spacing_min_ms=spacing.min_ns / 1e6 if spacing.min_ns is not None else None,
         total_spacing_mean_ms=(last_ns - first_ns) / 1e6 / (received - 1) if spaced else None,  # type: ignore[operator]
         total_spacing_max_ms=spacing.max_ns / 1e6 if spaced else None,
-        loss_bursts=bursts,
-        longest_loss_burst=longest,
+        loss_bursts=ended.loss_bursts if started else 0,
+        longest_loss_burst=ended.longest_loss_burst if started else 0,
+        sequence_gap=receiver.window.longest_gap() if started else None,
+        burst_density=_ratio(bursts.burst_lost, bursts.burst_packets) if started else None,
+        gap_density=_ratio(bursts.gap_lost, bursts.gap_packets) if started else None,
+        burst_duration_ms=_ratio(bursts.burst_packets, bursts.bursts) * packet_ms if started and packet_ms else None,
+        gap_duration_ms=_ratio(bursts.gap_packets, bursts.gaps) * packet_ms if started and packet_ms else None,
+        burst_ratio=_burst_ratio(bursts, expected) if started else None,
+        late_packets=receiver.late_packets,
+        timestamp_jumps=receiver.timestamp_jumps,
+        payload_type_changes=receiver.payload_type_changes,
         ssrc=receiver.ssrc,
-        ext_highest_seq=receiver.window.highest if receiver.ssrc is not None else None,
+        ext_highest_seq=receiver.window.highest if started else None,
     )
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def _burst_ratio(bursts: BurstGap, expected: int) -> float:
+    """Return BurstR, 1 at least: the mean row of unheard packets times the share of those heard."""
+    if not bursts.unheard_rows:
+        return 1.0
+    return max(1.0, bursts.unheard_packets / bursts.unheard_rows * (1.0 - bursts.unheard_packets / expected))

@@ -32,19 +32,20 @@ class JitterEstimate:
         """Return the mean over the packets that moved the estimate."""
         return self._sum_q12 / self.count
 
-    def update(self, timestamp: int, arrival_ns: Nanos) -> None:
-        """Take the packet that came next, in order of arrival."""
+    def update(self, timestamp: int, arrival_ns: Nanos) -> int:
+        """Take the packet that came next, in order of arrival; return its transit in 1/256 RTP unit, not reduced."""
         arrival_q8 = rtp_units(arrival_ns, self._clock_hz, fraction_bits=8)
         transit_q8 = arrival_q8 - (timestamp << 8)
         before_q8, self._transit_q8 = self._transit_q8, transit_q8
         if before_q8 is None:
-            return
+            return transit_q8
         d_q8 = abs(signed(transit_q8 - before_q8, 40))  # modulo 2^32 units: a wrap of the timestamp does not show
         self.jitter_q12 += d_q8 - ((self.jitter_q12 + 8) >> 4)
         self.min_q12 = self.jitter_q12 if self.count == 0 else min(self.min_q12, self.jitter_q12)
         self.max_q12 = max(self.max_q12, self.jitter_q12)
         self._sum_q12 += self.jitter_q12
         self.count += 1
+        return transit_q8
 
     def forget_transit(self) -> None:
         """Let the next packet be compared with none: its clock may have been set anew."""

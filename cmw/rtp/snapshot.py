@@ -91,6 +91,24 @@ class StreamSnapshot(NamedTuple):
     """Runs of packets missing in a row."""
     longest_loss_burst: int
     """Packets in the longest of them."""
+    sequence_gap: int | None
+    """Longest row of missing numbers among the last 128."""
+    burst_density: float | None
+    """Share of the packets in bursts that were lost or discarded, 0 .. 1; 0 without bursts. Source: RFC 3611 4.7.2."""
+    gap_density: float | None
+    """The same of the packets in gaps between bursts."""
+    burst_duration_ms: float | None
+    """Mean length of a burst, 0 without any."""
+    gap_duration_ms: float | None
+    """Mean length of a gap."""
+    burst_ratio: float | None
+    """Mean row of lost packets against that of random loss, 1 or more for bursts. Source: ITU-T G.107 7.5, BurstR."""
+    late_packets: int
+    """Packets later than the fastest of the last seconds by more than the limit."""
+    timestamp_jumps: int
+    """Steps of the timestamp that neither the packets nor the time between them explain."""
+    payload_type_changes: int
+    """Changes of the payload type from packet to packet, events and comfort noise left out."""
     ssrc: int | None
     """The source we listen to."""
     ext_highest_seq: int | None

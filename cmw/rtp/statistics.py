@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cmw.core.clock import Nanos
+from cmw.core.clock import MILLISECOND, Nanos
 from cmw.rtp.jitter import JitterEstimate
 from cmw.rtp.packet import PacketError, RtpHeader, parse_header
 from cmw.rtp.sequence import SEQ_MOD, rtp_units, seq_after, signed32
 from cmw.rtp.spacing import PacketSpacing
+from cmw.rtp.transit import RelativeTransit
 from cmw.rtp.verdict import PacketVerdict
 from cmw.rtp.window import ArrivalWindow
 
@@ -17,6 +18,12 @@ MAX_DROPOUT: Final = 3000
 """A step forward of this size or more is no gap but another sequence. Source: RFC 3550 A.1."""
 MAX_MISORDER: Final = 100
 """A packet later than this belongs to no sequence that we know. Source: RFC 3550 A.1."""
+LATE_LIMIT_NS: Final = 100 * MILLISECOND
+"""Default of what a packet may be later than the RTP clock expects, without being called late."""
+JUMP_PER_SECOND: Final = 10
+"""A step of the timestamp is no jump when it is within 1/10 s of what the packets or the time between them explain."""
+COMFORT_NOISE: Final = 13
+"""Its payload type comes and goes with silence and is no change of codec. Source: RFC 3389."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,15 @@ class _Held:
     """A packet that did not fit, kept until its successor confirms or another one replaces it."""
 
     header: RtpHeader
+    arrival_ns: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """What the next timestamp is compared with."""
+
+    timestamp: int
+    ext_seq: int
     arrival_ns: Nanos
 
 
@@ -38,9 +54,12 @@ class ReceiveStatistics:
     Args:
         clock_hz: RTP units a second.
         event_payload_type: of RFC 4733 events, counted but not part of the jitter; 255 for none.
+        late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late.
     """
 
-    def __init__(self, *, clock_hz: int, payload_type: int, event_payload_type: int) -> None:
+    def __init__(
+        self, *, clock_hz: int, payload_type: int, event_payload_type: int, late_limit_ns: int = LATE_LIMIT_NS
+    ) -> None:
         self._clock_hz = clock_hz
         self._payload_type = payload_type
         self._event_payload_type = event_payload_type
@@ -58,6 +77,9 @@ class ReceiveStatistics:
         self.sequence_number_jumps = 0
         self.ssrc_switches = 0
         self.wrong_payload_type = 0
+        self.payload_type_changes = 0
+        self.timestamp_jumps = 0
+        self.late_packets = 0
         self.malformed = 0
         self._discarded_packets = 0
         self._strangers = 0
@@ -66,7 +88,11 @@ class ReceiveStatistics:
         self._expected_prior = 0  # at the last close of the report interval
         self._received_prior = 0
         self._last_timestamp = 0  # of the packet with the highest sequence number
-        self._timestamp_step = 0  # RTP units between neighbours, 0 until known
+        self.timestamp_step = 0  # RTP units between neighbours, 0 until known
+        self._late_limit_q8 = rtp_units(late_limit_ns, clock_hz, fraction_bits=8)
+        self._relative = RelativeTransit()
+        self._anchor: _Anchor | None = None  # the newest in order of the negotiated type
+        self._last_payload_type: int | None = None  # of the newest in order; no events, no comfort noise
         self._held: _Held | None = None
 
     # --- inputs
@@ -150,38 +176,74 @@ class ReceiveStatistics:
         new = self.window.mark(-ahead % SEQ_MOD)
         self.out_of_order_packets += new
         self.duplicate_packets += not new
-        self._count(header, arrival_ns, ahead=0)
+        self._count(header, arrival_ns, ahead=0, fresh=new)
         return PacketVerdict.OUT_OF_ORDER if new else PacketVerdict.DUPLICATE
 
     def _begin_run(self, header: RtpHeader) -> None:
         """Source: RFC 3550 A.1 init_seq."""
+        if self.ssrc is None:
+            self.window = ArrivalWindow(header.seq)
+        else:
+            self.window.begin_run(header.seq)
         self.ssrc = header.ssrc
-        self.window.begin_run(header.seq)
         self.received_in_run = 0
         self._expected_prior = 0
         self._received_prior = 0
-        self._timestamp_step = 0
+        self.timestamp_step = 0
         self.jitter.forget_transit()
+        self._relative.forget()
+        self._anchor = None
 
-    def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int) -> None:
-        """Count a packet that is `ahead` of the highest before it, 0 when it is not."""
+    def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int, *, fresh: bool = True) -> None:
+        """Count a packet that is `ahead` of the highest before it, 0 when it is not; `fresh` but for duplicates."""
         spacing_ns = 0 if self.last_arrival_ns is None else arrival_ns - self.last_arrival_ns
         self.received_in_run += 1
         self.bytes_received += header.payload_bytes
+        in_order = ahead > 0 or self.received_in_run == 1
         if header.payload_type == self._payload_type:
+            if in_order:
+                self._check_timestamp(header, arrival_ns)
             if ahead and header.marker and self._ends_silence(header, spacing_ns, ahead):
                 self.jitter.forget_transit()
-            self.jitter.update(header.timestamp, arrival_ns)
-            step = signed32(header.timestamp - self._last_timestamp)
-            if ahead == 1 and step > 0:
-                self._timestamp_step = step
-        if ahead or self.received_in_run == 1:
+            transit_q8 = self.jitter.update(header.timestamp, arrival_ns)
+            if fresh:
+                delay_q8 = self._relative.update(transit_q8, arrival_ns)
+                self.late_packets += delay_q8 > self._late_limit_q8
+        if in_order:
             self._last_timestamp = header.timestamp
+            self._note_payload_type(header.payload_type)
         if self.last_arrival_ns is None:
             self.first_arrival_ns = self.last_arrival_ns = arrival_ns
         elif spacing_ns >= 0:
             self.spacing.record(spacing_ns, arrival_ns)
             self.last_arrival_ns = arrival_ns
+
+    def _check_timestamp(self, header: RtpHeader, arrival_ns: Nanos) -> None:
+        """Count a step that neither the packets nor the time since the last one explain. Source: RFC 3550 5.1."""
+        anchor = self._anchor
+        self._anchor = _Anchor(header.timestamp, self.window.highest, arrival_ns)
+        if anchor is None:
+            return
+        step = signed32(header.timestamp - anchor.timestamp)
+        packets = self.window.highest - anchor.ext_seq
+        if not self._explains(step, packets, arrival_ns - anchor.arrival_ns):
+            self.timestamp_jumps += 1
+            self._relative.forget()
+        elif packets == 1 and step > 0:
+            self.timestamp_step = step
+
+    def _explains(self, step: int, packets: int, elapsed_ns: Nanos) -> bool:
+        """Tell whether the codec's clock explains a step: by the packets, or by silence between them."""
+        bound = self._clock_hz // JUMP_PER_SECOND
+        if self.timestamp_step and abs(step - packets * self.timestamp_step) <= bound:
+            return True
+        return abs(step - rtp_units(elapsed_ns, self._clock_hz)) <= bound
+
+    def _note_payload_type(self, payload_type: int) -> None:
+        if payload_type in (self._event_payload_type, COMFORT_NOISE):
+            return
+        self.payload_type_changes += self._last_payload_type not in (None, payload_type)
+        self._last_payload_type = payload_type
 
     def _ends_silence(self, header: RtpHeader, spacing_ns: Nanos, ahead: int) -> bool:
         """Tell whether a packet with a marker comes after a gap in media time or in arrivals.
@@ -189,7 +251,7 @@ class ReceiveStatistics:
         A marker opens a talkspurt (RFC 3551 4.1); after the gap the sender may have set its clock anew, which says
         nothing about the network. A marker on every packet, or at the end of a video frame, is no gap.
         """
-        step = self._timestamp_step
+        step = self.timestamp_step
         if step == 0:
             return False
         if signed32(header.timestamp - self._last_timestamp) > ahead * step:

@@ -134,6 +134,7 @@ class CallFigures:
         lost = snapshot.remote_packets_lost
         loss = None if lost is None else _loss(lost, snapshot.packets_sent)
         row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
+        row |= _bursts(snapshot)
         return row | _known(
             {
                 "send.rtt_ms": snapshot.rtt_ms,
@@ -143,6 +144,7 @@ class CallFigures:
                 "receive.min_packet_spacing": snapshot.total_spacing_min_ms,
                 "receive.avg_packet_spacing": snapshot.total_spacing_mean_ms,
                 "receive.max_packet_spacing": snapshot.total_spacing_max_ms,
+                "receive.sequence_number_gaps": snapshot.longest_loss_burst if snapshot.packets_expected else None,
             }
         )
 
@@ -179,6 +181,8 @@ def _counters(snapshot: StreamSnapshot) -> Row:
             "receive.sequence_number_resets": snapshot.sequence_number_resets,
             "receive.sequence_number_jumps": snapshot.sequence_number_jumps,
             "receive.ssrc_switches": snapshot.ssrc_switches,
+            "receive.late_packets": snapshot.late_packets,
+            "receive.timestamp_jumps": snapshot.timestamp_jumps,
         }
     )
 
@@ -199,6 +203,19 @@ def _state(snapshot: StreamSnapshot) -> Row:
             "receive.min_packet_spacing": snapshot.packet_spacing_min_ms,
             "receive.avg_packet_spacing": snapshot.packet_spacing_avg_ms,
             "receive.max_packet_spacing": snapshot.packet_spacing_max_ms,
+            "receive.sequence_number_gaps": snapshot.sequence_gap,
+        }
+    ) | _bursts(snapshot)
+
+
+def _bursts(snapshot: StreamSnapshot) -> Row:
+    """Return where the losses lie, from the start of the stream to now. Source: RFC 3611 4.7.2."""
+    return _known(
+        {
+            "receive.burst_density": snapshot.burst_density,
+            "receive.gap_density": snapshot.gap_density,
+            "receive.burst_duration": snapshot.burst_duration_ms,
+            "receive.gap_duration": snapshot.gap_duration_ms,
         }
     )
 

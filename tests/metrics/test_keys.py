@@ -22,7 +22,7 @@ def test_columns_carry_their_side_and_type() -> None:
     assert COLUMNS["receive.jitter_ms"].metric.column == "f"
     assert COLUMNS["send.packets_sent"].metric.column == "I"
     assert {"send.mos", "receive.mos"} <= COLUMNS.keys()
-    assert "receive.burst_density" not in COLUMNS
+    assert "receive.srtp_decrypt_failures" not in COLUMNS
     assert all(column.metric.column for column in COLUMNS.values())
 
 

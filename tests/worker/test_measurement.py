@@ -220,3 +220,30 @@ def test_a_late_tick_loses_no_packet_of_the_rates() -> None:
             total += found["receive.packets_recv_rate_ps"] * (at - before) / SECOND
             before = at
     assert total == pytest.approx((before - START) // (20 * MILLISECOND))
+
+
+def test_where_the_losses_lie_is_told_each_second_and_for_the_call() -> None:
+    call = figures()
+    bursts: dict[str, Any] = {
+        "burst_density": 0.5,
+        "gap_density": 0.01,
+        "burst_duration_ms": 80.0,
+        "gap_duration_ms": 900.0,
+        "sequence_gap": 2,
+        "longest_loss_burst": 3,
+        "late_packets": 4,
+        "timestamp_jumps": 1,
+    }
+    wanted = {
+        "receive.burst_density": 0.5,
+        "receive.gap_density": 0.01,
+        "receive.burst_duration": 80.0,
+        "receive.gap_duration": 900.0,
+        "receive.late_packets": 4,
+        "receive.timestamp_jumps": 1,
+    }
+    found = row(call, 50, 1, **bursts)
+    assert found.items() >= (wanted | {"receive.sequence_number_gaps": 2}).items()
+    call.finish(heard(500, **bursts), START + 10 * SECOND)
+    totals = {f"receive.{key}": value for key, value in call.totals("receive").items()}
+    assert totals.items() >= (wanted | {"receive.sequence_number_gaps": 3}).items()
