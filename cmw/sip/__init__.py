@@ -20,9 +20,11 @@ from cmw.sip.events import (
     DiscardReason,
     Ending,
     Event,
+    RegistrationDelayed,
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
+    RegistrationLost,
     RegistrationSucceeded,
     RequestAnswered,
     TimeoutStage,
@@ -43,9 +45,11 @@ from cmw.sip.message import (
 )
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.offer_answer import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
+from cmw.sip.register_answer import BoundContact, RegisterAnswer
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
-from cmw.sip.registration import RegistrationState
+from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
+from cmw.sip.retry_policy import RetryPolicy
 from cmw.sip.sdp import MediaDescription, SessionDescription, parse_sdp, serialize_sdp
 from cmw.sip.status import reason_phrase
 from cmw.sip.timing import Timer, Timing
@@ -58,6 +62,7 @@ __all__ = [
     "PCMU",
     "Account",
     "AudioCodec",
+    "BoundContact",
     "CSeq",
     "CallAnswered",
     "CallCancelled",
@@ -92,17 +97,23 @@ __all__ = [
     "NameAddr",
     "NegotiatedAudio",
     "Params",
+    "RegisterAnswer",
     "Registrar",
     "RegistrarDiscarded",
     "RegistrarEvent",
+    "RegistrationDelayed",
     "RegistrationEnded",
     "RegistrationEvent",
     "RegistrationFailed",
+    "RegistrationFigures",
+    "RegistrationLost",
+    "RegistrationSnapshot",
     "RegistrationState",
     "RegistrationSucceeded",
     "Request",
     "RequestAnswered",
     "Response",
+    "RetryPolicy",
     "SessionDescription",
     "SipUri",
     "TimeoutStage",

@@ -61,6 +61,38 @@ class RegistrationSucceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationDelayed:
+    """A REGISTER failed and will be tried again; a binding that stands still does.
+
+    Args:
+        status: the response that came, 0 when none did.
+        again_at: when the next one goes at the earliest.
+    """
+
+    registration: int
+    status: int
+    reason: str
+    again_at: Nanos
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationLost:
+    """A binding stands no more: its time ran out before a refresh succeeded, or its connection is gone.
+
+    It is tried again; `RegistrationSucceeded` tells that it stands again, `RegistrationFailed` that it never will.
+
+    Args:
+        status: the last response to a refresh, 0 when none came.
+    """
+
+    registration: int
+    status: int
+    reason: str
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationFailed:
     """A registration is given up; its last event.
 
@@ -240,7 +272,9 @@ class DatagramDiscarded:
     at: Nanos
 
 
-RegistrationEvent = RegistrationSucceeded | RegistrationFailed | RegistrationEnded
+RegistrationEvent = (
+    RegistrationSucceeded | RegistrationDelayed | RegistrationLost | RegistrationFailed | RegistrationEnded
+)
 CallEvent = (
     CallOffered
     | CallProceeding

@@ -99,7 +99,7 @@ class OwnContact:
             return False
 
 
-def read_answer(response: Response, own: OwnContact, asked_s: int) -> RegisterAnswer:
+def read_register_answer(response: Response, own: OwnContact, asked_s: int) -> RegisterAnswer:
     """Take a 2xx to REGISTER apart; what makes no sense in it is passed over.
 
     Args:

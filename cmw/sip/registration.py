@@ -1,111 +1,191 @@
-"""A registration that keeps itself alive. Source: RFC 3261 10.2."""
+"""A registration that keeps itself alive: refreshed in time, tried again after failures, back after a lost connection.
+
+Source: RFC 3261 10.2, RFC 5626 4.2, 4.5.
+"""
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from dataclasses import replace
+from enum import Enum
+from typing import Protocol
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.timers import TimerTable
-from cmw.errors import RemoteProtocolError
 from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication
-from cmw.sip.events import RegistrationEnded, RegistrationEvent, RegistrationFailed, RegistrationSucceeded
-from cmw.sip.grammar import is_number
+from cmw.sip.events import (
+    RegistrationDelayed,
+    RegistrationEnded,
+    RegistrationEvent,
+    RegistrationFailed,
+    RegistrationLost,
+    RegistrationSucceeded,
+)
 from cmw.sip.hop import Hop
-from cmw.sip.message import Request, Response
-from cmw.sip.name_addr import NameAddr, parse_name_addr
+from cmw.sip.lookup import literal_hop
+from cmw.sip.message import Response
+from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
+from cmw.sip.register_answer import RegisterAnswer, read_register_answer, read_seconds
+from cmw.sip.register_request import RegisterRequests
+from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
+from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.stack import ALLOW, Stack
 from cmw.sip.transaction import Transaction
-from cmw.sip.uri import SipUri, parse_uri
 
 MAX_INTERVAL_TRIES = 2
 """How often one REGISTER is sent again with a longer lifetime. Source: RFC 3261 10.2.8."""
 
-MAX_EXPIRES_S = 2**32 - 1
-"""Source: RFC 3261 20.19."""
-
-
-class RegistrationState(StrEnum):
-    """Where a registration stands."""
-
-    REGISTERING = "REGISTERING"
-    """A REGISTER is out."""
-    REGISTERED = "REGISTERED"
-    """The binding stands until it is refreshed."""
-    UNREGISTERING = "UNREGISTERING"
-    """A REGISTER that removes the binding is out."""
-    ENDED = "ENDED"
-    """The last event is out."""
+REDIRECTS = RedirectPolicy(Follow.ALL, most=5)
+"""A registrar may send us elsewhere: whoever may ask for our password may name who else does. RFC 3261 8.1.3.4."""
 
 
 class RegistrationTimer(Enum):
-    """The timer of a registration."""
+    """The timers of a registration."""
 
     REFRESH = "REFRESH"
     """The binding is refreshed, after 75 to 85 % of its life, so that there is time for 64*T1 of silence at 300 s."""
+    AGAIN = "AGAIN"
+    """The wait after a failure is over."""
+    LAPSE = "LAPSE"
+    """The binding was not refreshed in time, and is none any more."""
+
+
+class Company(Protocol):
+    """What a registration needs of the others of its agent."""
+
+    def enter(self, registration: Registration, *, now: Nanos) -> bool:
+        """Return whether it may try again at once; otherwise `turn_came` follows."""
+        ...
+
+    def leave(self, registration: Registration) -> None:
+        """Forget that it waits for its turn."""
+        ...
+
+    def noted(self, registration: Registration) -> None:
+        """Take note of whether its binding stands, and of its answer."""
+        ...
+
+    def ended(self, registration: Registration) -> None:
+        """Forget all about it."""
+        ...
+
+    def others_stand(self, registration: Registration) -> bool:
+        """Tell whether another binding of the same address of record stands."""
+        ...
+
+
+class _Try:
+    """A REGISTER on its way through challenges, redirections and longer lifetimes."""
+
+    __slots__ = ("began_at", "hop", "intervals", "redirects", "sent_at", "transaction", "uri")
+
+    def __init__(self, uri: str, hop: Hop, now: Nanos) -> None:
+        self.uri = uri
+        self.hop = hop
+        self.began_at = now
+        self.sent_at = now
+        self.intervals = 0
+        self.redirects: Redirects | None = None
+        self.transaction: Transaction | None = None
 
 
 class Registration:
     """One binding at one registrar; `start` sends the first REGISTER.
 
     Args:
-        stack: what the registrations of the listener share.
+        stack: what the machines of the agent share.
+        company: the other registrations.
         handle: the number that the user knows it by.
         account: who registers where.
         destination: where REGISTER goes.
         expires_s: lifetime to ask for, seconds.
     """
 
-    def __init__(self, stack: Stack, handle: int, account: Account, destination: Hop, expires_s: int) -> None:
+    def __init__(
+        self, stack: Stack, company: Company, handle: int, account: Account, destination: Hop, expires_s: int
+    ) -> None:
         self._stack = stack
+        self._company = company
         self.handle = handle
         self.account = account
-        self.state = RegistrationState.REGISTERING
-        self._destination = destination
+        self.state = RegistrationState.WAITING
+        self.answer: RegisterAnswer | None = None
+        self.stands_until: Nanos | None = None
+        self.flow: Hop | None = None
+        self.figures = RegistrationFigures()
+        self._home = account.registrar, destination
         self._expires_s = expires_s
-        self._contact = stack.contact(
-            account.contact_user, destination, is_secure=account.registrar.lower().startswith("sips:")
-        )
-        self._contact_uri = parse_uri(self._contact)
         realms = stack.realms.setdefault(account.contact_user, set())
         self._authentication = Authentication(account.credentials, stack.ids, realms)
         self._call_id = stack.ids.call_id()
         self._tag = stack.ids.tag()
-        self._seq = stack.ids.cseq()
+        self._requests = self._make_requests(stack.ids.cseq(), is_outbound=True)
+        self.contact = contact_towards(stack, account, destination)
+        self._own = self._requests.own_contact(self.contact)
         self._timers: TimerTable[RegistrationTimer] = TimerTable()
-        self._transaction: Transaction | None = None
-        self._interval_tries = 0
+        self._try = _Try(*self._home, 0)
+        self._flow_since: Nanos = 0
+        self._trouble = (0, "")
         self._leave_wanted = False
 
     # inputs
 
     def start(self, *, now: Nanos) -> None:
-        """Send REGISTER, for the first time or to refresh the binding."""
-        self.state = RegistrationState.REGISTERING
-        self._begin(now)
+        """Send REGISTER for the first time."""
+        self.figures.began_at = now
+        self._begin(RegistrationState.REGISTERING, now)
+
+    def turn_came(self, *, now: Nanos) -> None:
+        """Try again: the wait is over, and not too many others go at the same time."""
+        self.figures.retries += 1
+        self._begin(RegistrationState.REGISTERING, now)
 
     def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our REGISTER."""
-        if transaction is not self._transaction or response.status < 200:
+        if transaction is not self._try.transaction or response.status < 200:
             return
-        if self._authentication.absorb(response) or self._lengthen(response):
-            self._send(now)
-        elif response.status >= 300:
-            self._end(RegistrationFailed(self.handle, response.status, response.reason, now))
+        if response.status >= 300:
+            if self._mend(response):
+                self._send(now)
+            else:
+                when = parse_retry_after(response.headers)
+                self._fail(response.status, response.reason, when.after_s if when is not None else None, now)
         elif self.state is RegistrationState.UNREGISTERING:
             self._end(RegistrationEnded(self.handle, now))
         else:
-            self._stand(response, now)
+            self._accept(response, source, now)
 
     def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
         """Take the silence of the registrar, or an error of the network."""
-        if transaction is self._transaction:
-            self._end(RegistrationFailed(self.handle, 0, reason, now))
+        if transaction is self._try.transaction:
+            self._fail(0, reason, None, now)
+
+    def flow_lost(self, reason: str, *, now: Nanos) -> None:
+        """Take the loss of the connection that the binding stands by: it is made anew. Source: RFC 5626 4.4.1, 4.5."""
+        if self.stands_until is None or self.state is RegistrationState.UNREGISTERING:
+            return
+        self._trouble = (0, reason)
+        self._lose(now)
+        if self.state is not RegistrationState.REGISTERED:
+            return  # a refresh is under way, and tells by itself what becomes of it
+        policy, unit = self.account.retry, self._stack.ids.unit()
+        wait_ns = policy.reconnect_ns(unit)
+        if now - self._flow_since < policy.stable_s * SECOND:
+            self.figures.failures += 1
+            wait_ns = policy.wait_ns(self.figures.failures, unit, others_stand=self._company.others_stand(self))
+        self._wait(wait_ns, now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
-        """Refresh when it is time."""
-        for _ in self._timers.expired(now):
-            self.start(now=now)
+        """Refresh, try again or give the binding up when it is time."""
+        for timer in self._timers.expired(now):
+            if timer is RegistrationTimer.LAPSE:
+                self._lose(now)
+            elif timer is RegistrationTimer.REFRESH:
+                self.figures.refreshes += 1
+                self._begin(RegistrationState.REGISTERING, now)
+            elif self._company.enter(self, now=now):
+                self.turn_came(now=now)
+        self._rearm()
 
     # commands
 
@@ -113,78 +193,168 @@ class Registration:
         """Remove the binding, once a REGISTER that is out is answered; nothing happens when that is under way."""
         if self.state is RegistrationState.REGISTERING:
             self._leave_wanted = True
-        elif self.state is RegistrationState.REGISTERED:
-            self.state = RegistrationState.UNREGISTERING
+        elif self.state in (RegistrationState.REGISTERED, RegistrationState.WAITING):
+            self._company.leave(self)
             self._timers.clear()
-            self._rearm()
-            self._begin(now)
+            if self.stands_until is None:
+                self._end(RegistrationEnded(self.handle, now))
+            else:
+                self._begin(RegistrationState.UNREGISTERING, now)
+
+    # getters
+
+    def snapshot(self) -> RegistrationSnapshot:
+        """Return the registration as it is."""
+        figures = replace(self.figures)
+        return RegistrationSnapshot(
+            self.state, self.account, self.contact, self.stands_until, self.flow, self.answer, figures
+        )
 
     # private
 
-    def _begin(self, now: Nanos) -> None:
+    def _begin(self, state: RegistrationState, now: Nanos) -> None:
+        """Begin a try."""
+        self.state = state
+        self.figures.tries += 1
+        self._try = _Try(*self._home, now)
         self._authentication.begin()
-        self._interval_tries = 0
+        self._rearm()
         self._send(now)
 
     def _send(self, now: Nanos) -> None:
-        self._seq += 1
-        request = Request("REGISTER", self.account.registrar)
-        add = request.headers.add
-        add("Max-Forwards", "70")
-        add("From", f"<{self.account.aor}>;tag={self._tag}")
-        add("To", f"<{self.account.aor}>")
-        add("Call-ID", self._call_id)
-        add("CSeq", f"{self._seq} REGISTER")
+        attempt = self._try
+        attempt.sent_at = now
+        contact = contact_towards(self._stack, self.account, attempt.hop)
+        if contact != self.contact:
+            self.contact, self._own = contact, self._requests.own_contact(contact)
         expires_s = 0 if self.state is RegistrationState.UNREGISTERING else self._expires_s
-        add("Contact", f"<{self._contact}>;expires={expires_s}")
-        add("Expires", str(expires_s))
-        add("Allow", ALLOW)
-        add("User-Agent", self._stack.user_agent)
-        for name, value in self._authentication.headers("REGISTER", request.uri, b""):
-            add(name, value)
-        self._transaction = self._stack.layer.send_request(request, self._destination, self, now=now)
+        proofs = self._authentication.headers("REGISTER", attempt.uri, b"")
+        request = self._requests.make(attempt.uri, self.contact, expires_s, proofs)
+        attempt.transaction = self._stack.layer.send_request(request, attempt.hop, self, now=now)
+
+    def _mend(self, response: Response) -> bool:
+        """Change what a failure response asks to be changed; return whether to send the request again at once."""
+        status = response.status
+        if status in (401, 407):
+            is_new = self._authentication.absorb(response)
+            self.figures.challenges += is_new
+            return is_new
+        if status < 400:
+            return self._redirect(response)
+        if status == 423:
+            return self._lengthen(response)
+        if status == 439 and self._own.reg_id:  # no proxy on the way keeps flows. Source: RFC 5626 4.2.1, 11.6
+            self._requests = self._make_requests(self._requests.seq, is_outbound=False)
+            self._own = self._requests.own_contact(self.contact)
+            return True
+        return False
 
     def _lengthen(self, response: Response) -> bool:
-        """Take the lifetime that a 423 asks for; return whether to try again. Source: RFC 3261 10.2.8."""
-        if response.status != 423 or self._interval_tries >= MAX_INTERVAL_TRIES:
+        """Take the lifetime that a 423 asks for. Source: RFC 3261 10.2.8."""
+        wanted_s = read_seconds(response.headers.get("Min-Expires"))
+        if self._try.intervals >= MAX_INTERVAL_TRIES or wanted_s is None or wanted_s <= self._expires_s:
             return False
-        wanted_s = _seconds(response.headers.get("Min-Expires"))
-        if wanted_s is None or wanted_s <= self._expires_s:
-            return False
-        self._interval_tries += 1
+        self._try.intervals += 1
         self._expires_s = wanted_s
         return True
 
-    def _stand(self, response: Response, now: Nanos) -> None:
-        expires_s = self._granted_s(response)
+    def _redirect(self, response: Response) -> bool:
+        """Go where a 3xx says, if its place is known; for good if it moved permanently. Source: RFC 3261 21.3."""
+        attempt = self._try
+        if attempt.redirects is None:
+            attempt.redirects = Redirects(REDIRECTS, attempt.uri)
+        attempt.redirects.absorb(response)
+        while (uri := attempt.redirects.next_target()) is not None:
+            hop = literal_hop(uri)
+            if hop is not None and hop.transport in self._stack.own:
+                self.figures.redirects += 1
+                attempt.uri, attempt.hop = uri, hop
+                if response.status == 301:
+                    self._home = uri, hop
+                return True
+        return False
+
+    def _accept(self, response: Response, source: Hop, now: Nanos) -> None:
+        figures, attempt = self.figures, self._try
+        answer = read_register_answer(response, self._own, self._expires_s)
+        figures.unlisted += not answer.is_listed
+        if answer.expires_s == 0:
+            self._fail(response.status, "the registrar granted no lifetime", None, now)
+            return
+        figures.round_trip_ns, figures.try_ns = now - attempt.sent_at, now - attempt.began_at
+        figures.registered_at = now if figures.registered_at is None else figures.registered_at
+        figures.failures = 0
+        if self.flow != source or self.stands_until is None:
+            self._flow_since = now
+        self.answer, self.flow = answer, source
         self.state = RegistrationState.REGISTERED
-        self._emit(RegistrationSucceeded(self.handle, expires_s, now))
+        self.stands_until = now + answer.expires_s * SECOND
+        self._company.noted(self)
+        self._emit(RegistrationSucceeded(self.handle, answer.expires_s, now))
         if self._leave_wanted:
             self.leave(now=now)
             return
         share = 0.75 + 0.1 * self._stack.ids.unit()
-        self._timers.set(RegistrationTimer.REFRESH, now + max(SECOND, int(expires_s * share * SECOND)))
+        self._timers.set(RegistrationTimer.REFRESH, now + int(answer.expires_s * share * SECOND))
+        self._timers.set(RegistrationTimer.LAPSE, self.stands_until)
         self._rearm()
 
-    def _granted_s(self, response: Response) -> int:
-        """Return the lifetime of our binding: from our Contact, or else the Expires header. Source: RFC 3261 10.2.4."""
-        for value in response.headers.get_all("Contact"):
-            contact = _parse_contact(value)
-            if contact is not None and _is_same(contact, self._contact, self._contact_uri):
-                granted_s = _seconds(contact.param("expires"))
-                if granted_s is not None:
-                    return granted_s
-        expires_s = _seconds(response.headers.get("Expires"))
-        return self._expires_s if expires_s is None else expires_s
+    def _fail(self, status: int, reason: str, retry_after_s: int | None, now: Nanos) -> None:
+        """Give up, or wait before the next try."""
+        policy, figures = self.account.retry, self.figures
+        self._trouble = (status, reason)
+        figures.failures += 1
+        has_stood = figures.registered_at is not None
+        if self._leave_wanted and self.stands_until is not None:
+            self._timers.clear()
+            self._begin(RegistrationState.UNREGISTERING, now)
+        elif (
+            self._leave_wanted
+            or self.state is RegistrationState.UNREGISTERING
+            or not policy.is_passing(status, says_when=retry_after_s is not None)
+            or policy.gives_up(figures.failures, has_stood=has_stood)
+        ):
+            self._end(RegistrationFailed(self.handle, status, reason, now))
+        else:
+            self._wait(self._wait_after_failure(retry_after_s, now), now)
+
+    def _wait_after_failure(self, retry_after_s: int | None, now: Nanos) -> Nanos:
+        policy, unit = self.account.retry, self._stack.ids.unit()
+        if self.stands_until is not None and retry_after_s is None:
+            urgent_ns = policy.urgent_ns(self.stands_until - now, unit)
+            if urgent_ns is not None:
+                return urgent_ns
+        others_stand = self._company.others_stand(self)
+        return policy.wait_ns(self.figures.failures, unit, others_stand=others_stand, retry_after_s=retry_after_s)
+
+    def _wait(self, wait_ns: Nanos, now: Nanos) -> None:
+        self.state = RegistrationState.WAITING
+        self._timers.stop(RegistrationTimer.REFRESH)
+        self._timers.set(RegistrationTimer.AGAIN, now + wait_ns)
+        self._rearm()
+        self._emit(RegistrationDelayed(self.handle, *self._trouble, now + wait_ns, now))
+
+    def _lose(self, now: Nanos) -> None:
+        """Tell that the binding is gone."""
+        self.stands_until = None
+        self.figures.losses += 1
+        self._timers.stop(RegistrationTimer.LAPSE)
+        self._company.noted(self)
+        self._emit(RegistrationLost(self.handle, *self._trouble, now))
 
     def _end(self, event: RegistrationEvent) -> None:
         self.state = RegistrationState.ENDED
+        self.stands_until = None
         self._timers.clear()
         self._rearm()
-        if self._stack.accounts.get(self.account.contact_user) is self.account:
-            del self._stack.accounts[self.account.contact_user]
-            self._stack.realms.pop(self.account.contact_user, None)
+        self._company.ended(self)
         self._emit(event)
+
+    def _make_requests(self, seq: int, *, is_outbound: bool) -> RegisterRequests:
+        common = (("Allow", ALLOW), ("User-Agent", self._stack.user_agent))
+        return RegisterRequests(
+            self.account, call_id=self._call_id, tag=self._tag, seq=seq, common=common, is_outbound=is_outbound
+        )
 
     def _emit(self, event: RegistrationEvent) -> None:
         self._stack.events.append(event)
@@ -193,24 +363,11 @@ class Registration:
         self._stack.rearm(self, self._timers.soonest())
 
 
-def _seconds(text: str | None) -> int | None:
-    """Return delta-seconds, None when there are none or they make no sense."""
-    if text is None or not is_number(text) or len(text) > 10:
-        return None
-    return min(int(text), MAX_EXPIRES_S)
+def contact_towards(stack: Stack, account: Account, hop: Hop) -> str:
+    """Return the URI of the Contact that an account registers at whoever is behind `hop`.
 
-
-def _parse_contact(value: str) -> NameAddr | None:
-    try:
-        return parse_name_addr(value)
-    except RemoteProtocolError:
-        return None
-
-
-def _is_same(contact: NameAddr, text: str, uri: SipUri) -> bool:
-    if contact.uri == text:
-        return True
-    try:
-        return contact.sip_uri().is_equivalent(uri)
-    except RemoteProtocolError:
-        return False
+    Raises:
+        LocalProtocolError: nothing here sends over its transport.
+    """
+    is_secure = account.registrar.lower().startswith("sips:")  # RFC 3261 8.1.1.8
+    return stack.contact(account.contact_user, hop, is_secure=is_secure)

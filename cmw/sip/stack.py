@@ -25,7 +25,15 @@ SDP_TYPE = "application/sdp"
 """The only body that opens a session here."""
 
 
-class Machine(Hashable, Protocol):
+class Timed(Hashable, Protocol):
+    """Whoever has timers."""
+
+    def handle_timeout(self, *, now: Nanos) -> None:
+        """Let its timers fire."""
+        ...
+
+
+class Machine(Timed, Protocol):
     """A call or a registration, as seen from the transactions that it owns."""
 
     def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
@@ -34,10 +42,6 @@ class Machine(Hashable, Protocol):
 
     def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
         """Take the end of a transaction without a response: 408 after silence, 503 after a transport error."""
-        ...
-
-    def handle_timeout(self, *, now: Nanos) -> None:
-        """Let its timers fire."""
         ...
 
 
@@ -59,7 +63,7 @@ class Stack:
         self.out: list[Datagram] = []
         self.events: deque[Event] = deque()
         self.layer = TransactionLayer(own=self.own, ids=ids, timing=timing, out=self.out)
-        self.heap: DeadlineHeap[Machine] = DeadlineHeap()
+        self.heap: DeadlineHeap[Timed] = DeadlineHeap()
         self.dialogs: dict[tuple[str, str], object] = {}
         self.accounts: dict[str, Account] = {}
         self.realms: dict[str, set[str]] = {}
@@ -72,7 +76,7 @@ class Stack:
         """
         return self.own.towards(hop).contact(user, is_secure=is_secure)
 
-    def rearm(self, machine: Machine, deadline: Deadline | None) -> None:
+    def rearm(self, machine: Timed, deadline: Deadline | None) -> None:
         """Remember when `machine` has to be woken."""
         self.heap.set(machine, deadline)
 

@@ -34,7 +34,10 @@ from cmw.sip.listener import Listener
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import MalformedMessageError, Request, Response, make_response, parse_message
 from cmw.sip.outbound_call import CallTarget, OutboundCall
-from cmw.sip.registration import MAX_EXPIRES_S, Registration, RegistrationState
+from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
+from cmw.sip.registration import Registration
+from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
+from cmw.sip.registrations import Registrations
 from cmw.sip.request_checks import (
     NEEDS_DIALOG,
     OPTIONS_HEADERS,
@@ -68,6 +71,8 @@ class UserAgent:
         ids: source of identifiers.
         user_agent: value of User-Agent and Server.
         timing: base values of the timers.
+        returns_per_s: how many registrations that failed, or lost their connection, come back to one registrar in a
+            second; 0 for no bound. First ones and refreshes go when they are asked for.
     """
 
     def __init__(
@@ -77,10 +82,11 @@ class UserAgent:
         ids: Ids,
         user_agent: str = "cmw",
         timing: Timing | None = None,
+        returns_per_s: int = DEFAULT_RETURNS_PER_S,
     ) -> None:
         self._stack = Stack(listeners=listeners, ids=ids, user_agent=user_agent, timing=timing or Timing())
         self._calls: dict[int, Call] = {}
-        self._registrations: dict[int, Registration] = {}
+        self._registrations = Registrations(self._stack, returns_per_s=returns_per_s)
         self._last_handle = 0
         self._spent: Event | None = None
         self._now: Nanos = 0
@@ -140,6 +146,7 @@ class UserAgent:
         """
         now = self._advance(now)
         self._stack.layer.flow_lost(flow, hop, reason, now=now)
+        self._registrations.flow_lost(flow, reason, now=now)
         self._absorb(now)
 
     # commands: registrations
@@ -154,32 +161,20 @@ class UserAgent:
         Returns:
             The handle of the registration.
         """
-        if not 1 <= expires_s <= MAX_EXPIRES_S:
-            raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_EXPIRES_S} s, found {expires_s}")
-        if account.contact_user in self._stack.accounts:
-            raise LocalProtocolError(f"expected a contact user of its own, found {account.contact_user!a} in use")
-        _check_uri(account.aor, "address of record")
         destination = self._check_hop(account.destination or _resolve(account.registrar))
-        now = self._advance(now)
-        registration = Registration(self._stack, self._next_handle(), account, destination, expires_s)
-        self._registrations[registration.handle] = registration
-        self._stack.accounts[account.contact_user] = account
-        registration.start(now=now)
-        return registration.handle
+        return self._registrations.register(self._next_handle, account, destination, expires_s, now=self._advance(now))
 
     def unregister(self, registration: int, *, now: Nanos) -> None:
         """Remove a binding; `RegistrationEnded` or `RegistrationFailed` follows."""
-        machine = self._registrations.get(registration)
-        if machine is None:
-            raise LocalProtocolError(f"expected the handle of a registration, found {registration}")
-        machine.leave(now=self._advance(now))
+        self._registrations[registration].leave(now=self._advance(now))
 
     def registration_state(self, registration: int) -> RegistrationState:
         """Return where a registration stands."""
-        machine = self._registrations.get(registration)
-        if machine is None:
-            raise LocalProtocolError(f"expected the handle of a registration, found {registration}")
-        return machine.state
+        return self._registrations[registration].state
+
+    def registration_snapshot(self, registration: int) -> RegistrationSnapshot:
+        """Return a registration as it is: its contact, what the registrar said, what it took."""
+        return self._registrations[registration].snapshot()
 
     # commands: calls
 
@@ -310,6 +305,8 @@ class UserAgent:
             "kept_bytes": layer.kept_bytes,
             "calls": len(self._calls),
             "registrations": len(self._registrations),
+            "registrations_standing": self._registrations.standing,
+            "registrations_queued": self._registrations.queued,
         }
 
     # private
@@ -345,7 +342,7 @@ class UserAgent:
         if isinstance(event, _LAST_CALL_EVENTS):
             self._calls.pop(event.call, None)
         elif isinstance(event, _LAST_REGISTRATION_EVENTS):
-            self._registrations.pop(event.registration, None)
+            self._registrations.forget(event.registration)
 
     def _discard(self, reason: DiscardReason, source: Hop, detail: str, now: Nanos) -> None:
         self._discarded[reason] += 1

@@ -19,9 +19,11 @@ from cmw.sip import (
     CallModified,
     CallReoffered,
     Ending,
+    RegistrationDelayed,
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
+    RegistrationLost,
     RegistrationSucceeded,
 )
 from cmw.worker.alarm import Alarm
@@ -206,11 +208,17 @@ class Endpoint:
         """Follow the registration to its end."""
         if self.lifecycle.is_closed:
             return
+        if isinstance(event, RegistrationDelayed):
+            return  # it is tried again
         self._note_registration(event)
         if isinstance(event, RegistrationSucceeded):
             if not self._is_leaving:
                 self._advance(Phase.REGISTERED)
                 self._become_ready()
+            return
+        if isinstance(event, RegistrationLost):
+            if not self._is_leaving:
+                self._lose_registration(event)
             return
         self._registration_handle = None
         if self._is_leaving:
@@ -229,10 +237,11 @@ class Endpoint:
         else:
             record.status = event.status
 
-    def _lose_registration(self, event: RegistrationFailed) -> None:
+    def _lose_registration(self, event: RegistrationFailed | RegistrationLost) -> None:
         text = status_text(event.status, event.reason)
         if self.registration.succeeded:
-            reason = f"the registration could not be refreshed: {text}"
+            what = "was lost" if isinstance(event, RegistrationLost) else "could not be refreshed"
+            reason = f"the registration {what}: {text}"
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
         else:
             self.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, f"registration failed: {text}")

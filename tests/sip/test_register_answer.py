@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmw.sip.message import Response, parse_message
-from cmw.sip.register_answer import BoundContact, OwnContact, RegisterAnswer, read_answer
+from cmw.sip.register_answer import BoundContact, OwnContact, RegisterAnswer, read_register_answer
 from cmw.sip.uri import parse_uri
 
 URI = "sip:alice@192.0.2.1:5060"
@@ -26,7 +26,7 @@ def read(*lines: str, own: OwnContact = OWN) -> RegisterAnswer:
     ]
     response = parse_message("\r\n".join([*head, *lines, "", ""]).encode())
     assert isinstance(response, Response)
-    return read_answer(response, own, 300)
+    return read_register_answer(response, own, 300)
 
 
 def test_ours_is_found_among_many() -> None:
@@ -122,4 +122,4 @@ def test_nothing_in_it_raises(rows: list[tuple[str, str]]) -> None:
     for name, value in rows:
         response.headers.add(name, value)
     for own in (OWN, FLOW):
-        assert read_answer(response, own, 300).expires_s >= 0
+        assert read_register_answer(response, own, 300).expires_s >= 0
