@@ -139,18 +139,38 @@ def test_without_an_account_it_is_ready_at_once() -> None:
     finish(stage, endpoint)
 
 
-def test_a_refresh_that_fails_is_a_warning_and_not_the_end() -> None:
+def test_a_refresh_that_is_refused_is_a_warning_and_not_the_end() -> None:
     stage = Stage()
     endpoint = make(stage)
     answer(stage, 200, expires="60")
     stage.after(55 * SECOND)
-    answer(stage, 503, "Overloaded")
+    answer(stage, 403)
     assert not endpoint.lifecycle.is_closed
     endpoint.abort()
     assert endpoint.lifecycle.outcome is not None
     assert endpoint.lifecycle.outcome.kind is OutcomeKind.COMPLETED_WITH_WARNINGS
-    assert endpoint.lifecycle.outcome.reason == "the registration could not be refreshed: 503 Overloaded"
+    assert endpoint.lifecycle.outcome.reason == "the registration could not be refreshed: 403 Forbidden"
     assert endpoint_report(endpoint, "r1").registration.status == 200  # of the first one
+    finish(stage, endpoint)
+
+
+def test_a_registration_that_is_lost_is_a_warning_and_comes_back() -> None:
+    stage = Stage()
+    endpoint = make(stage)
+    answer(stage, 200, expires="60")
+    stage.after(50 * SECOND)
+    answer(stage, 503, "Overloaded")
+    assert endpoint.lifecycle.outcome is None  # it still stands
+    stage.after(1 * SECOND)
+    stage.after(20 * SECOND)
+    outcome = endpoint.lifecycle.outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.COMPLETED_WITH_WARNINGS
+    assert outcome.reason.startswith("the registration was lost: ")
+    stage.after(120 * SECOND)
+    answer(stage, 200, expires="60")
+    endpoint.abort()
+    answer(stage, 200)
     finish(stage, endpoint)
 
 
