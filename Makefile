@@ -10,7 +10,7 @@
 
 PYTHON_SOURCES := cmw tests bench setup.py
 CALLS ?= 100
-COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd)
+COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd cmw/sip/*.pyx)
 IN := .venv/bin
 
 .PHONY: help setup demo test check bench peers image clean
@@ -32,7 +32,7 @@ check: setup
 	@$(IN)/ruff check $(PYTHON_SOURCES)
 	@PATH="$(CURDIR)/$(IN):$$PATH" cython-lint $(COMPILED)
 	@$(IN)/mypy
-	@$(IN)/python -m mypy.stubtest --concise --allowlist .ci/stubs-allowed --ignore-unused-allowlist cmw._rtp cmw.net._media
+	@$(IN)/python -m mypy.stubtest --concise --allowlist .ci/stubs-allowed --ignore-unused-allowlist cmw._rtp cmw.net._media cmw.sip._scan
 	@$(IN)/python -m pytest -q tests/test_layers.py tests/test_imports.py
 
 bench: setup
@@ -48,5 +48,5 @@ image:
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f cmw/*.so cmw/*.c cmw/net/*.so cmw/net/*.c
+	rm -f cmw/*.so cmw/*.c cmw/net/*.so cmw/net/*.c cmw/sip/*.so cmw/sip/*.c
 	find cmw tests bench -name __pycache__ -type d -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Build the two compiled modules. Everything declarative is in pyproject.toml.
+"""Build the compiled modules. Everything declarative is in pyproject.toml.
 
 CMW_CHECKED=1   build with bounds checks and Python's division, for the test suite
 """
@@ -17,7 +17,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CHECKED = os.environ.get("CMW_CHECKED", "") not in ("", "0")
-MODULES = {"cmw._rtp": "cmw/_rtp.pyx", "cmw.net._media": "cmw/net/_media.pyx"}
+MODULES = {
+    "cmw._rtp": "cmw/_rtp.pyx",
+    "cmw.net._media": "cmw/net/_media.pyx",
+    "cmw.sip._scan": "cmw/sip/_scan.pyx",
+}
 DIRECTIVES = {
     "boundscheck": CHECKED,
     "wraparound": False,
@@ -54,7 +58,7 @@ def require_tools() -> None:
 
 
 def extensions() -> list[Extension]:
-    """Return the compiled modules; both or none."""
+    """Return the compiled modules; all or none."""
     missing = [source for source in MODULES.values() if not Path(source).exists()]
     if missing:
         sys.exit(f"cmw: the source tree is incomplete: {', '.join(missing)} was not found")

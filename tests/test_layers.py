@@ -39,7 +39,7 @@ LAYERS = {
     "__main__": layer("cli"),
     "errors": layer("", pure=True),
     "core": layer("errors", pure=True),
-    "sip": layer(BASE, pure=True),
+    "sip": layer(f"{BASE} _twin", pure=True),
     "rtp": layer(f"{BASE} _rtp _twin", pure=True),
     "_rtp": layer(f"{BASE} rtp", pure=True),  # the compiled half of rtp
     "_twin": layer(""),

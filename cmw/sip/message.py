@@ -1,7 +1,7 @@
 """SIP requests and responses: bytes to values and back. Source: RFC 3261 7, 25.
 
-`parse_message` splits the head once and keeps header values as raw text. What every later step relies on is checked
-here, so that on a parsed message `top_via`, `cseq`, `from_`, `to` and `call_id` never raise.
+`parse_message` cuts the head into rows and leaves their values as they came. What every later step relies on is
+checked here, so that on a parsed message `top_via`, `cseq`, `from_`, `to` and `call_id` never raise.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
-from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, one_line, parse_number, split_list
-from cmw.sip.headers import _CANONICAL, LIST_HEADERS, MAX_HEADERS, SINGLE_HEADERS, Headers, canonical_name
+from cmw.errors import RemoteProtocolError
+from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, one_line, parse_number
+from cmw.sip.header_names import MAX_LINE_BYTES, Fault
+from cmw.sip.headers import Headers, scan
+from cmw.sip.malformation import Malformation
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.status import reason_phrase
 from cmw.sip.via import Via, parse_via
@@ -22,14 +24,12 @@ from cmw.sip.via import Via, parse_via
 MAX_MESSAGE_BYTES = 65535
 """Longest message that is read: what fits into a UDP datagram. Source: RFC 3261 18.1.1."""
 
-MAX_LINE_CHARS = 8192
-"""Longest start line or header, unfolded; more is refused, for what is parsed out of it is remembered for a while."""
-
-_FOLD = re.compile(r"\n[ \t]+")
 _URI = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
 _CSEQ = re.compile(rf"([0-9]+)[ \t]+([{TOKEN_CHARS}]+)")
 _CALL_ID = re.compile(r"[\x21-\x7e]+")
+_NEEDED = ("Via", "From", "To", "Call-ID", "CSeq")
+_COPIED = frozenset((*_NEEDED, "Timestamp"))
 
 
 class CSeq(NamedTuple):
@@ -47,13 +47,15 @@ class MalformedMessageError(RemoteProtocolError):
 
     Args:
         message: what was expected, what came, and where.
-        hint: the status to answer; 0 when nothing may be answered (a response, or no message at all).
+        kind: what is wrong, for counting.
+        hint: the status to answer; 0 when nothing may be answered (a response, an ACK, or no message at all).
         request: what could be read of a request, None when too little came through to answer it; its properties
             `top_via`, `from_`, `to`, `cseq` may raise, but its header rows can be copied into an answer.
     """
 
-    def __init__(self, message: str, *, hint: int = 0, request: Request | None = None) -> None:
+    def __init__(self, message: str, kind: Malformation, *, hint: int = 0, request: Request | None = None) -> None:
         super().__init__(message, hint=hint)
+        self.kind = kind
         self.request = request
 
 
@@ -136,6 +138,9 @@ class Response(_Message):
 @lru_cache(maxsize=CACHE_VALUES)
 def parse_cseq(text: str) -> CSeq:
     """Parse a CSeq value. Raises `RemoteProtocolError` with the hint 400. Source: RFC 3261 20.16."""
+    plain = scan.plain_cseq(text)
+    if plain is not None:
+        return CSeq(*plain)
     match = _CSEQ.fullmatch(text)
     if match is None:
         fail("a CSeq such as 1 INVITE", text)
@@ -152,163 +157,110 @@ def parse_message(data: bytes) -> Request | Response:
         MalformedMessageError: a `RemoteProtocolError` whose hint is the status to answer, 0 for none.
     """
     if len(data) > MAX_MESSAGE_BYTES:
-        raise MalformedMessageError(f"expected at most {MAX_MESSAGE_BYTES} bytes, found {len(data)}", hint=0)
-    head_bytes, body = _split_head(data)
-    head = head_bytes.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    if "\n " in head or "\n\t" in head:
-        head = _FOLD.sub(" ", head)
-    start_line, *lines = head.split("\n")
-    if start_line[:4].upper() == "SIP/":
-        return _parse_response(start_line, lines, body)
-    return _parse_request(start_line, lines, body)
-
-
-def _split_head(data: bytes) -> tuple[bytes, bytes | None]:
-    """Split at the first empty line, after leading ones; the body is None when there is no empty line."""
-    if data[:1] in (b"\r", b"\n"):
-        data = data.lstrip(b"\r\n")
-    end = data.find(b"\n\r\n")
-    bare = data.find(b"\n\n", 0, end if end >= 0 else len(data))
-    if bare >= 0:
-        return data[:bare].removesuffix(b"\r"), data[bare + 2 :]
-    if end < 0:
-        return data, None
-    return data[:end].removesuffix(b"\r"), data[end + 3 :]
-
-
-def _parse_response(start_line: str, lines: list[str], body: bytes | None) -> Response:
+        found = f"expected at most {MAX_MESSAGE_BYTES} bytes, found {len(data)}"
+        raise MalformedMessageError(found, Malformation.TOO_LONG)
+    start = 0 if data[:1] not in (b"\r", b"\n") else len(data) - len(data.lstrip(b"\r\n"))
+    line, headers, body_at, fault = scan.scan_head(data, start)
+    plain = scan.plain_request_line(line)
+    if plain is None and line[:4].upper() == "SIP/":
+        response = Response(0, "", headers)
+        _fill_response(response, line, data, body_at, fault)
+        return response
+    request = Request("", "", headers)
     try:
-        status, reason = _parse_status_line(start_line)
-        rows, error = _parse_rows(lines)
-        if error is not None:
-            raise error
-        response = Response(status, reason, Headers._of(rows))
-        response.body = _cut_body(response.headers, body)
-        _check(response)
-    except RemoteProtocolError as error:
-        raise MalformedMessageError(str(error), hint=0) from None
-    return response
+        request.method, request.uri = plain or _parse_request_line(line)
+        _fill(request, data, body_at, fault)
+        if parse_cseq(headers.get("CSeq") or "").method != request.method:
+            _refuse(Malformation.METHOD_MISMATCH, f"{request.method} in the CSeq", headers.get("CSeq") or "")
+    except MalformedMessageError as error:
+        _raise_with_request(error, request, line)
+    return request
+
+
+def _fill_response(response: Response, line: str, data: bytes, body_at: int, fault: Fault | None) -> None:
+    try:
+        response.status, response.reason = _parse_status_line(line)
+        _fill(response, data, body_at, fault)
+    except MalformedMessageError as error:
+        raise MalformedMessageError(str(error), error.kind) from None
 
 
 def _parse_status_line(line: str) -> tuple[int, str]:
-    if len(line) > MAX_LINE_CHARS:
-        fail(f"a status line of at most {MAX_LINE_CHARS} characters", line)
+    if len(line) > MAX_LINE_BYTES:
+        _refuse(Malformation.BAD_START_LINE, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or "\r" in reason:
-        fail("a status line such as SIP/2.0 200 OK", line)
-    status = parse_number(code, "a status", maximum=699)
-    return (status, one_line(reason)) if status >= 100 else fail("a status of 100 to 699", line)
-
-
-def _parse_request(start_line: str, lines: list[str], body: bytes | None) -> Request:
-    """Parse a request, reading on after a fault so that the answer can carry its header rows."""
-    rows, row_error = _parse_rows(lines)
-    request = Request("", "", Headers._of(rows))
-    try:
-        request.method, request.uri = _parse_request_line(start_line)
-        if row_error is not None:
-            raise row_error
-        request.body = _cut_body(request.headers, body)
-        _check(request)
-        if request.cseq.method != request.method:
-            fail(f"{request.method} in the CSeq", request.headers.get("CSeq") or "")
-    except RemoteProtocolError as error:
-        _refuse(error, request, start_line)
-    return request
+        _refuse(Malformation.BAD_START_LINE, "a status line such as SIP/2.0 200 OK", line)
+    if not (code.isascii() and code.isdigit() and 100 <= int(code) <= 699):
+        _refuse(Malformation.BAD_START_LINE, "a status of 100 to 699", line)
+    return int(code), one_line(reason)
 
 
 def _parse_request_line(line: str) -> tuple[str, str]:
     """Return method and Request-URI. Source: RFC 3261 7.1."""
-    if len(line) > MAX_LINE_CHARS:
-        fail(f"a request line of at most {MAX_LINE_CHARS} characters", line)
+    if len(line) > MAX_LINE_BYTES:
+        _refuse(Malformation.BAD_START_LINE, f"a request line of at most {MAX_LINE_BYTES} bytes", line)
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
     if version.upper() != "SIP/2.0" and is_token(method) and _VERSION.fullmatch(version) is not None:
-        fail("SIP/2.0", version, hint=505)
+        _refuse(Malformation.BAD_VERSION, "SIP/2.0", version, hint=505)
     if version.upper() != "SIP/2.0" or not is_token(method) or _URI.fullmatch(uri) is None:
-        fail("a request line such as OPTIONS sip:host SIP/2.0", line)
+        _refuse(Malformation.BAD_START_LINE, "a request line such as OPTIONS sip:host SIP/2.0", line)
     return method, uri
 
 
-def _refuse(error: RemoteProtocolError, request: Request, start_line: str) -> NoReturn:
-    """Raise `MalformedMessageError`, with an answer in mind only if there is a request that could get one.
+def _fill(message: Request | Response, data: bytes, body_at: int, fault: Fault | None) -> None:
+    """Check the headers that every message needs, once for all, and cut out the body. Source: RFC 3261 8.1.1."""
+    if fault is not None:
+        _refuse(Malformation[fault[0]], fault[1], fault[2])
+    get = message.headers.get
+    via, from_, to, call_id, cseq = get("Via"), get("From"), get("To"), get("Call-ID"), get("CSeq")
+    if via is None or from_ is None or to is None or call_id is None or cseq is None:
+        missing = [name for name in _NEEDED if name not in message.headers]
+        _refuse(Malformation.MISSING_HEADER, f"a {missing[0]} header", "none")
+    try:
+        parse_via(via)
+        parse_cseq(cseq)
+        parse_name_addr(from_)
+        parse_name_addr(to)
+    except RemoteProtocolError as error:
+        raise MalformedMessageError(str(error), Malformation.BAD_HEADER, hint=400) from None
+    if _CALL_ID.fullmatch(call_id) is None:
+        _refuse(Malformation.BAD_HEADER, "a Call-ID without spaces", call_id)
+    message.body = _cut_body(get("Content-Length"), data, body_at)
+
+
+def _cut_body(length: str | None, data: bytes, body_at: int) -> bytes:
+    if body_at < 0:
+        _refuse(Malformation.BAD_LENGTH, "an empty line after the headers", "none")
+    if length is None:
+        return data[body_at:]
+    try:
+        count = parse_number(length, "the Content-Length", maximum=2**31 - 1)
+    except RemoteProtocolError as error:
+        raise MalformedMessageError(str(error), Malformation.BAD_LENGTH, hint=400) from None
+    if count > len(data) - body_at:
+        _refuse(Malformation.BAD_LENGTH, f"a body of {count} bytes", f"{len(data) - body_at} bytes")
+    return data[body_at : body_at + count]
+
+
+def _refuse(kind: Malformation, expected: str, found: str, *, hint: int = 400) -> NoReturn:
+    try:
+        fail(expected, found)
+    except RemoteProtocolError as error:
+        raise MalformedMessageError(str(error), kind, hint=hint) from None
+
+
+def _raise_with_request(error: MalformedMessageError, request: Request, line: str) -> NoReturn:
+    """Raise `error` again, with an answer in mind only if there is a request that could get one.
 
     An ACK is never answered. Source: RFC 3261 17.1.1.3.
     """
-    request.method = request.method or start_line.partition(" ")[0]
-    needed = ("Via", "From", "To", "Call-ID", "CSeq")
-    if request.method == "ACK" or not is_token(request.method) or any(name not in request.headers for name in needed):
-        raise MalformedMessageError(str(error), hint=0) from None
-    raise MalformedMessageError(str(error), hint=error.hint, request=request) from None
-
-
-def _parse_rows(lines: list[str]) -> tuple[list[tuple[str, str]], RemoteProtocolError | None]:
-    """Return the rows that could be read, and the first fault."""
-    rows: list[tuple[str, str]] = []
-    fault = None
-    for line in lines:
-        if len(line) > MAX_LINE_CHARS:
-            fault = fault or RemoteProtocolError(f"expected a header of at most {MAX_LINE_CHARS} characters", hint=400)
-            continue
-        name, _, value = line.partition(":")
-        try:
-            name = _CANONICAL.get(name) or _read_name(line)
-            value = value.strip(" \t")
-            if "\r" in value:
-                fail("CR only before LF", line)
-            if "," in value and name in LIST_HEADERS:
-                rows.extend([(name, element) for element in split_list(value)])
-            else:
-                rows.append((name, value))
-        except RemoteProtocolError as error:
-            fault = fault or error
-            if name in LIST_HEADERS and "\r" not in value:
-                rows.append((name, value))
-        if len(rows) > MAX_HEADERS:
-            return rows[:MAX_HEADERS], RemoteProtocolError(f"expected at most {MAX_HEADERS} header rows", hint=400)
-    return rows, fault
-
-
-def _read_name(line: str) -> str:
-    """Return the canonical name at the start of a header line that is not one of the usual spellings."""
-    name, colon, _ = line.partition(":")
-    name = name.rstrip(" \t")
-    if not colon or not is_token(name):
-        fail("a header such as Name: value", line)
-    return canonical_name(name)
-
-
-def _cut_body(headers: Headers, body: bytes | None) -> bytes:
-    if body is None:
-        fail("an empty line after the headers", "none")
-    length = headers.get("Content-Length")
-    if length is None:
-        return body
-    count = parse_number(length, "the Content-Length", maximum=2**31 - 1)
-    if count > len(body):
-        fail(f"a body of {count} bytes", f"{len(body)} bytes")
-    return body[:count]
-
-
-def _check(message: Request | Response) -> None:
-    """Check the headers that every message needs, once for all. Source: RFC 3261 8.1.1."""
-    rows = message.headers._rows
-    first = dict(reversed(rows))
-    if len(first) != len(rows):
-        _check_single([name for name, _ in rows])
-    parse_via(first.get("Via", ""))
-    parse_cseq(first.get("CSeq", ""))
-    parse_name_addr(first.get("From", ""))
-    parse_name_addr(first.get("To", ""))
-    if _CALL_ID.fullmatch(first.get("Call-ID", "")) is None:
-        fail("a Call-ID without spaces", message.call_id)
-
-
-def _check_single(names: list[str]) -> None:
-    for name in SINGLE_HEADERS:
-        if names.count(name) > 1:
-            fail(f"one {name}", "several")
+    request.method = request.method or line.partition(" ")[0]
+    if request.method == "ACK" or not is_token(request.method) or "Via" not in request.headers:
+        raise MalformedMessageError(str(error), error.kind) from None
+    raise MalformedMessageError(str(error), error.kind, hint=error.hint, request=request) from None
 
 
 def serialize_message(message: Request | Response) -> bytes:
@@ -318,18 +270,8 @@ def serialize_message(message: Request | Response) -> bytes:
         LocalProtocolError: a line break inside a header or the start line, or text that is none.
     """
     if isinstance(message, Request):
-        lines = [f"{message.method} {message.uri} SIP/2.0"]
-    else:
-        lines = [f"SIP/2.0 {message.status} {message.reason}"]
-    lines += [f"{name}: {value}" for name, value in message.headers if name != "Content-Length"]
-    lines.append(f"Content-Length: {len(message.body)}\r\n\r\n")
-    text = "\r\n".join(lines)
-    if text.count("\n") != len(lines) + 1 or text.count("\r") != len(lines) + 1:
-        raise LocalProtocolError("expected no line break inside a header, found one")
-    try:
-        return text.encode("utf-8", "surrogateescape") + message.body
-    except UnicodeEncodeError as error:
-        raise LocalProtocolError(f"expected text that UTF-8 can carry, found {error.object[error.start]!a}") from None
+        return message.headers.serialize(f"{message.method} {message.uri} SIP/2.0", message.body)
+    return message.headers.serialize(f"SIP/2.0 {message.status} {message.reason}", message.body)
 
 
 def make_response(
@@ -351,16 +293,11 @@ def make_response(
         headers: rows to add, Content-Type among them if there is a body. Record-Route is for the caller to copy.
         body: the body.
     """
-    rows = [row for row in request.headers if row[0] in _COPIED]
-    if to_tag is not None:
-        rows = [(name, _tagged(value, to_tag) if name == "To" else value) for name, value in rows]
-    response = Response(status, reason or reason_phrase(status), Headers._of(rows), body)
-    for name, value in headers:
-        response.headers.add(name, value)
-    return response
-
-
-_COPIED = frozenset(("Via", "From", "To", "Call-ID", "CSeq", "Timestamp"))
+    rows = request.headers.select(_COPIED)
+    if to_tag is not None and (to := rows.get("To")) is not None:
+        rows.set("To", _tagged(to, to_tag))
+    rows.extend(headers)
+    return Response(status, reason or reason_phrase(status), rows, body)
 
 
 def _tagged(value: str, tag: str) -> str:

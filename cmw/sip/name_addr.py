@@ -19,6 +19,7 @@ from cmw.sip.grammar import (
     set_param,
     unquote,
 )
+from cmw.sip.headers import scan
 from cmw.sip.uri import SipUri, parse_uri
 
 _NAME_ADDR = re.compile(
@@ -74,6 +75,9 @@ def parse_name_addr(text: str) -> NameAddr:
     Raises:
         RemoteProtocolError: hint 400. ``*`` is no address: test for it before.
     """
+    usual = scan.plain_name_addr(text)
+    if usual is not None:
+        return NameAddr(*usual)
     match = _NAME_ADDR.fullmatch(text)
     if match is not None:
         quoted, plain, uri, params = match.groups()

@@ -17,6 +17,7 @@ from cmw.sip.grammar import (
     parse_number,
     serialize_host,
 )
+from cmw.sip.headers import scan
 
 _USER_CHARS = r"A-Za-z0-9\-_.!~*'()%&=+$,;?/#"
 _URI = re.compile(
@@ -94,6 +95,9 @@ def parse_uri(text: str) -> SipUri:
     Raises:
         RemoteProtocolError: hint 416 when the scheme is another one, 400 when the URI is malformed.
     """
+    plain = scan.plain_uri(text)
+    if plain is not None:
+        return SipUri(*plain)
     scheme, colon, rest = text.partition(":")
     scheme = scheme.lower() if scheme.isascii() else scheme
     if not colon or scheme not in ("sip", "sips"):

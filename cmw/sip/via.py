@@ -23,6 +23,7 @@ from cmw.sip.grammar import (
     serialize_params,
     set_param,
 )
+from cmw.sip.headers import scan
 from cmw.sip.hop import Hop, Transport
 
 DEFAULT_PORT = 5060
@@ -121,6 +122,9 @@ def parse_via(text: str) -> Via:
     Raises:
         RemoteProtocolError: hint 400.
     """
+    plain = scan.plain_via(text)
+    if plain is not None:
+        return Via(*plain)
     match = _VIA.fullmatch(text)
     if match is None:
         fail("a Via such as SIP/2.0/UDP host:port;branch=...", text)

@@ -7,9 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.headers import MAX_HEADERS, Headers
+from cmw.sip.headers import MAX_HEADERS, MAX_LINE_BYTES, Headers
 from cmw.sip.message import (
-    MAX_LINE_CHARS,
     MalformedMessageError,
     Request,
     Response,
@@ -256,12 +255,12 @@ def test_malformed_cseqs(text: str) -> None:
 
 @pytest.mark.parametrize("row", ["Via: SIP/2.0/UDP h;x=%s", "X-Long: %s", "Subject:\r\n %s", "Route: <sip:%s>"])
 def test_a_line_that_is_too_long_is_refused_and_not_kept(row: str) -> None:
-    long = (row % ("a" * MAX_LINE_CHARS)).encode()
+    long = (row % ("a" * MAX_LINE_BYTES)).encode()
     with pytest.raises(MalformedMessageError) as caught:
         parse_message(INVITE.replace(b"Max-Forwards: 70", long))
     assert caught.value.hint == 400
     assert caught.value.request is not None
-    assert all(len(value) <= MAX_LINE_CHARS for _, value in caught.value.request.headers)
+    assert all(len(value) <= MAX_LINE_BYTES for _, value in caught.value.request.headers)
 
 
 @pytest.mark.parametrize("row", [b"Via: SIP/2.0/UDP h%s", b"Contact: <sip:a@b%s>", b"Contact: <sip:a@b?%s>"])
