@@ -1,142 +1,163 @@
 """Digest authentication, the answering side. Source: RFC 7616, RFC 8760, RFC 3261 22; RFC 2617 for servers without qop.
 
 Take the values of WWW-Authenticate or Proxy-Authenticate through `parse_challenges`, pick by `choose_challenges`, and
-put what `authorize` returns into Authorization or Proxy-Authorization.
+put what `authorize` returns into Authorization or Proxy-Authorization; or keep a `DigestSession`, which counts.
+`Authentication` does all of it for a party of a dialog or registration.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import unicodedata
+from dataclasses import replace
 
-from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import TOKEN_CHARS, fail, is_token, quote, split_outside, unquote
+from cmw.errors import LocalProtocolError
+from cmw.sip.auth_fields import encode_extended, parse_authorization
+from cmw.sip.authentication_info import AuthenticationInfo
+from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges, rank_of, serialize_challenge
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest_algorithm import (
+    ALGORITHMS,
+    base_of,
+    digest_response,
+    hash_bytes,
+    hash_text,
+    is_session,
+    make_a1,
+    make_response,
+)
+from cmw.sip.grammar import quote
 
-_HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
-_STRENGTH = ("SHA-256", "SHA-256-SESS", "MD5", "MD5-SESS")
-"""Algorithms that we support, the strongest first."""
+__all__ = [
+    "ALGORITHMS",
+    "Challenge",
+    "Credentials",
+    "DigestSession",
+    "authorize",
+    "choose_challenges",
+    "digest_response",
+    "parse_authorization",
+    "parse_challenges",
+    "serialize_challenge",
+]
 
-_SCHEME = re.compile(rf"([{TOKEN_CHARS}]+)[ \t]+(?=[{TOKEN_CHARS}]+[ \t]*=)")
+MAX_COUNT = 2**32 - 1
+"""How often one nonce may be used. Source: RFC 7616 3.4, eight hex digits."""
+
+_UNQUOTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A user name and its password, which `repr` keeps to itself.
+class DigestSession:
+    """The answers to one challenge: one nonce and one client nonce, a count that grows with each.
+
+    What does not change from one answer to the next is made once, so that an answer costs two hashes.
 
     Args:
-        username: name of the account.
-        password: in clear.
-        realm: the only realm to answer; None for any.
+        challenge: one that `is_for` the credentials.
+        credentials: what is proved.
+        cnonce: client nonce; wanted by qop and by the -sess algorithms.
+        ha1: what `find_ha1` says, if it is at hand.
+        uses: how often the nonce was used before.
+        a1: secret of the session that this one goes on with.
     """
 
-    username: str
-    password: str = field(repr=False)
-    realm: str | None = None
-
-
-class Challenge(NamedTuple):
-    """What a server asks for.
-
-    Args:
-        realm: protection space.
-        nonce: the server's.
-        algorithm: as the server wrote it, None when it did not: then it is MD5.
-        qop: qualities of protection offered, in lower case; empty from servers of RFC 2069.
-        opaque: to be sent back, None when there is none.
-        stale: the nonce was too old but the password was right: try again with the new nonce.
-    """
-
-    realm: str
-    nonce: str
-    algorithm: str | None = None
-    qop: tuple[str, ...] = ()
-    opaque: str | None = None
-    stale: bool = False
-
-    @property
-    def is_supported(self) -> bool:
-        """Tell whether we can answer it."""
-        known = (self.algorithm or "MD5").upper() in _STRENGTH
-        return known and (not self.qop or "auth" in self.qop or "auth-int" in self.qop)
-
-
-def parse_challenges(values: Iterable[str]) -> list[Challenge]:
-    """Return every Digest challenge in some header values; other schemes and malformed ones are passed over."""
-    challenges = []
-    for value in values:
-        for fields in _parse_fields(value):
-            if "realm" in fields and "nonce" in fields:
-                challenges.append(_make_challenge(fields))
-    return challenges
-
-
-def _make_challenge(fields: dict[str, str]) -> Challenge:
-    return Challenge(
-        realm=fields["realm"],
-        nonce=fields["nonce"],
-        algorithm=fields.get("algorithm"),
-        qop=tuple([part.strip(" \t").lower() for part in fields.get("qop", "").split(",") if part.strip(" \t")]),
-        opaque=fields.get("opaque"),
-        stale=fields.get("stale", "").lower() == "true",
+    __slots__ = (
+        *("_a1", "_base", "_head", "_middle", "_nonce_part", "_tail"),
+        *("challenge", "cnonce", "credentials", "qop", "uses"),
     )
 
+    def __init__(
+        self, challenge: Challenge, credentials: Credentials, cnonce: str, *, ha1: str = "", uses: int = 0, a1: str = ""
+    ) -> None:
+        self.challenge = challenge
+        self.credentials = credentials
+        self.cnonce = cnonce
+        self.uses = uses
+        self.qop = _choose_qop(challenge, credentials)
+        algorithm = challenge.algorithm or "MD5"
+        self._base = base_of(algorithm)
+        if not a1:
+            ha1 = ha1 or find_ha1(challenge, credentials)
+            a1 = make_a1(algorithm, ha1, challenge.nonce, cnonce)
+        self._a1 = a1
+        self._nonce_part = f"{a1}:{challenge.nonce}:"
+        self._middle = f":{cnonce}:{self.qop}:"
+        self._head = f"Digest {_name_fields(challenge, credentials)}, nonce={quote(challenge.nonce)}, uri="
+        self._tail = self._make_tail()
 
-def _parse_fields(value: str) -> list[dict[str, str]]:
-    """Return the fields of each Digest part of a header value; of a malformed value nothing."""
-    found: list[tuple[str, dict[str, str]]] = []
-    try:
-        for part in split_outside(value, ","):
-            scheme = _SCHEME.match(part)
-            if scheme is not None:
-                found.append((scheme[1].lower(), {}))
-            elif not found:
-                return []
-            name, text = _parse_field(part[scheme.end() :] if scheme is not None else part)
-            found[-1][1].setdefault(name, text)
-    except RemoteProtocolError:
-        return []
-    return [fields for scheme, fields in found if scheme == "digest"]
+    def answer(self, method: str, uri: str, body: bytes = b"") -> str:
+        """Return the value of Authorization or Proxy-Authorization for one more request.
+
+        Args:
+            method: of the request.
+            uri: the Request-URI as it is sent.
+            body: of the request; counts when nothing but ``auth-int`` is offered.
+        """
+        self.uses += 1
+        base = self._base
+        if not self.qop:
+            response = hash_text(base, f"{self._nonce_part}{hash_text(base, f'{method}:{uri}')}")
+            return f'{self._head}{quote(uri)}, response="{response}"{self._tail}'
+        a2 = f"{method}:{uri}" if self.qop == "auth" else f"{method}:{uri}:{hash_bytes(base, body)}"
+        nc = f"{self.uses:08x}"
+        response = hash_text(base, f"{self._nonce_part}{nc}{self._middle}{hash_text(base, a2)}")
+        return f'{self._head}{quote(uri)}, response="{response}", nc={nc}{self._tail}'
+
+    def is_proved(self, info: AuthenticationInfo, nc: int, uri: str, body: bytes) -> bool:
+        """Tell whether the server knows the password too: its proof is that of our answer number `nc`.
+
+        Args:
+            uri: of that request.
+            body: of the response; counts with ``auth-int``.
+        """
+        if (info.cnonce or self.cnonce) != self.cnonce or (info.nc is not None and info.nc != nc):
+            return False
+        expected = make_response(
+            self._base,
+            self._a1,
+            nonce=self.challenge.nonce,
+            nc=f"{nc:08x}",
+            cnonce=self.cnonce,
+            qop=(info.qop or self.qop) if self.qop else "",
+            method="",
+            uri=uri,
+            body=body,
+        )
+        return hmac.compare_digest(expected.encode("ascii"), info.rspauth.lower().encode("utf-8", "surrogateescape"))
+
+    def renewed(self, nonce: str) -> DigestSession:
+        """Return the session that goes on with the server's next nonce, with the session key of the first.
+
+        Source: RFC 7616 3.5; 3.4.2 for nonce-prime and cnonce-prime.
+        """
+        challenge = self.challenge._replace(nonce=nonce, stale=False)
+        return DigestSession(challenge, self.credentials, self.cnonce, a1=self._a1)
+
+    def _make_tail(self) -> str:
+        challenge = self.challenge
+        fields = []
+        if self.qop or is_session(challenge.algorithm or "MD5"):
+            fields.append(f"cnonce={quote(self.cnonce)}")
+        if self.qop:
+            fields.append(f"qop={self.qop}")
+        if challenge.algorithm is not None:
+            fields.append(f"algorithm={challenge.algorithm}")
+        if challenge.opaque is not None:
+            fields.append(f"opaque={quote(challenge.opaque)}")
+        if challenge.userhash:
+            fields.append("userhash=true")
+        return "".join([f", {field}" for field in fields])
 
 
-def _parse_field(part: str) -> tuple[str, str]:
-    name, equals, text = part.partition("=")
-    name = name.rstrip(" \t")
-    if not equals or not is_token(name):
-        fail("a field such as realm=", part)
-    return name.lower(), unquote(text.strip(" \t"))
+def find_ha1(challenge: Challenge, credentials: Credentials) -> str:
+    """Return the hash of name, realm and password that a challenge asks for."""
+    return _normal(challenge, credentials).ha1_for(challenge.algorithm or "MD5", challenge.realm)
 
 
-def parse_authorization(value: str) -> dict[str, str]:
-    """Return the fields of an Authorization or Proxy-Authorization value, names in lower case.
-
-    Raises:
-        RemoteProtocolError: hint 400 when it is not one set of Digest fields.
-    """
-    found = _parse_fields(value)
-    return found[0] if len(found) == 1 else fail("Digest fields", value.partition(" ")[0])
-
-
-def choose_challenges(challenges: Sequence[Challenge], credentials: Credentials) -> list[Challenge]:
-    """Return the challenges to answer: of each realm the strongest that we can, in the order the realms came.
-
-    Of equals the first is taken, as the server put its favourite on top. A response that was forked on its way may ask
-    for several realms, and a request is only let through with an answer to each. Source: RFC 3261 22.3, RFC 8760 2.4.
-    """
-    chosen: dict[str, Challenge] = {}
-    for challenge in challenges:
-        if not challenge.is_supported or credentials.realm not in (None, challenge.realm):
-            continue
-        best = chosen.setdefault(challenge.realm, challenge)
-        if _rank(challenge) < _rank(best):
-            chosen[challenge.realm] = challenge
-    return list(chosen.values())
-
-
-def _rank(challenge: Challenge) -> int:
-    return _STRENGTH.index((challenge.algorithm or "MD5").upper())
+def is_weaker(challenge: Challenge, other: Challenge) -> bool:
+    """Tell whether a challenge asks for a weaker algorithm than the other."""
+    return rank_of(challenge) > rank_of(other)
 
 
 def authorize(
@@ -152,7 +173,7 @@ def authorize(
     """Return the value of the Authorization header that answers a challenge.
 
     Args:
-        challenge: one that `is_supported`.
+        challenge: one that `is_for` the credentials.
         credentials: whose password is hashed in.
         method: of the request.
         uri: the Request-URI as it is sent.
@@ -160,65 +181,31 @@ def authorize(
         nc: how many requests have used this nonce, this one included: 1 .. 2^32 - 1.
         cnonce: client nonce; wanted by qop and by the -sess algorithms.
     """
-    if not challenge.is_supported:
-        raise LocalProtocolError(f"expected a challenge that we support, found {challenge.algorithm!a}")
-    qop = "" if not challenge.qop else "auth" if "auth" in challenge.qop else "auth-int"
-    response = digest_response(
-        algorithm=challenge.algorithm or "MD5",
-        username=credentials.username,
-        realm=challenge.realm,
-        password=credentials.password,
-        method=method,
-        uri=uri,
-        nonce=challenge.nonce,
-        qop=qop,
-        nc=f"{nc:08x}",
-        cnonce=cnonce,
-        body=body,
-    )
-    fields = [
-        f"username={quote(credentials.username)}",
-        f"realm={quote(challenge.realm)}",
-        f"nonce={quote(challenge.nonce)}",
-        f"uri={quote(uri)}",
-        f'response="{response}"',
-    ]
-    if challenge.algorithm is not None:
-        fields.append(f"algorithm={challenge.algorithm}")
-    if qop:
-        fields += [f"qop={qop}", f"nc={nc:08x}"]
-    if qop or (challenge.algorithm or "").upper().endswith("-SESS"):
-        fields.append(f"cnonce={quote(cnonce)}")
-    if challenge.opaque is not None:
-        fields.append(f"opaque={quote(challenge.opaque)}")
-    return "Digest " + ", ".join(fields)
+    if not challenge.is_for(credentials):
+        raise LocalProtocolError(f"expected a challenge that may be answered, found algorithm {challenge.algorithm!a}")
+    return DigestSession(challenge, credentials, cnonce, uses=nc - 1).answer(method, uri, body)
 
 
-def digest_response(
-    *,
-    algorithm: str,
-    username: str,
-    realm: str,
-    password: str,
-    method: str,
-    uri: str,
-    nonce: str,
-    qop: str,
-    nc: str,
-    cnonce: str,
-    body: bytes = b"",
-) -> str:
-    """Return the request digest as lower-case hex. Source: RFC 7616 3.4.1 to 3.4.3."""
-    base = algorithm.upper().removesuffix("-SESS")
-    a1 = f"{username}:{realm}:{password}"
-    if algorithm.upper().endswith("-SESS"):
-        a1 = f"{_hash(base, a1)}:{nonce}:{cnonce}"
-    a2 = f"{method}:{uri}"
-    if qop == "auth-int":
-        a2 = f"{a2}:{_HASHES[base](body).hexdigest()}"
-    middle = f"{nonce}:{nc}:{cnonce}:{qop}" if qop else nonce
-    return _hash(base, f"{_hash(base, a1)}:{middle}:{_hash(base, a2)}")
+def _choose_qop(challenge: Challenge, credentials: Credentials) -> str:
+    """Return the quality of protection; empty for a server of RFC 2069, which names none."""
+    return next((qop for qop in credentials.qops if qop in challenge.qop), "")
 
 
-def _hash(base: str, text: str) -> str:
-    return _HASHES[base](text.encode("utf-8", "surrogateescape")).hexdigest()
+def _name_fields(challenge: Challenge, credentials: Credentials) -> str:
+    """Return username and realm: the name in clear, as its hash, or escaped. Source: RFC 7616 3.4, 3.4.4."""
+    name = _normal(challenge, credentials).username
+    if challenge.userhash:
+        shown = f'username="{hash_text(base_of(challenge.algorithm or "MD5"), f"{name}:{challenge.realm}")}"'
+    elif _UNQUOTABLE.search(name) is not None or (challenge.charset and not name.isascii()):
+        shown = f"username*={encode_extended(name)}"
+    else:
+        shown = f"username={quote(name)}"
+    return f"{shown}, realm={quote(challenge.realm)}"
+
+
+def _normal(challenge: Challenge, credentials: Credentials) -> Credentials:
+    """Return credentials in the form that a server which names its charset compares. Source: RFC 7616 4."""
+    if not challenge.charset or (credentials.username.isascii() and credentials.password.isascii()):
+        return credentials
+    name, password = [unicodedata.normalize("NFC", text) for text in (credentials.username, credentials.password)]
+    return replace(credentials, username=name, password=password)
