@@ -82,7 +82,7 @@ class RegisterRequests:
         if bindings is None:
             bindings = self._bindings[contact, expires_s] = self._make_bindings(contact, expires_s)
         rows = [*self._head, ("CSeq", f"{self.seq} REGISTER"), *bindings, *self._tail, *proofs]
-        return Request("REGISTER", uri, Headers._of(rows))
+        return Request("REGISTER", uri, Headers(rows))
 
     def _make_bindings(self, contact: str, expires_s: int) -> _Rows:
         account = self._account
