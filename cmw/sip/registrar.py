@@ -10,14 +10,23 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from cmw.core.address import Address
-from cmw.core.clock import SECOND, Nanos
+from cmw.core.clock import SECOND, Nanos, WallClock
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
-from cmw.errors import CapacityError, RemoteProtocolError
+from cmw.errors import RemoteProtocolError
+from cmw.sip.binding_update import (
+    DEFAULT_EXPIRES_S,
+    EXTENSIONS,
+    BindingRules,
+    BindingUpdate,
+    RegisterRefusedError,
+    plan_update,
+    supported_extensions,
+)
+from cmw.sip.date import format_date
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
-from cmw.sip.grammar import is_literal, is_number
-from cmw.sip.hop import Datagram, Hop
-from cmw.sip.location import Binding, LocationTable
+from cmw.sip.hop import Datagram, Hop, Transport
+from cmw.sip.location import MAX_CONTACTS, Binding, LocationTable
 from cmw.sip.message import (
     MalformedMessageError,
     Request,
@@ -26,7 +35,6 @@ from cmw.sip.message import (
     parse_message,
     serialize_message,
 )
-from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.registrar_events import (
     RegistrarDiscarded,
     RegistrarDiscardReason,
@@ -36,10 +44,6 @@ from cmw.sip.registrar_events import (
 )
 from cmw.sip.stateless_proxy import StatelessProxy, reply_hop
 from cmw.sip.uri import SipUri, parse_uri
-from cmw.sip.via import DEFAULT_PORT
-
-DEFAULT_EXPIRES_S = 3600
-"""Lifetime of a binding when nobody says anything. Source: RFC 3261 10.3 step 7."""
 
 TIMER_J_NS: Nanos = 32 * SECOND
 """How long an answer is kept for retransmissions of its request. Source: RFC 3261 17.2.2."""
@@ -54,15 +58,6 @@ MAX_ANSWER_BYTES = 32 << 20
 _Reason = RegistrarDiscardReason
 
 
-class _RefusedError(Exception):
-    """A REGISTER that is answered with something else than 200."""
-
-    def __init__(self, status: int, *headers: tuple[str, str]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.headers = headers
-
-
 class Registrar:
     """Keeps the location table, and sends requests for registered users on to them.
 
@@ -70,6 +65,7 @@ class Registrar:
         local: address of the socket; a literal.
         ids: source of identifiers and keys.
         advertised: address that we write into our Via when it differs from `local`.
+        others: our address for transports that have another one: TLS, WebSockets.
         domains: domains that we are responsible for, besides our own addresses; None for every domain.
         accounts: passwords by user name; None lets everybody in.
         realm: protection space; by default the first domain or our own host.
@@ -77,6 +73,10 @@ class Registrar:
             those that know more take the strongest, or can be made to by offering nothing else.
         min_expires_s: shortest lifetime granted; shorter ones are refused with 423.
         max_expires_s: longest lifetime granted; longer ones are cut.
+        max_contacts: contacts of one user; more is refused with 503.
+        service_routes: Service-Route values of every 200: what the users' requests have to begin with. RFC 3608.
+        flow_timer_s: how long a kept flow may be silent, told to clients of RFC 5626; None tells nothing.
+        clock: the wall clock, for Date; None writes none.
     """
 
     def __init__(
@@ -85,19 +85,26 @@ class Registrar:
         local: Address,
         ids: Ids,
         advertised: Address | None = None,
+        others: Mapping[Transport, Address] | None = None,
         domains: Iterable[str] | None = None,
         accounts: Mapping[str, str] | None = None,
         realm: str | None = None,
         algorithms: Sequence[str] = ("MD5", "SHA-256"),
         min_expires_s: int = 1,
         max_expires_s: int = DEFAULT_EXPIRES_S,
+        max_contacts: int = MAX_CONTACTS,
+        service_routes: Sequence[str] = (),
+        flow_timer_s: int | None = None,
+        clock: WallClock | None = None,
     ) -> None:
         domains = None if domains is None else tuple(domains)
         self._own = advertised or local
-        self._ports = (None, local.port, self._own.port)
+        self._ports = {None, local.port, self._own.port, *[each.port for each in (others or {}).values()]}
         self._domains = None if domains is None else {name.lower() for name in (*domains, local.host, self._own.host)}
-        self._min_expires_s = min_expires_s
-        self._max_expires_s = max_expires_s
+        self._rules = BindingRules(min_expires_s, max_expires_s, max_contacts)
+        self._service_routes = tuple(service_routes)
+        self._flow_timer_s = flow_timer_s
+        self._clock = clock
         self._locations = LocationTable()
         self._events: deque[RegistrarEvent] = deque()
         self._out: list[Datagram] = []
@@ -108,7 +115,9 @@ class Registrar:
             realm = realm or next(iter(domains or ()), self._own.host)
             verifier = DigestVerifier(realm, accounts, ids, algorithms=algorithms)
         self._verifier = verifier
-        self._proxy = StatelessProxy(own=self._own, locations=self._locations, verifier=verifier, key=ids.uuid())
+        own = dict.fromkeys(Transport, self._own) | dict(others or {})
+        self._addresses = frozenset(own.values())
+        self._proxy = StatelessProxy(own=own, locations=self._locations, verifier=verifier, key=ids.uuid())
 
     def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take a datagram that nobody else looks at; what is not claimed is discarded."""
@@ -146,6 +155,11 @@ class Registrar:
         while self._answers and (self._has_too_many_answers() or next(iter(self._answers.values()))[0] <= now):
             _, (_, answer) = self._answers.popitem(last=False)
             self._answer_bytes -= len(answer)
+
+    def flow_lost(self, flow: int, *, now: Nanos) -> None:
+        """Take the end of a connection: the bindings that it led to are gone. Source: RFC 5626 7."""
+        for gone in self._locations.lose(flow):
+            self._events.append(UserUnregistered(gone.user, gone.contact, False, now, is_lost=True))
 
     def claims(self, message: Request | Response, source: Hop) -> bool:
         """Tell whether a message is for us: a REGISTER, a request for a registered user, or a response to such a one.
@@ -199,7 +213,7 @@ class Registrar:
             uri = parse_uri(request.uri)
         except RemoteProtocolError:
             return None
-        if self._locations.way_to(uri) is not None:
+        if self._locations.way_to(uri) is not None or self._proxy.has_own_route(request):
             return ""
         if uri.user is not None and self._is_own(uri) and self._locations.bindings(uri.user):
             return uri.user
@@ -214,9 +228,8 @@ class Registrar:
             self._out.append(Datagram(kept[1], reply_hop(via.stamped(source), source)))
             return
         try:
-            contacts = self._update(request, source, now)
-            response = self._answer(request, 200, [("Contact", contact) for contact in contacts])
-        except _RefusedError as refused:
+            response = self._answer(request, 200, self._update(request, source, now))
+        except RegisterRefusedError as refused:
             response = self._answer(request, refused.status, refused.headers)
         except RemoteProtocolError as error:
             response = self._answer(request, error.hint)
@@ -228,21 +241,35 @@ class Registrar:
     def _has_too_many_answers(self) -> bool:
         return len(self._answers) > MAX_ANSWERS or self._answer_bytes > MAX_ANSWER_BYTES
 
-    def _update(self, request: Request, source: Hop, now: Nanos) -> list[str]:
-        """Check a REGISTER, then change the table, then return the contacts to answer with."""
-        required = request.headers.get_tokens("Require")
-        if required:
-            raise _RefusedError(420, ("Unsupported", ", ".join(required)))
+    def _update(self, request: Request, source: Hop, now: Nanos) -> list[tuple[str, str]]:
+        """Check a REGISTER, then change the table, then return the rows to answer with. Source: RFC 3261 10.3."""
+        unknown = [token for token in request.headers.get_tokens("Require") if token.lower() not in EXTENSIONS]
+        if unknown:
+            raise RegisterRefusedError(420, ("Unsupported", ", ".join(unknown)))
         username = self._authenticate(request, now)
         user = self._registered_user(request)
         if username is not None and username not in (user, f"{user}@{request.to.sip_uri().host}"):
-            raise _RefusedError(403)
-        contacts = request.headers.get_all("Contact")
-        if "*" in contacts:
-            self._apply(self._all_bindings(request, user, contacts), [], now)
-        else:
-            self._apply(*self._plan(request, source, user, contacts, now), now)
-        return [self._shown(binding, now) for binding in self._locations.bindings(user)]
+            raise RegisterRefusedError(403)
+        update = plan_update(request, source, user, self._locations, self._rules, now=now)
+        if any(binding.destination[:2] in self._addresses for binding in update.added):
+            raise RegisterRefusedError(403)
+        self._apply(update, now)
+        return self._told(request, user, update, now)
+
+    def _told(self, request: Request, user: str, update: BindingUpdate, now: Nanos) -> list[tuple[str, str]]:
+        """Return the rows of a 200. Source: RFC 3261 10.3 step 8, RFC 3327 5.3, RFC 3608 6.3, RFC 5626 6."""
+        rows = [("Contact", self._shown(binding, now)) for binding in self._locations.bindings(user)]
+        if "path" in supported_extensions(request):
+            rows += [("Path", path) for path in request.headers.get_all("Path")]
+        rows += [("Service-Route", route) for route in self._service_routes]
+        if update.is_outbound:
+            rows.append(("Require", "outbound"))
+            if self._flow_timer_s is not None:
+                rows.append(("Flow-Timer", str(self._flow_timer_s)))
+        rows.append(("Supported", ", ".join(EXTENSIONS)))
+        if self._clock is not None:
+            rows.append(("Date", format_date(self._clock.unix_at(now) // SECOND)))
+        return rows
 
     def _authenticate(self, request: Request, now: Nanos) -> str | None:
         """Return the name that a REGISTER proved, None when nobody need to."""
@@ -253,78 +280,26 @@ class Registrar:
             return result.username
         stale = result.status is DigestStatus.STALE
         rows = [("WWW-Authenticate", value) for value in self._verifier.challenges(now=now, stale=stale)]
-        raise _RefusedError(401, *rows)
+        raise RegisterRefusedError(401, *rows)
 
     def _registered_user(self, request: Request) -> str:
         uri = request.to.sip_uri()
         if uri.user is None or (self._domains is not None and uri.host.lower() not in self._domains):
-            raise _RefusedError(404)
+            raise RegisterRefusedError(404)
         return uri.user
 
-    def _all_bindings(self, request: Request, user: str, contacts: list[str]) -> list[Binding]:
-        """Return what ``Contact: *`` removes. Source: RFC 3261 10.3 step 6."""
-        expires = request.headers.get("Expires") or ""
-        if len(contacts) != 1 or not is_number(expires) or expires.strip("0"):
-            raise _RefusedError(400)
-        removed = self._locations.bindings(user)
-        for binding in removed:
-            _check_order(binding, request)
-        return removed
-
-    def _plan(
-        self, request: Request, source: Hop, user: str, contacts: list[str], now: Nanos
-    ) -> tuple[list[Binding], list[Binding]]:
-        """Return which bindings a REGISTER removes and which it makes, without changing anything."""
-        removed: list[Binding] = []
-        added: dict[str, Binding] = {}
-        for text in contacts:
-            contact = parse_name_addr(text)
-            uri = contact.sip_uri()
-            expires_s = self._expires_s(request, contact)
-            known = self._locations.find(user, uri)
-            if known is not None:
-                _check_order(known, request)
-            if expires_s == 0:
-                removed += [known] if known is not None else []
-                continue
-            destination = _destination(uri, request, source)
-            if destination[:2] == self._own:
-                raise _RefusedError(403)
-            expires_at = now + expires_s * SECOND
-            added[contact.uri] = Binding(
-                user, contact.uri, uri, destination, request.call_id, request.cseq.number, expires_at
-            )
-        new = sum(self._locations.find(user, binding.uri) is None for binding in added.values())
-        try:
-            self._locations.check_room(user, new - len(removed))
-        except CapacityError:
-            raise _RefusedError(503) from None
-        return removed, list(added.values())
-
-    def _expires_s(self, request: Request, contact: NameAddr) -> int:
-        """Return the lifetime to grant, 0 to remove. Source: RFC 3261 10.3 step 7, 20.19 (malformed counts as 3600)."""
-        text = contact.param("expires")
-        if text is None:
-            text = request.headers.get("Expires")
-        wanted = self._max_expires_s if text is None else DEFAULT_EXPIRES_S
-        if text is not None and is_number(text):
-            wanted = int(text) if len(text) <= 10 else self._max_expires_s
-        if 0 < wanted < self._min_expires_s:
-            raise _RefusedError(423, ("Min-Expires", str(self._min_expires_s)))
-        return min(wanted, self._max_expires_s)
-
-    def _apply(self, removed: list[Binding], added: list[Binding], now: Nanos) -> None:
-        for binding in dict.fromkeys(removed):
+    def _apply(self, update: BindingUpdate, now: Nanos) -> None:
+        for binding in update.removed:
             self._locations.remove(binding)
             self._events.append(UserUnregistered(binding.user, binding.contact, False, now))
-        for binding in added:
+        for binding in update.added:
             self._locations.put(binding)
             expires_s = (binding.expires_at - now) // SECOND
             self._events.append(UserRegistered(binding.user, binding.contact, expires_s, now))
 
     def _shown(self, binding: Binding, now: Nanos) -> str:
         left_s = -((now - binding.expires_at) // SECOND)
-        return f"<{binding.contact}>;expires={max(left_s, 1)}"
+        return f"<{binding.contact}>{binding.params};expires={max(left_s, 1)}"
 
     def _answer(self, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> Response:
         return make_response(request, status, to_tag=self._proxy.own_tag(request), headers=headers)
@@ -345,20 +320,3 @@ class Registrar:
 
     def _discard(self, reason: _Reason, source: Hop, detail: str, now: Nanos) -> None:
         self._events.append(RegistrarDiscarded(reason, source, detail, now))
-
-
-def _destination(uri: SipUri, request: Request, source: Hop) -> Hop:
-    """Return where requests for a contact go: to its address; to the source when that is a name, or behind NAT.
-
-    Over a connection they go back by it: nobody need be able to open one to a client.
-    """
-    if source.transport.is_reliable or not is_literal(uri.host):
-        return source
-    is_behind_nat = source.host not in (request.top_via.host, uri.host)
-    return source if is_behind_nat else Hop(uri.host, uri.port or DEFAULT_PORT)
-
-
-def _check_order(binding: Binding, request: Request) -> None:
-    """Refuse a REGISTER that is older than the binding it would change. Source: RFC 3261 10.3 steps 6, 7."""
-    if binding.call_id == request.call_id and request.cseq.number <= binding.cseq:
-        raise _RefusedError(500)

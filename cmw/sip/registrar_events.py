@@ -44,12 +44,14 @@ class UserUnregistered:
 
     Args:
         expired: its time was over; False when its user removed it.
+        is_lost: the connection that led to it is gone.
     """
 
     user: str
     contact: str
     expired: bool
     at: Nanos
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

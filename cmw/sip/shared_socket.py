@@ -48,6 +48,7 @@ class SharedSocket:
     def flow_lost(self, flow: int, hop: Hop, reason: str, *, now: Nanos) -> None:
         """Take the end of a connection."""
         self.agent.flow_lost(flow, hop, reason, now=now)
+        self.registrar.flow_lost(flow, now=now)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams of both; drains."""
