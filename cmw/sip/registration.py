@@ -12,7 +12,7 @@ from typing import Protocol
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.timers import TimerTable
 from cmw.sip.account import Account
-from cmw.sip.authentication import Authentication
+from cmw.sip.authentication import Authentication, ProtectionSpaces
 from cmw.sip.events import (
     RegistrationDelayed,
     RegistrationEnded,
@@ -115,7 +115,7 @@ class Registration:
         self.figures = RegistrationFigures()
         self._home = account.registrar, destination
         self._expires_s = expires_s
-        realms = stack.realms.setdefault(account.contact_user, set())
+        realms = stack.realms.setdefault(account.contact_user, ProtectionSpaces())
         self._authentication = Authentication(account.credentials, stack.ids, realms)
         self._call_id = stack.ids.call_id()
         self._tag = stack.ids.tag()

@@ -85,15 +85,17 @@ def test_realms_without_end_are_given_up() -> None:
     assert answers.count(True) == MAX_ROUNDS
 
 
-def test_a_stranger_is_answered_only_in_the_realms_of_home() -> None:
-    authentication = make()
-    assert not authentication.absorb(challenge('Digest realm="stranger", nonce="n"'), is_home=False)
-    assert rows(authentication) == {}
+@pytest.mark.parametrize("realm", [None, "home"])
+def test_a_stranger_is_not_answered_even_in_the_realm_of_home(realm: str | None) -> None:
+    authentication = make(realm)
     assert authentication.absorb(challenge('Digest realm="home", nonce="n"'))
     authentication.begin()
-    assert not authentication.absorb(challenge('Digest realm="stranger", nonce="n"'), is_home=False)
-    assert authentication.absorb(challenge('Digest realm="home", nonce="n2"', status=407), is_home=False)
-    assert make("mine").absorb(challenge('Digest realm="mine", nonce="n"'), is_home=False)
+    for name in ("home", "stranger"):
+        asked = challenge(f'Digest realm="{name}", nonce="n2", stale=true', status=407)
+        assert not authentication.absorb(asked, is_home=False)
+    assert authentication.headers("BYE", "sip:a", is_home=False) == []
+    assert rows(authentication)["Authorization"]["nonce"] == "n"
+    assert authentication.spaces.counts.refused == 2
 
 
 def test_realms_without_end_are_not_all_remembered() -> None:
