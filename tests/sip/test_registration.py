@@ -13,7 +13,7 @@ from cmw.sip.digest import Credentials, parse_authorization
 from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request
-from cmw.sip.registration import RegistrationState
+from cmw.sip.registration_snapshot import RegistrationState
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.sip_link import Link, listen_at
