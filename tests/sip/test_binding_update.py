@@ -9,7 +9,7 @@ import pytest
 from cmw.core.clock import SECOND, WallClock
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.registrar_events import UserRegistered, UserUnregistered
-from tests.sip.test_registrar import Lab, make_register
+from tests.support.registrar_lab import Lab, make_register
 
 ALICE_TCP = Hop("192.0.2.10", 40_001, Transport.TCP, flow=7)
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-4000-8000-000000000001>"'

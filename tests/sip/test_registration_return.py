@@ -24,8 +24,8 @@ from cmw.sip.message import Request, Response, make_response, parse_message, ser
 from cmw.sip.registration_snapshot import RegistrationState
 from cmw.sip.retry_policy import RetryPolicy
 from cmw.sip.user_agent import UserAgent
-from tests.sip.test_registration import ACCOUNT, CONTACT, REGISTRAR, US, Stage
 from tests.support.ids import CountingIds
+from tests.support.registering import ACCOUNT, CONTACT, REGISTRAR, US, Stage
 from tests.support.sip_link import listen_at
 
 PATIENT = dataclasses.replace(ACCOUNT, retry=RetryPolicy(first_tries=None))

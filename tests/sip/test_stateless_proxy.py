@@ -5,7 +5,7 @@ from __future__ import annotations
 from cmw.core.address import Address
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
-from tests.sip.test_registrar import ALICE, HERE, Lab, make_register, make_request
+from tests.support.registrar_lab import ALICE, HERE, Lab, make_register, make_request
 
 BOB_WS = Hop("192.0.2.20", 40_002, Transport.WS, flow=9)
 CAROL_TCP = Hop("192.0.2.30", 40_003, Transport.TCP, flow=4)
