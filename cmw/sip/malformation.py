@@ -10,7 +10,7 @@ class Malformation(StrEnum):
 
     TOO_LONG = "too_long"
     """More bytes than a message may have."""
-    BAD_START_LINE = "bad_start_line"
+    MALFORMED = "malformed"
     """The first line is neither a request line nor a status line."""
     BAD_VERSION = "bad_version"
     """Another version than SIP/2.0. Source: RFC 3261 21.5.6."""

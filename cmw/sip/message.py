@@ -187,26 +187,26 @@ def _fill_response(response: Response, line: str, data: bytes, body_at: int, fau
 
 def _parse_status_line(line: str) -> tuple[int, str]:
     if len(line) > MAX_LINE_BYTES:
-        _refuse(Malformation.BAD_START_LINE, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
+        _refuse(Malformation.MALFORMED, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or "\r" in reason:
-        _refuse(Malformation.BAD_START_LINE, "a status line such as SIP/2.0 200 OK", line)
+        _refuse(Malformation.MALFORMED, "a status line such as SIP/2.0 200 OK", line)
     if not (code.isascii() and code.isdigit() and 100 <= int(code) <= 699):
-        _refuse(Malformation.BAD_START_LINE, "a status of 100 to 699", line)
+        _refuse(Malformation.MALFORMED, "a status of 100 to 699", line)
     return int(code), one_line(reason)
 
 
 def _parse_request_line(line: str) -> tuple[str, str]:
     """Return method and Request-URI. Source: RFC 3261 7.1."""
     if len(line) > MAX_LINE_BYTES:
-        _refuse(Malformation.BAD_START_LINE, f"a request line of at most {MAX_LINE_BYTES} bytes", line)
+        _refuse(Malformation.MALFORMED, f"a request line of at most {MAX_LINE_BYTES} bytes", line)
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
     if version.upper() != "SIP/2.0" and is_token(method) and _VERSION.fullmatch(version) is not None:
         _refuse(Malformation.BAD_VERSION, "SIP/2.0", version, hint=505)
     if version.upper() != "SIP/2.0" or not is_token(method) or _URI.fullmatch(uri) is None:
-        _refuse(Malformation.BAD_START_LINE, "a request line such as OPTIONS sip:host SIP/2.0", line)
+        _refuse(Malformation.MALFORMED, "a request line such as OPTIONS sip:host SIP/2.0", line)
     return method, uri
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from hashlib import sha256
 from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
-from cmw.sip.message import Request
+from cmw.sip.date import parse_date
+from cmw.sip.grammar import is_literal, is_number
+from cmw.sip.hop import Hop
+from cmw.sip.media_type import is_acceptable
+from cmw.sip.message import MalformedMessageError, Request, Response, make_response
+from cmw.sip.multipart import parse_body
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.stack import ALLOW, SDP_TYPE
+from cmw.sip.status import reason_phrase
 from cmw.sip.uri import parse_uri
+
+MAX_BODY_BYTES = 32768
+"""Longest body of a request that opens or changes a session; a longer one is refused with 413."""
 
 OPTIONS_HEADERS = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"), ("Supported", ""))
 """What a 200 to OPTIONS tells. Source: RFC 3261 11.2."""
@@ -16,55 +27,166 @@ OPTIONS_HEADERS = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "
 NEEDS_DIALOG = frozenset(("BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"))
 """Methods that mean nothing outside of a dialog."""
 
+KNOWN_METHODS = frozenset(
+    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
+"""Methods that have a meaning, served or not. Source: the IANA registry of SIP methods."""
+
+_ADDRESSES = ("Contact", "Record-Route", "Reply-To")
+
 
 class Refusal(NamedTuple):
-    """A status to answer, and the headers that go with it."""
+    """A status to answer, the headers that go with it, and a reason phrase; "" for the usual one."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+
+def refuse_method(request: Request, allow: str = ALLOW) -> Refusal | None:
+    """Refuse a method that is not served with 405, one that nobody knows with 501. Source: RFC 3261 8.2.1, 21.5.2."""
+    if request.method in allow.replace(",", " ").split():
+        return None
+    return Refusal(405 if request.method in KNOWN_METHODS else 501, (("Allow", allow),))
 
 
 def refuse_uri(request: Request) -> Refusal | None:
-    """Refuse a Request-URI of another scheme with 416, a broken one with 400. Source: RFC 3261 8.2.2.1."""
+    """Refuse a Request-URI of another scheme with 416, a broken one with 400. Source: RFC 3261 8.2.2.1, 19.1.1."""
     try:
-        parse_uri(request.uri)
+        uri = parse_uri(request.uri)
     except RemoteProtocolError as error:
-        return Refusal(error.hint)
-    return None
+        return Refusal(error.hint, (), _phrase(error) if error.hint == 400 else "")
+    return Refusal(400, (), "Headers in the Request-URI") if uri.headers else None
 
 
 def refuse_routes(request: Request) -> Refusal | None:
-    """Refuse a route that our requests could not be sent along with 400. Source: RFC 3261 12.1.1, 8.1.1.8."""
+    """Refuse addresses that our requests could not be sent along or to with 400. Source: RFC 3261 12.1.1, 8.1.1.8."""
+    if request.headers.get("Contact") == "*":
+        return Refusal(400, (), "Contact without an address")
     try:
-        for route in request.headers.get_all("Record-Route"):
-            parse_name_addr(route)
+        for name in _ADDRESSES:
+            for address in request.headers.get_all(name):
+                parse_name_addr(address)
     except RemoteProtocolError as error:
-        return Refusal(error.hint)
+        return Refusal(400, (), _phrase(error))
     return None
 
 
-def refuse_extensions(request: Request) -> Refusal | None:
-    """Refuse a required extension with 420, for none is supported. Source: RFC 3261 8.2.2.3."""
-    if "Require" not in request.headers:
+def refuse_values(request: Request) -> Refusal | None:
+    """Refuse numbers that are none and a Date of another zone than GMT with 400. Source: RFC 3261 20.17, 20.22."""
+    for name in ("Max-Forwards", "Expires"):
+        value = request.headers.get(name)
+        if value is not None and not is_number(value):
+            return Refusal(400, (), f"Malformed {name}")
+    date = request.headers.get("Date")
+    return Refusal(400, (), "Malformed Date") if date is not None and parse_date(date) is None else None
+
+
+def refuse_extensions(request: Request, supported: Collection[str] = ()) -> Refusal | None:
+    """Refuse a required extension that is not supported with 420. Source: RFC 3261 8.2.2.3.
+
+    Args:
+        supported: option tags, in lower case.
+    """
+    if "Require" not in request.headers or request.method in ("ACK", "CANCEL"):
         return None
-    required = request.headers.get_tokens("Require")
+    required = [tag for tag in request.headers.get_tokens("Require") if tag.lower() not in supported]
     return Refusal(420, (("Unsupported", ", ".join(required)),)) if required else None
 
 
+def refuse_accept(request: Request) -> Refusal | None:
+    """Refuse an INVITE whose answer may not be SDP with 406. Source: RFC 3261 20.1, 21.4.7; RFC 4475 3.3.15."""
+    if request.method not in ("INVITE", "UPDATE") or "Accept" not in request.headers:
+        return None
+    accepted = request.headers.get_all("Accept")
+    return None if is_acceptable(SDP_TYPE, accepted) else Refusal(406, (("Accept", SDP_TYPE),))
+
+
 def refuse_body(request: Request) -> Refusal | None:
-    """Refuse a body that is no plain SDP with 415, unless it says that it may be ignored. Source: RFC 3261 8.2.3."""
+    """Refuse a body that is too long with 413, one that cannot be read with 400, one not understood with 415.
+
+    What says that it may be ignored, is. Source: RFC 3261 8.2.3, 20.11; RFC 5621.
+    """
     if not request.body:
         return None
-    headers = request.headers
-    if "handling=optional" in (headers.get("Content-Disposition") or "").lower().replace(" ", ""):
+    if len(request.body) > MAX_BODY_BYTES:
+        return Refusal(413)
+    try:
+        body = parse_body(request.headers, request.body)
+    except RemoteProtocolError as error:
+        return Refusal(400, (), _phrase(error))
+    missing = list(body.not_understood((SDP_TYPE,)))
+    if not missing:
         return None
-    if (headers.get("Content-Encoding") or "identity").strip().lower() not in ("identity", ""):
+    if all(part.type.kind == SDP_TYPE for part in missing):
         return Refusal(415, (("Accept-Encoding", "identity"),))
-    kind = (headers.get("Content-Type") or SDP_TYPE).partition(";")[0].strip().lower()
-    return None if kind == SDP_TYPE else Refusal(415, (("Accept", SDP_TYPE),))
+    return Refusal(415, (("Accept", SDP_TYPE),))
 
 
-def offer_in(request: Request) -> bytes:
-    """Return the SDP of a request that `refuse_body` let pass; empty when its body is of an optional other kind."""
-    kind = (request.headers.get("Content-Type") or SDP_TYPE).partition(";")[0].strip().lower()
-    return request.body if kind == SDP_TYPE else b""
+def offer_in(message: Request | Response) -> bytes:
+    """Return the SDP in a message that `refuse_body` let pass, wherever it stands; empty when there is none."""
+    if not message.body:
+        return b""
+    if message.headers.get("Content-Type") in (SDP_TYPE, None) and "Content-Encoding" not in message.headers:
+        return message.body
+    try:
+        part = parse_body(message.headers, message.body).find(SDP_TYPE)
+    except RemoteProtocolError:
+        return b""
+    return b"" if part is None else part.content
+
+
+def refuse_request(
+    request: Request, *, is_merged: bool = False, allow: str = ALLOW, supported: Collection[str] = ()
+) -> Refusal | None:
+    """Refuse a request outside of a dialog, None when it can be served. Source: RFC 3261 8.2.1 to 8.2.3.
+
+    Args:
+        request: neither ACK nor CANCEL.
+        is_merged: whether the same request is being served after another path.
+        allow: the methods that are served.
+        supported: option tags that may be required, in lower case.
+    """
+    if request.method in NEEDS_DIALOG:
+        return Refusal(481)
+    refusal = refuse_method(request, allow)
+    if refusal is None and is_merged:
+        return Refusal(482)
+    refusal = refusal or refuse_uri(request) or refuse_extensions(request, supported) or refuse_values(request)
+    if refusal is not None or request.method != "INVITE":
+        return refusal
+    return refuse_routes(request) or refuse_accept(request) or refuse_body(request)
+
+
+class MalformedAnswer(NamedTuple):
+    """The answer to a request that could not be read, and where it goes."""
+
+    response: Response
+    destination: Hop
+
+
+def answer_malformed(error: MalformedMessageError, source: Hop) -> MalformedAnswer | None:
+    """Return the answer to a request that could not be read, None when there is none to give.
+
+    It repeats what came of Via, From, To, Call-ID and CSeq. The tag depends on the request alone, as befits a server
+    without state. Source: RFC 3261 8.2.7, 18.2.2, 21.4.1.
+    """
+    request = error.request
+    if request is None or not error.hint:
+        return None
+    tag = sha256(repr(list(request.headers)).encode()).hexdigest()[:16]
+    response = make_response(request, error.hint, _phrase(error) if error.hint == 400 else "", to_tag=tag)
+    try:
+        via = request.top_via.stamped(source)
+    except RemoteProtocolError:
+        return MalformedAnswer(response, source)  # the Via as it came, to where it came from
+    response.headers.replace_first("Via", str(via))
+    hop = via.reply_hop(source.transport)
+    is_known = is_literal(hop.host) and not source.transport.is_reliable
+    return MalformedAnswer(response, hop if is_known else source)
+
+
+def _phrase(error: RemoteProtocolError) -> str:
+    """Return a reason that says what is wrong. Source: RFC 3261 21.4.1, 25.1 Reason-Phrase."""
+    shown = "".join([char if char.isalnum() or char in " -_.!~*'();/?:@&=+$," else "?" for char in str(error)[:120]])
+    return f"{reason_phrase(400)}: {shown}"

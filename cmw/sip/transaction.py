@@ -42,7 +42,7 @@ def server_key(request: Request) -> TransactionKey:
     via = request.top_via
     method = "INVITE" if request.method == "ACK" else request.method
     branch = via.branch
-    if branch is None or not branch.startswith(MAGIC_COOKIE):
+    if branch is None or not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:  # RFC 4475 3.2.1
         cseq = request.cseq.number
         branch = f"{request.headers.get('Via')}|{request.call_id}|{request.from_.tag}|{cseq}|{request.uri}"
     return TransactionKey("server", branch.lower(), f"{via.host.lower()}:{via.port or DEFAULT_PORT}", method)
@@ -101,7 +101,7 @@ class Transaction:
 
     def kept_bytes(self) -> int:
         """Return about how much memory it takes: what it may have to send again, the request, and what is around."""
-        request = sum([len(value) for _, value in self.request.headers]) + len(self.request.body)
+        request = self.request.headers.size_bytes + len(self.request.body)
         return OVERHEAD_BYTES + len(self._data) + request
 
     def has_sent(self, data: bytes) -> bool:

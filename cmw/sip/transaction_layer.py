@@ -221,6 +221,8 @@ class TransactionLayer:
     # private
 
     def _receive_response(self, response: Response, source: Hop, now: Nanos) -> DiscardReason | None:
+        if len(response.headers.get_all("Via")) > 1:
+            return DiscardReason.SEVERAL_VIAS
         branch = response.top_via.branch or ""
         transaction = self._transactions.get(client_key(branch, response.cseq.method))
         if transaction is None:

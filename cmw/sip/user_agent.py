@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
-from cmw.errors import CmwError, LocalProtocolError, RemoteProtocolError
+from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallSnapshot
@@ -32,22 +32,14 @@ from cmw.sip.hop import Datagram, Hop
 from cmw.sip.inbound_call import InboundCall
 from cmw.sip.listener import Listener
 from cmw.sip.lookup import literal_hop
-from cmw.sip.message import MalformedMessageError, Request, Response, make_response, parse_message
+from cmw.sip.message import MalformedMessageError, Request, Response, parse_message
 from cmw.sip.outbound_call import CallTarget, OutboundCall
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
 from cmw.sip.registration import Registration
 from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
 from cmw.sip.registrations import Registrations
-from cmw.sip.request_checks import (
-    NEEDS_DIALOG,
-    OPTIONS_HEADERS,
-    Refusal,
-    refuse_body,
-    refuse_extensions,
-    refuse_routes,
-    refuse_uri,
-)
-from cmw.sip.stack import ALLOW, Stack
+from cmw.sip.request_checks import OPTIONS_HEADERS, Refusal, answer_malformed, refuse_request
+from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import (
@@ -350,15 +342,10 @@ class UserAgent:
 
     def _refuse_malformed(self, error: MalformedMessageError, source: Hop, now: Nanos) -> None:
         """Answer a request that cannot be read as far as its header rows allow it."""
-        self._discard(DiscardReason.MALFORMED, source, str(error), now)
-        if error.request is None or not error.hint:
-            return
-        try:
-            error.request.headers.replace_first("Via", str(error.request.top_via.stamped(source)))
-            response = make_response(error.request, error.hint, to_tag=self._stack.ids.tag())
-            self._stack.layer.respond_stateless(response, source)
-        except CmwError:
-            return
+        self._discard(DiscardReason(error.kind), source, str(error), now)
+        answer = answer_malformed(error, source)
+        if answer is not None:
+            self._stack.layer.respond_stateless(answer.response, answer.destination)
 
     def _absorb(self, now: Nanos) -> None:
         """Carry every fact about a transaction to whom it concerns."""
@@ -407,21 +394,12 @@ class UserAgent:
 
     def _refuse(self, fact: RequestReceived) -> Refusal | None:
         """Return the refusal of a request outside of a dialog. Source: RFC 3261 8.2.1 to 8.2.3."""
-        request = fact.request
-        if request.method in NEEDS_DIALOG:
-            return Refusal(481)
-        if request.method not in ("INVITE", "OPTIONS"):
-            return Refusal(405, (("Allow", ALLOW),))
-        if fact.is_merged:
-            return Refusal(482)
-        refusal = refuse_uri(request) or refuse_extensions(request)
-        if refusal is not None or request.method == "OPTIONS":
-            return refusal
-        return refuse_routes(request) or refuse_body(request)
+        return refuse_request(fact.request, is_merged=fact.is_merged)
 
     def _answer(self, fact: RequestReceived, answer: Refusal, now: Nanos) -> None:
         tag = self._stack.ids.tag()
-        self._stack.respond(fact.transaction, answer.status, to_tag=tag, headers=answer.headers, now=now)
+        status, headers, reason = answer
+        self._stack.respond(fact.transaction, status, reason, to_tag=tag, headers=headers, now=now)
         self._stack.events.append(RequestAnswered(fact.request.method, answer.status, fact.source, now))
 
     def _cancel_received(self, fact: RequestReceived, now: Nanos) -> None:
