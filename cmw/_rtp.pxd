@@ -166,7 +166,8 @@ cdef struct RtpReceiver:
     uint32_t anchor_timestamp
     int64_t anchor_ext_seq
     int64_t anchor_arrival_ns
-    int64_t late_limit_q8           # 1/256 RTP unit
+    int64_t late_limit_ns
+    int64_t late_limit_q8           # the same in 1/256 RTP unit
     int64_t late_packets            # later than the fastest of the last 10 to 20 s by more than the limit
     int64_t timestamp_jumps
     int64_t payload_type_changes
@@ -250,6 +251,9 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
 cdef void rtp_receiver_open(
     RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type,
     int64_t late_limit_ns) noexcept nogil
+# Measures another payload type from now on; the counters go on.
+cdef void rtp_change_payload(
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type) noexcept nogil
 cdef RtpVerdict rtp_receive(
     RtpReceiver* receiver, const uint8_t* data, size_t size, int64_t arrival_ns, RtpHeader* header) noexcept nogil
 

@@ -101,10 +101,7 @@ cdef class StreamTable:
             raise ValueError(f"period_ns: expected 1 or more, got {period_ns}")
         if not 0 <= late_bound_ns <= period_ns:
             raise ValueError(f"late_bound_ns: expected 0 .. {period_ns}, got {late_bound_ns}")
-        if not 1 <= clock_hz <= CLOCK_HZ_MAX:
-            raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
-        if payload_type > 127:
-            raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
+        require_payload(clock_hz, payload_type)
         if len(cname) > 255:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
         if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
@@ -130,6 +127,14 @@ cdef class StreamTable:
         self.require_open(slot)
         self.used[slot] = 0
         self.due_ns[slot] = INT64_MAX
+
+    def change_payload(
+        self, int slot, *, uint8_t payload_type, uint8_t event_payload_type=NO_PAYLOAD_TYPE, uint32_t clock_hz
+    ):
+        """Measure another payload type from now on, as a new offer and answer agreed; the counters go on."""
+        require_payload(clock_hz, payload_type)
+        self.require_open(slot)
+        rtp_change_payload(&self.receivers[slot], clock_hz, payload_type, event_payload_type)
 
     # --- sending
 
@@ -269,6 +274,14 @@ cdef class StreamTable:
         return size
 
 
+cdef int require_payload(uint32_t clock_hz, uint8_t payload_type) except -1:
+    if not 1 <= clock_hz <= CLOCK_HZ_MAX:
+        raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
+    if payload_type > 127:
+        raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
+    return 0
+
+
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 cdef void rtp_sender_open(
@@ -368,10 +381,36 @@ cdef void rtp_receiver_open(
     receiver.payload_type = payload_type
     receiver.event_payload_type = event_payload_type
     receiver.last_payload_type = NO_PAYLOAD_TYPE
+    receiver.late_limit_ns = late_limit_ns
     receiver.late_limit_q8 = rtp_units(late_limit_ns, clock_hz, 8)
     receiver.spacing_min_ns = INT64_MAX
     for i in range(SPACING_BUCKETS):
         receiver.spacing[i].index = -1
+
+
+cdef void rtp_change_payload(
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type
+) noexcept nogil:
+    cdef int64_t before_hz = receiver.clock_hz
+    receiver.payload_type = payload_type
+    receiver.event_payload_type = event_payload_type
+    receiver.timestamp_step = 0
+    receiver.transit_known = 0
+    receiver.anchor_known = 0
+    forget_lowest(receiver)
+    if clock_hz == before_hz:
+        return
+    receiver.jitter_q12 = 0
+    receiver.jitter_min_q12 = scaled(receiver.jitter_min_q12, clock_hz, before_hz)
+    receiver.jitter_max_q12 = scaled(receiver.jitter_max_q12, clock_hz, before_hz)
+    receiver.jitter_sum_q12 = receiver.jitter_sum_q12 * clock_hz / before_hz
+    receiver.clock_hz = clock_hz
+    receiver.late_limit_q8 = rtp_units(receiver.late_limit_ns, clock_hz, 8)
+
+
+cdef inline int64_t scaled(int64_t value, int64_t factor, int64_t divisor) noexcept nogil:
+    # value * factor / divisor rounded down without overflow of the product; value is 0 or above.
+    return value // divisor * factor + value % divisor * factor // divisor
 
 
 cdef RtpVerdict rtp_receive(
@@ -1067,7 +1106,7 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
     cdef double hz = receiver.clock_hz
     cdef RtpReceiver done
     cdef const BurstGap* bursts = &done.burst_gap
-    cdef double packet_ms = receiver.timestamp_step * 1000.0 / sender.clock_hz
+    cdef double packet_ms = receiver.timestamp_step * 1000.0 / receiver.clock_hz
     cdef bint timed = started and receiver.timestamp_step != 0
     load_types()
     done = receiver[0]

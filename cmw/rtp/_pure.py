@@ -99,15 +99,11 @@ class StreamTable:
             raise ValueError(f"period_ns: expected 1 or more, got {period_ns}")
         if not 0 <= late_bound_ns <= period_ns:
             raise ValueError(f"late_bound_ns: expected 0 .. {period_ns}, got {late_bound_ns}")
-        if not 1 <= clock_hz <= CLOCK_HZ_MAX:
-            raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
-        if payload_type > 127:
-            raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
+        _require_payload(clock_hz, payload_type, event_payload_type)
         if len(cname) > 255:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
         if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
             raise ValueError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
-        _require_unsigned(8, payload_type, event_payload_type)
         _require_unsigned(16, sequence)
         _require_unsigned(32, ssrc, timestamp, timestamp_step)
         _require_unsigned(64, seed)
@@ -139,6 +135,18 @@ class StreamTable:
         """Free `slot`."""
         self._stream(slot)
         self._streams[slot] = None
+
+    def change_payload(
+        self, slot: int, *, payload_type: int, event_payload_type: int = NO_PAYLOAD_TYPE, clock_hz: int
+    ) -> None:
+        """Measure another payload type from now on, as a new offer and answer agreed; the counters go on.
+
+        With another clock the jitter begins anew; its lowest, mean and highest value go on.
+        """
+        _require_payload(clock_hz, payload_type, event_payload_type)
+        self._stream(slot).receiver.change_payload(
+            payload_type=payload_type, event_payload_type=event_payload_type, clock_hz=clock_hz
+        )
 
     # --- sending
 
@@ -250,6 +258,15 @@ def _require_packet(packet: bytearray) -> None:
         raise ValueError(f"packet: expected {HEADER_BYTES} bytes or more, got {len(packet)}")
 
 
+def _require_payload(clock_hz: int, payload_type: int, event_payload_type: int) -> None:
+    _require_unsigned(8, payload_type, event_payload_type)
+    _require_unsigned(32, clock_hz)
+    if not 1 <= clock_hz <= CLOCK_HZ_MAX:
+        raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
+    if payload_type > 127:
+        raise ValueError(f"payload_type: expected 0 .. 127, got {payload_type}")
+
+
 def _require_unsigned(bits: int, *values: int) -> None:
     """Refuse what the compiled twin's C integers refuse."""
     for value in values:
@@ -266,12 +283,12 @@ def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: Contro
     started = receiver.ssrc is not None
     ended = receiver.window.ended()
     bursts = ended.burst_gap
-    packet_ms = receiver.timestamp_step * 1000.0 / sender.clock_hz if receiver.timestamp_step else None
+    packet_ms = receiver.timestamp_step * 1000.0 / receiver.clock_hz if receiver.timestamp_step else None
     recent = spacing.recent_ms(last_ns) if last_ns is not None else (None, None, None)
     spaced = spacing.min_ns is not None and first_ns is not None and last_ns is not None
 
     def to_ms(value_q12: float) -> float:
-        return value_q12 * 1000.0 / (4096.0 * sender.clock_hz)
+        return value_q12 * 1000.0 / (4096.0 * receiver.clock_hz)
 
     return StreamSnapshot(
         packets_sent=sender.packets_sent,

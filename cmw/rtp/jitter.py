@@ -55,3 +55,11 @@ class JitterEstimate:
         """Begin at 0 for another source; lowest, mean and highest go on."""
         self._transit_q8 = None
         self.jitter_q12 = 0
+
+    def change_clock(self, clock_hz: int) -> None:
+        """Begin at 0 in units of another clock; lowest, mean and highest go on."""
+        self.restart()
+        self.min_q12 = self.min_q12 * clock_hz // self._clock_hz
+        self.max_q12 = self.max_q12 * clock_hz // self._clock_hz
+        self._sum_q12 = self._sum_q12 * clock_hz / self._clock_hz
+        self._clock_hz = clock_hz

@@ -60,7 +60,8 @@ class ReceiveStatistics:
     def __init__(
         self, *, clock_hz: int, payload_type: int, event_payload_type: int, late_limit_ns: int = LATE_LIMIT_NS
     ) -> None:
-        self._clock_hz = clock_hz
+        self.clock_hz = clock_hz
+        self._late_limit_ns = late_limit_ns
         self._payload_type = payload_type
         self._event_payload_type = event_payload_type
         self.ssrc: int | None = None
@@ -114,6 +115,19 @@ class ReceiveStatistics:
         if not known_type and verdict <= PacketVerdict.DUPLICATE:
             return PacketVerdict.WRONG_PAYLOAD_TYPE
         return verdict
+
+    def change_payload(self, *, payload_type: int, event_payload_type: int, clock_hz: int) -> None:
+        """Measure another payload type from now on; the counters go on."""
+        self._payload_type = payload_type
+        self._event_payload_type = event_payload_type
+        self.timestamp_step = 0
+        self.jitter.forget_transit()
+        self._relative.forget()
+        self._anchor = None
+        if clock_hz != self.clock_hz:
+            self.jitter.change_clock(clock_hz)
+            self.clock_hz = clock_hz
+            self._late_limit_q8 = rtp_units(self._late_limit_ns, clock_hz, fraction_bits=8)
 
     def close_interval(self) -> tuple[int, int, int]:
         """Return fraction lost in 1/256, cumulative lost and packets received of the interval, and begin the next.
@@ -234,10 +248,10 @@ class ReceiveStatistics:
 
     def _explains(self, step: int, packets: int, elapsed_ns: Nanos) -> bool:
         """Tell whether the codec's clock explains a step: by the packets, or by silence between them."""
-        bound = self._clock_hz // JUMP_PER_SECOND
+        bound = self.clock_hz // JUMP_PER_SECOND
         if self.timestamp_step and abs(step - packets * self.timestamp_step) <= bound:
             return True
-        return abs(step - rtp_units(elapsed_ns, self._clock_hz)) <= bound
+        return abs(step - rtp_units(elapsed_ns, self.clock_hz)) <= bound
 
     def _note_payload_type(self, payload_type: int) -> None:
         if payload_type in (self._event_payload_type, COMFORT_NOISE):
@@ -256,7 +270,7 @@ class ReceiveStatistics:
             return False
         if signed32(header.timestamp - self._last_timestamp) > ahead * step:
             return True
-        return rtp_units(spacing_ns, self._clock_hz) > (ahead + 1) * step
+        return rtp_units(spacing_ns, self.clock_hz) > (ahead + 1) * step
 
     def _hold_or_switch(self, header: RtpHeader, arrival_ns: Nanos) -> PacketVerdict:
         """Source: RFC 3550 A.1 bad_seq; for another source too, so that one stray packet moves nothing."""

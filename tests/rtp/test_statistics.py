@@ -152,6 +152,39 @@ class TestPayloadType:
         assert stream.now.wrong_payload_type == 0
 
 
+class TestChangedPayload:
+    def test_another_codec_is_measured_from_then_on(self, stream: Stream) -> None:
+        for seq in range(10):
+            stream.receive(seq)
+        stream.table.change_payload(0, payload_type=8, event_payload_type=96, clock_hz=8000)
+        assert [stream.receive(seq, payload_type=pt) for seq, pt in ((10, 8), (11, 96), (12, 0))] == [
+            V.OK,
+            V.OK,
+            V.WRONG_PAYLOAD_TYPE,
+        ]
+        assert counts(stream) == (13, 13, 0)
+        assert (stream.now.payload_type_changes, stream.now.timestamp_jumps) == (2, 0)
+
+    def test_another_clock_gives_the_same_milliseconds(self, stream: Stream) -> None:
+        for seq in range(300):
+            stream.receive(seq, at_ns=SECOND + seq * 20_000_000 + seq % 2 * 4_000_000)
+        before = stream.now
+        stream.table.change_payload(0, payload_type=9, clock_hz=48000)
+        assert stream.now.jitter_ms == 0
+        assert stream.now.jitter_max_ms == pytest.approx(before.jitter_max_ms, rel=1e-3)
+        for seq in range(300, 600):
+            at_ns = SECOND + seq * 20_000_000 + seq % 2 * 4_000_000
+            stream.receive(seq, at_ns=at_ns, timestamp=seq * 960, payload_type=9)
+        assert stream.now.jitter_ms == pytest.approx(before.jitter_ms, rel=1e-3)
+        assert stream.now.jitter_mean_ms == pytest.approx(before.jitter_mean_ms, rel=0.02)
+        assert stream.now.timestamp_jumps == 0
+
+    @pytest.mark.parametrize(("payload_type", "clock_hz"), [(128, 8000), (0, 0), (0, 10_000_001)])
+    def test_nonsense_is_refused(self, stream: Stream, payload_type: int, clock_hz: int) -> None:
+        with pytest.raises(ValueError):
+            stream.table.change_payload(0, payload_type=payload_type, clock_hz=clock_hz)
+
+
 class TestMalformed:
     GOOD = bytes.fromhex("8000000a 00000640 0badcafe") + b"payload!"
 

@@ -76,6 +76,10 @@ def test_random_streams(seq: int, timestamp: int, clock_hz: int, history: list[t
             agree(pair, "snapshot", 0)
         if i % 11 == 10:
             agree(pair, "close_interval", 0, now=arrival_ns)
+        if i % 23 == 22:
+            agree(
+                pair, "change_payload", 0, payload_type=i % 2 * 8, event_payload_type=101, clock_hz=8000 + i % 3 * 8000
+            )
     agree(pair, "snapshot", 0)
     agree(pair, "build_rtcp", 0, now=arrival_ns + 1)
 
