@@ -44,6 +44,7 @@ LAYERS = {
     "_rtp": layer(f"{BASE} rtp", pure=True),  # the compiled half of rtp
     "_twin": layer(""),
     "metrics": layer(BASE, pure=True),
+    "capture": layer(BASE, pure=True),
     "link": layer(BASE, "h11 wsproto pydantic pydantic_core ujson", pure=True),
     "load": layer(CORES, "pydantic pydantic_core", pure=True),
     "net": layer(f"{CORES} load", "uvloop h11 wsproto structlog dns OpenSSL cryptography"),
@@ -54,7 +55,8 @@ LAYERS = {
         "aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
     ),
     "cli": layer(
-        f"{PROGRAM} worker gateway __init__", "typer rich pydantic pydantic_core structlog ujson uvloop httpx yaml h11"
+        f"{PROGRAM} capture worker gateway __init__",
+        "typer rich pydantic pydantic_core structlog ujson uvloop httpx yaml h11",
     ),
 }
 
@@ -169,7 +171,7 @@ def test_the_rule_itself_has_no_way_up() -> None:
     for name, rule in LAYERS.items():
         back = {other for other in rule.ours if name in LAYERS[other].ours}
         assert back <= {"rtp", "_rtp"} - {name}, f"{name} and {back}"
-    siblings = {"sip", "rtp", "link", "metrics"}
+    siblings = {"sip", "rtp", "link", "metrics", "capture"}
     assert all(not LAYERS[name].ours & (siblings - {name}) for name in siblings)
 
 

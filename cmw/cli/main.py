@@ -34,6 +34,7 @@ COMMANDS = {
     "gateway": Command("cmw.cli.gateway_command:app", "Run the gateway that workers dial out to."),
     "workers": Command("cmw.cli.workers_command:app", "Create, list and manage workers on a gateway."),
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
+    "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
     "config": Command("cmw.cli.config_command:config", "Show the worker's settings and where each came from."),
     "schema": Command("cmw.cli.schema_command:schema", "Print the JSON schema of a plan, a summary or the link."),
 }

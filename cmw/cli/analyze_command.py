@@ -1,0 +1,93 @@
+"""`cmw analyze`: the receive statistics of every RTP stream in a capture, by the same code as live."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from cmw.cli.capture_analysis import Analysis, analyze_capture
+from cmw.cli.tables import print_json, print_table
+from cmw.errors import SettingsError
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "SOURCE": lambda stream: stream["source"],
+    "DESTINATION": lambda stream: stream["destination"],
+    "SSRC": lambda stream: stream["ssrc"],
+    "CODEC": lambda stream: stream["codec"] or stream["payload_type"],
+    "PACKETS": lambda stream: stream["packets_received"],
+    "LOST": lambda stream: stream["packets_lost"],
+    "LOST %": lambda stream: _decimals(_percent(stream), 2),
+    "DUP": lambda stream: stream["duplicate_packets"],
+    "REORDERED": lambda stream: stream["out_of_order_packets"],
+    "RESETS": lambda stream: stream["sequence_number_resets"],
+    "LONGEST LOSS": lambda stream: stream["longest_loss_burst"],
+    "JITTER MEAN ms": lambda stream: _decimals(stream["jitter_ms"]["mean"], 3),
+    "MAX": lambda stream: _decimals(stream["jitter_ms"]["max"], 3),
+    "SPACING MAX ms": lambda stream: _decimals(stream["packet_spacing_ms"]["max"], 2),
+    "MOS": lambda stream: _decimals(stream["mos"], 2),
+}
+
+
+def analyze(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file; it may be compressed by gzip.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Print loss, jitter and quality of every RTP stream in a capture, by the code that measures live calls."""
+    with _named(file), _opened(file) as stream:
+        found = analyze_capture(stream)
+    if as_json:
+        print_json(found.document())
+    else:
+        _print(found)
+    if found.damage:
+        raise SettingsError(f"{file}: {found.damage}; what came before it is reported")
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Let every error about the file begin with its name."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {error}") from error
+    except (OSError, EOFError) as error:
+        raise SettingsError(f"{file}: cannot read the capture: {getattr(error, 'strerror', None) or error}") from error
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    with file.open("rb") as stream:
+        if not stream.seekable():
+            raise SettingsError("expected a file: a capture is read twice, first for SIP and then for RTP")
+        compressed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        if compressed:
+            with gzip.GzipFile(fileobj=stream) as plain:
+                yield plain  # type: ignore[misc]  # a BinaryIO in all but name
+        else:
+            yield stream
+
+
+def _print(found: Analysis) -> None:
+    document = found.document()
+    if document["streams"]:
+        print_table(list(_COLUMNS), ([show(stream) for show in _COLUMNS.values()] for stream in document["streams"]))
+    else:
+        print("no RTP streams")
+    for problem in document["problems"]:
+        print(f"cmw: {problem}", file=sys.stderr)
+
+
+def _percent(stream: dict[str, Any]) -> float | None:
+    expected = stream["packets_expected"]
+    return 100 * stream["packets_lost"] / expected if expected else None
+
+
+def _decimals(value: float | None, places: int) -> str | None:
+    return None if value is None else f"{value:.{places}f}"

@@ -1,0 +1,206 @@
+"""`cmw analyze` from a file to its document, its table and its exit code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmw.cli.main import run_command
+from tests.support.captures import (
+    DESTINATION,
+    ETHERNET,
+    SECOND,
+    SOURCE,
+    START_NS,
+    Captured,
+    Place,
+    ethernet,
+    packet,
+    pcap,
+    pcapng,
+    rtp,
+)
+
+MS = 1_000_000
+CONTRACT = {
+    "ssrc",
+    "source",
+    "destination",
+    "payload_type",
+    "codec",
+    "clock_hz",
+    "first_packet_at",
+    "packets_received",
+    "packets_expected",
+    "packets_lost",
+    "duplicate_packets",
+    "out_of_order_packets",
+    "sequence_number_resets",
+    "ssrc_switches",
+    "jitter_ms",
+    "packet_spacing_ms",
+    "loss_bursts",
+    "longest_loss_burst",
+    "mos",
+    "r_factor",
+}
+
+Capsys = pytest.CaptureFixture[str]
+
+
+def frames(*numbers: int, start_ns: int = START_NS, **changes: Any) -> list[Captured]:
+    """Return the packets `numbers` of a stream, each at its time."""
+    return [Captured(start_ns + seq * 20 * MS, packet(rtp(seq, **changes))) for seq in numbers]
+
+
+def invite(at_ns: int, place: Place, codecs: str, rtpmaps: str = "", crlf: str = "\r\n") -> Captured:
+    body = ["v=0", f"o=- 1 1 IN IP4 {place[0]}", "s=-", f"c=IN IP4 {place[0]}", "t=0 0"]
+    body += [f"m=audio {place[1]} RTP/AVP {codecs}", *rtpmaps.split("|")]
+    text = crlf.join(["INVITE sip:b@192.0.2.2 SIP/2.0", "Content-Type: application/sdp", "", *body, ""])
+    return Captured(at_ns, packet(text.encode(), ("192.0.2.9", 5060), ("192.0.2.8", 5060)))
+
+
+def write(tmp_path: Path, data: bytes) -> Path:
+    file = tmp_path / "capture.pcap"
+    file.write_bytes(data)
+    return file
+
+
+def analyze(capsys: Capsys, tmp_path: Path, data: bytes, *, code: int = 0) -> dict[str, Any]:
+    assert run_command(["analyze", "--json", str(write(tmp_path, data))]) == code
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_the_document_of_a_stream_with_loss_reorder_and_duplicates(capsys: Capsys, tmp_path: Path) -> None:
+    numbers = [seq for seq in range(65500, 65700) if seq not in (65530, 65540, 65541, 65542)]
+    data = pcapng([*frames(*numbers), *frames(65600)])
+    document = analyze(capsys, tmp_path, data)
+    assert document["schema_version"] == 1
+    [stream] = document["streams"]
+    assert stream.keys() >= CONTRACT
+    assert stream["ssrc"] == "0x0badcafe"
+    assert (stream["source"], stream["destination"]) == ("192.0.2.1:10000", "192.0.2.2:20000")
+    assert (stream["payload_type"], stream["codec"], stream["clock_hz"]) == (0, "PCMU", 8000)
+    assert stream["packets_expected"] == 200
+    assert stream["packets_received"] == 197
+    assert stream["packets_lost"] == 3
+    assert stream["duplicate_packets"] == 1
+    assert (stream["loss_bursts"], stream["longest_loss_burst"]) == (2, 3)
+    assert stream["sequence_number_resets"] == stream["ssrc_switches"] == stream["out_of_order_packets"] == 0
+    assert stream["jitter_ms"].keys() >= {"last", "mean", "max"}
+    assert stream["packet_spacing_ms"]["min"] == 20
+    assert stream["first_packet_at"] == "2023-11-14T22:35:10.000000000Z"
+    assert 4 < stream["mos"] < 4.4
+    assert 80 < stream["r_factor"] < 93
+
+
+def test_a_jump_beyond_max_dropout_resynchronises(capsys: Capsys, tmp_path: Path) -> None:
+    moved = [
+        Captured(START_NS + (100 + i) * 20 * MS, packet(rtp(9000 + i, timestamp=(100 + i) * 160))) for i in range(100)
+    ]
+    [stream] = analyze(capsys, tmp_path, pcap([*frames(*range(100)), *moved]))["streams"]
+    assert (stream["packets_received"], stream["packets_expected"], stream["packets_lost"]) == (200, 200, 0)
+    assert (stream["sequence_number_resets"], stream["sequence_number_jumps"]) == (1, 1)
+
+
+def test_sip_in_the_capture_gives_the_codec(capsys: Capsys, tmp_path: Path) -> None:
+    rtpmaps = "a=rtpmap:97 pcma/8000|a=rtpmap:101 telephone-event/8000"
+    start = invite(START_NS - SECOND, DESTINATION, "97 101", rtpmaps)
+    document = analyze(capsys, tmp_path, pcap([start, *frames(*range(50), payload_type=97)]))
+    [stream] = document["streams"]
+    assert (stream["codec"], stream["clock_hz"], stream["announced"]) == ("PCMA", 8000, True)
+    assert stream["mos"] > 4
+    assert document["sip_messages"] == 1
+
+
+@pytest.mark.parametrize("place", [SOURCE, ("10.0.0.7", DESTINATION[1])], ids=["only the sender's", "behind NAT"])
+def test_a_description_from_elsewhere_serves_too(capsys: Capsys, tmp_path: Path, place: Place) -> None:
+    start = invite(START_NS + SECOND, place, "97", "a=rtpmap:97 opus/48000/2")
+    opus = [Captured(START_NS + i * 20 * MS, packet(rtp(i, timestamp=960 * i, payload_type=97))) for i in range(99)]
+    [stream] = analyze(capsys, tmp_path, pcap([*opus, start]))["streams"]
+    assert (stream["codec"], stream["clock_hz"], stream["jitter_ms"]["max"]) == ("opus", 48000, 0)
+
+
+def test_a_description_that_breaks_the_grammar_still_serves(capsys: Capsys, tmp_path: Path) -> None:
+    start = invite(START_NS, DESTINATION, "97", "a=rtpmap:97 PCMU/8000|nonsense without a letter")
+    [stream] = analyze(capsys, tmp_path, pcap([start, *frames(*range(20), payload_type=97)]))["streams"]
+    assert stream["codec"] == "PCMU"
+
+
+def test_what_cannot_be_known_is_null(capsys: Capsys, tmp_path: Path) -> None:
+    [stream] = analyze(capsys, tmp_path, pcap(frames(*range(20), payload_type=97)))["streams"]
+    assert (stream["codec"], stream["mos"], stream["r_factor"], stream["packets_sent"]) == (None,) * 4
+    start = invite(START_NS - SECOND, DESTINATION, "0")
+    [stream] = analyze(capsys, tmp_path, pcap([start, *frames(1)]))["streams"]
+    assert stream["jitter_ms"] == {"last": None, "mean": None, "min": None, "max": None}
+    assert stream["packet_spacing_ms"] == {"mean": None, "min": None, "max": None}
+
+
+def test_a_capture_that_kept_only_the_headers(capsys: Capsys, tmp_path: Path) -> None:
+    cut = [frame._replace(data=ethernet(frame.data, 0x8100), cut_bytes=140) for frame in frames(*range(50))]
+    [stream] = analyze(capsys, tmp_path, pcap(cut, ETHERNET))["streams"]
+    assert (stream["packets_received"], stream["bytes_received"]) == (50, 8000)
+
+
+def test_a_compressed_file(capsys: Capsys, tmp_path: Path) -> None:
+    [stream] = analyze(capsys, tmp_path, gzip.compress(pcap(frames(*range(50)))))["streams"]
+    assert stream["packets_received"] == 50
+
+
+def test_a_capture_without_rtp(capsys: Capsys, tmp_path: Path) -> None:
+    assert analyze(capsys, tmp_path, pcap([]))["streams"] == []
+    assert run_command(["analyze", str(tmp_path / "capture.pcap")]) == 0
+    assert capsys.readouterr().out == "no RTP streams\n"
+
+
+def test_the_table(capsys: Capsys, tmp_path: Path) -> None:
+    file = write(tmp_path, pcap(frames(*range(10), *range(12, 50))))
+    assert run_command(["analyze", str(file)]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.startswith("SOURCE")
+    assert row.split()[:7] == ["192.0.2.1:10000", "192.0.2.2:20000", "0x0badcafe", "PCMU", "48", "2", "4.00"]
+
+
+def test_a_file_that_is_cut_short_is_measured_up_to_there_and_ends_in_an_error(capsys: Capsys, tmp_path: Path) -> None:
+    file = write(tmp_path, pcap(frames(*range(50)))[:-30])
+    assert run_command(["analyze", "--json", str(file)]) == 78
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document["streams"][0]["packets_received"] == 49
+    assert "cut short" in document["problems"][0]
+    assert str(file) in printed.err
+    assert "cut short" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "the capture is empty"),
+        (b"hello, world", "expected the first bytes of a pcap or pcapng file"),
+        (pcap([])[:20], "cut short"),
+        (b"\x1f\x8b" + bytes(30), "cannot read the capture"),
+    ],
+)
+def test_a_file_that_is_no_capture(capsys: Capsys, tmp_path: Path, data: bytes, words: str) -> None:
+    file = write(tmp_path, data)
+    assert run_command(["analyze", "--json", str(file)]) == 78
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert words in printed.err
+    assert str(file) in printed.err
+
+
+def test_a_file_that_is_not_there(capsys: Capsys, tmp_path: Path) -> None:
+    assert run_command(["analyze", str(tmp_path / "none.pcap")]) == 78
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_a_link_type_that_nobody_knows_is_named(capsys: Capsys, tmp_path: Path) -> None:
+    file = write(tmp_path, pcap(frames(*range(5)), 127))
+    assert run_command(["analyze", str(file)]) == 0
+    assert "5 frames were passed over: link type 127" in capsys.readouterr().err
