@@ -121,6 +121,7 @@ class Registration:
         self._tag = stack.ids.tag()
         self._requests = self._make_requests(stack.ids.cseq(), is_outbound=True)
         self.contact = contact_towards(stack, account, destination)
+        self._contact_hop = destination
         self._own = self._requests.own_contact(self.contact)
         self._timers: TimerTable[RegistrationTimer] = TimerTable()
         self._try = _Try(*self._home, 0)
@@ -224,9 +225,10 @@ class Registration:
     def _send(self, now: Nanos) -> None:
         attempt = self._try
         attempt.sent_at = now
-        contact = contact_towards(self._stack, self.account, attempt.hop)
-        if contact != self.contact:
-            self.contact, self._own = contact, self._requests.own_contact(contact)
+        if attempt.hop != self._contact_hop:
+            self._contact_hop = attempt.hop
+            self.contact = contact_towards(self._stack, self.account, attempt.hop)
+            self._own = self._requests.own_contact(self.contact)
         expires_s = 0 if self.state is RegistrationState.UNREGISTERING else self._expires_s
         proofs = self._authentication.headers("REGISTER", attempt.uri, b"")
         request = self._requests.make(attempt.uri, self.contact, expires_s, proofs)
@@ -278,8 +280,10 @@ class Registration:
         figures, attempt = self.figures, self._try
         answer = read_register_answer(response, self._own, self._expires_s)
         figures.unlisted += not answer.is_listed
-        if answer.expires_s == 0:
-            self._fail(response.status, "the registrar granted no lifetime", None, now)
+        is_proved = self._authentication.take_info(response)
+        if answer.expires_s == 0 or not is_proved:
+            reason = "granted no lifetime" if is_proved else "did not prove that it knows the password"
+            self._fail(response.status, f"the registrar {reason}", None, now)
             return
         figures.round_trip_ns, figures.try_ns = now - attempt.sent_at, now - attempt.began_at
         figures.registered_at = now if figures.registered_at is None else figures.registered_at
