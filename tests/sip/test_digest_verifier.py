@@ -1,7 +1,7 @@
 import pytest
 
 from cmw.core.clock import SECOND
-from cmw.sip import digest_verifier
+from cmw.sip import nonces
 from cmw.sip.digest import Challenge, Credentials, authorize, parse_challenges
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from tests.support.ids import CountingIds
@@ -75,15 +75,14 @@ def test_a_count_is_used_once_but_for_retransmissions(verifier: DigestVerifier) 
     assert verifier.verify([second], "INVITE", request_id="r", now=32 * SECOND) == ACCEPTED
     for request_id, now in (("other", 0), (None, 0), ("r", 32 * SECOND + 1)):
         assert verifier.verify([second], "INVITE", request_id=request_id, now=now).status is DigestStatus.STALE
-    for uri, nc in (("sip:c@lab", 2), ("sip:b@lab", 1)):
-        header = authorize(challenge, ALICE, "INVITE", uri, nc=nc, cnonce="c")
-        assert verifier.verify([header], "INVITE", now=0).status is DigestStatus.STALE
+    other = authorize(challenge, ALICE, "INVITE", "sip:c@lab", nc=2, cnonce="c")
+    assert verifier.verify([other], "INVITE", now=0).status is DigestStatus.STALE
     third = authorize(challenge, ALICE, "INVITE", "sip:c@lab", nc=0x0A, cnonce="c")
     assert verifier.verify([third], "INVITE", now=0) == ACCEPTED
 
 
 def test_what_is_forgotten_turns_stale(verifier: DigestVerifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digest_verifier, "MAX_NONCES", 2)
+    monkeypatch.setattr(nonces, "MAX_NONCES", 2)
     headers = [authorize(ask(verifier, now), ALICE, "REGISTER", "sip:lab", cnonce="c") for now in range(3)]
     assert [verifier.verify([header], "REGISTER", request_id="r", now=3) for header in headers] == [ACCEPTED] * 3
     statuses = [verifier.verify([header], "REGISTER", request_id="r", now=3).status for header in headers]
