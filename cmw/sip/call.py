@@ -12,6 +12,7 @@ from cmw.core.clock import Nanos
 from cmw.core.timers import TimerTable
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
+from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog import Dialog
 from cmw.sip.events import (
     CallEnded,
@@ -142,7 +143,7 @@ class Call:
         self._unacked: Transaction | None = None
         self._interval_ns: Nanos = 0
         self._reoffer: Transaction | None = None
-        self._bye: Transaction | None = None
+        self._bye: ClientRequest | None = None
         self._retransmissions_sent = 0
         self._retransmissions_received = 0
         self._challenges = 0
@@ -184,14 +185,14 @@ class Call:
         self._acknowledged(ack, now)
         self._rearm()
 
-    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
+    def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to one of our requests."""
-        if transaction is self._bye:
+        if sent is self._bye:
             self._bye_answered(response, now)
 
-    def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
-        """Take the end of a transaction without a response."""
-        if transaction is self._bye:
+    def transaction_failed(self, sent: object, status: int, reason: str, *, now: Nanos) -> None:
+        """Take the end of a request of ours without a response."""
+        if sent is self._bye:
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
@@ -342,21 +343,36 @@ class Call:
         self._bye = self._send_in_dialog(self._dialog, "BYE", now)
         self._rearm()
 
-    def _send_in_dialog(self, dialog: Dialog, method: str, now: Nanos, *, is_challenged: bool = False) -> Transaction:
-        """Send a request within a dialog; what proves who we are goes to others than home only if they asked."""
+    def _send_in_dialog(
+        self, dialog: Dialog, method: str, now: Nanos, *, follows: ClientRequest | None = None
+    ) -> ClientRequest:
+        """Send a request within a dialog; what proves who we are goes to others than home only if they asked.
+
+        Args:
+            dialog: the dialog.
+            method: the method.
+            now: instant of the monotonic clock, nanoseconds.
+            follows: the same request, which was challenged.
+        """
         request = dialog.make_request(method, headers=(("User-Agent", self._stack.user_agent),))
-        if is_challenged or dialog.next_hop() == self._home:
+        if follows is not None or self._leads_home(dialog):
             for name, value in self._authentication.headers(method, request.uri, b""):
                 request.headers.add(name, value)
-        return self._stack.layer.send_request(request, dialog.next_hop(), self, now=now)
+        return self._stack.sender.send(
+            request, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, follows=follows, now=now
+        )
+
+    def _leads_home(self, dialog: Dialog) -> bool:
+        """Tell whether requests within a dialog go to whom we trust with our credentials."""
+        return self._home is not None and dialog.next_hop()[:3] == self._home[:3]
 
     def _bye_answered(self, response: Response, now: Nanos) -> None:
         if response.status < 200:
             return
         assert self._dialog is not None
-        if self._authentication.absorb(response, is_home=self._dialog.next_hop() == self._home):
+        if self._authentication.absorb(response, is_home=self._leads_home(self._dialog)):
             self._challenges += 1
-            self._bye = self._send_in_dialog(self._dialog, "BYE", now, is_challenged=True)
+            self._bye = self._send_in_dialog(self._dialog, "BYE", now, follows=self._bye)
         else:
             self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now), now)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from cmw.errors import RemoteProtocolError
-from cmw.sip.grammar import Params
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response
 from cmw.sip.name_addr import parse_name_addr
-from cmw.sip.uri import SipUri, parse_uri
-
-_LOOSE = re.compile(r";lr(?=[;=?]|$)", re.IGNORECASE)
-_NOT_IN_REQUEST_URI = frozenset(("method",))
-"""URI parameters that may not stand in a Request-URI; neither may headers. Source: RFC 3261 19.1.1 table 1."""
+from cmw.sip.route_set import Path, make_path
 
 
 class Dialog:
@@ -33,7 +27,7 @@ class Dialog:
     """
 
     __slots__ = (
-        "_next_hop",
+        "_path",
         "call_id",
         "local",
         "local_seq",
@@ -67,7 +61,7 @@ class Dialog:
         self.routes = routes
         self.remote_target = remote_target
         self.peer = peer
-        self._next_hop: Hop | None = None
+        self._path: Path | None = None
 
     @classmethod
     def of_caller(cls, invite: Request, response: Response, source: Hop) -> Dialog:
@@ -121,10 +115,10 @@ class Dialog:
         if seq is None:
             self.local_seq += 1
             seq = self.local_seq
-        uri, routes = self._address()
-        request = Request(method, uri, body=body)
+        path = self.path()
+        request = Request(method, path.request_uri, body=body)
         add = request.headers.add
-        for route in routes:
+        for route in path.routes:
             add("Route", route)
         add("Max-Forwards", "70")
         add("From", self.local)
@@ -135,19 +129,22 @@ class Dialog:
             add(name, value)
         return request
 
+    def path(self) -> Path:
+        """Return how requests are addressed; the sender finds out where their `next_uri` is."""
+        if self._path is None:
+            self._path = make_path(self.remote_target, self.routes)
+        return self._path
+
     def next_hop(self) -> Hop:
         """Return where requests go: the first route or the remote target if literal, else where the peer sent from."""
-        if self._next_hop is None:
-            uri = parse_name_addr(self.routes[0]).uri if self.routes else self.remote_target
-            self._next_hop = literal_hop(uri) or self.peer
-        return self._next_hop
+        return literal_hop(self.path().next_uri) or self.peer
 
     def refresh_target(self, message: Request | Response) -> None:
         """Take over the Contact of a target refresh request or its 2xx. Source: RFC 3261 12.2.1.2, 12.2.2."""
         target = _contact_uri(message)
         if target is not None and target != self.remote_target:
             self.remote_target = target
-            self._next_hop = None
+            self._path = None
 
     def accepts(self, seq: int) -> bool:
         """Tell whether a request of the peer is in order, and remember its number if so. Source: RFC 3261 12.2.2."""
@@ -155,16 +152,6 @@ class Dialog:
             return False
         self.remote_seq = seq
         return True
-
-    def _address(self) -> tuple[str, tuple[str, ...]]:
-        """Return Request-URI and Route values."""
-        if not self.routes:
-            return self.remote_target, ()
-        first = parse_name_addr(self.routes[0]).uri
-        if _LOOSE.search(first) is not None:
-            return self.remote_target, self.routes
-        # A strict router: its URI becomes the Request-URI, the remote target the last Route.
-        return _request_uri(first), (*self.routes[1:], f"<{self.remote_target}>")
 
 
 def _routes(message: Request | Response) -> tuple[str, ...]:
@@ -189,12 +176,3 @@ def _contact_uri(message: Request | Response) -> str | None:
     except RemoteProtocolError:
         return None
     return contact.uri
-
-
-def _request_uri(text: str) -> str:
-    try:
-        uri: SipUri = parse_uri(text)
-    except RemoteProtocolError:
-        return text
-    params: Params = tuple([pair for pair in uri.params if pair[0] not in _NOT_IN_REQUEST_URI])
-    return str(uri._replace(params=params, headers=()))

@@ -35,13 +35,14 @@ class OwnAddress:
         ids: source of the host name of a client that has no address of its own.
     """
 
-    __slots__ = ("sent_by", "transport", "via_start")
+    __slots__ = ("is_reachable", "sent_by", "transport", "via_start")
 
     def __init__(self, listener: Listener, ids: Ids) -> None:
         self.transport = listener.transport
         address = listener.advertised or listener.local
         is_websocket = listener.transport in (Transport.WS, Transport.WSS)
-        if address.port:
+        self.is_reachable = address.port > 0
+        if self.is_reachable:
             self.sent_by = str(address)
         elif is_websocket:
             self.sent_by = f"{ids.uuid().replace('-', '')[:12]}.invalid"  # RFC 7118 5.2, 5.4
@@ -101,6 +102,16 @@ class OwnAddresses:
     def first(self) -> OwnAddress:
         """Return the address of the listener that was given first."""
         return next(iter(self._by_family.values()))
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """Return what we can send over, in the order in which the listeners were given."""
+        return tuple(self._by_transport)
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """Return the IP versions that we can send from."""
+        return tuple(dict.fromkeys([6 if is_six else 4 for _, is_six in self._by_family]))
 
     def towards(self, hop: Hop) -> OwnAddress:
         """Return who we are towards `hop`; the first of us where there is no way there, as the network will say."""

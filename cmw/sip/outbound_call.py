@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from cmw.core.clock import Nanos
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call, CallState, CallTimer
+from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog import Dialog
 from cmw.sip.events import CallAnswered, CallEnded, CallProceeding, CallRejected, CallTimedOut, Ending, TimeoutStage
-from cmw.sip.hop import Datagram, Hop
+from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
@@ -30,8 +31,9 @@ class CallTarget:
     Args:
         uri: Request-URI and To.
         local_uri: From.
-        contact: our Contact URI.
-        destination: where the INVITE goes.
+        contact: our Contact URI, as far as it is known which transport the INVITE takes.
+        contact_user: user part of it.
+        destination: where the INVITE goes; None for the way that `uri` tells.
         body: the offer; empty leaves it to the peer.
         headers: further rows of the INVITE.
     """
@@ -39,7 +41,8 @@ class CallTarget:
     uri: str
     local_uri: str
     contact: str
-    destination: Hop
+    contact_user: str
+    destination: Hop | None
     body: bytes
     headers: tuple[tuple[str, str], ...] = field(default=())
 
@@ -59,16 +62,15 @@ class OutboundCall(Call):
     def __init__(self, stack: Stack, handle: int, target: CallTarget, authentication: Authentication) -> None:
         super().__init__(stack, handle, target.contact, authentication)
         self._target = target
-        self._home = target.destination
         self.call_id = stack.ids.call_id()
         self.local_tag = stack.ids.tag()
         self.local_uri = target.local_uri
         self.remote_uri = target.uri
         self._seq = stack.ids.cseq()
-        self._invite: Transaction | None = None
-        self._cancel: Transaction | None = None
-        self._ack: Datagram | None = None
-        self._forks: dict[str, Datagram] = {}
+        self._invite: ClientRequest | None = None
+        self._cancel: ClientRequest | None = None
+        self._ack: ClientRequest | None = None
+        self._forks: dict[str, ClientRequest] = {}
         self._earlier_retransmissions = 0
 
     # inputs
@@ -89,29 +91,33 @@ class OutboundCall(Call):
         else:
             self._stack.respond(transaction, 481, now=now)
 
-    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
+    def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our INVITE, CANCEL or BYE."""
-        if transaction.key.method != "INVITE":
-            super().response_received(transaction, response, source, now=now)
-        elif response.status < 200:
+        if sent.method != "INVITE":
+            super().response_received(sent, response, source, now=now)
+            return
+        self._home, self._contact = sent.hop, f"<{sent.contact}>"
+        if response.status < 200:
             self._proceed(response, now)
         elif response.status < 300:
-            self._succeed(transaction, response, source, now)
-        elif transaction is self._invite:
+            self._succeed(sent, response, source, now)
+        elif sent is self._invite:
             self._fail(response, now)
 
-    def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
+    def transaction_failed(self, sent: object, status: int, reason: str, *, now: Nanos) -> None:
         """Take the silence of the peer, or an error of the network."""
-        if transaction is self._cancel:
+        if sent is self._cancel:
             if status == 503:
                 self._give_up(reason, now)
-        elif transaction is not self._invite:
-            super().transaction_failed(transaction, status, reason, now=now)
+        elif sent is not self._invite:
+            super().transaction_failed(sent, status, reason, now=now)
         elif self.state is CallState.CANCELLING:
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
-        elif self.state is CallState.CALLING and status == 408:
+        elif self.state not in (CallState.CALLING, CallState.PROCEEDING):
+            return
+        elif status == 408:
             self._end(CallTimedOut(self.handle, TimeoutStage.INVITE, now), now)
-        elif self.state is CallState.CALLING:
+        else:
             self.status, self.reason = status, reason
             self._end(CallRejected(self.handle, status, reason, now, is_response=False), now)
 
@@ -120,8 +126,14 @@ class OutboundCall(Call):
     def hang_up(self, *, now: Nanos) -> None:
         """Cancel while there is no final response, send BYE once there is."""
         if self.state in (CallState.CALLING, CallState.PROCEEDING):
+            assert self._invite is not None
             self.state = CallState.CANCELLING
-            self._try_cancel(now)
+            self._invite.is_kept = True
+            if self._invite.hop is None:
+                self._stack.sender.withdraw(self._invite)
+                self._end(CallEnded(self.handle, Ending.LOCAL, "cancelled before it was sent", 0, now), now)
+            else:
+                self._try_cancel(now)
         else:
             super().hang_up(now=now)
 
@@ -134,7 +146,15 @@ class OutboundCall(Call):
             request.headers.add(name, value)
         if self._invite is not None:
             self._earlier_retransmissions += self._invite.retransmissions
-        self._invite = self._stack.layer.send_request(request, target.destination, self, now=now)
+        self._invite = self._stack.sender.send(
+            request,
+            self,
+            destination=target.destination,
+            contact=self._contact[1:-1],
+            contact_user=target.contact_user,
+            follows=self._invite,
+            now=now,
+        )
 
     def _invite_rows(self) -> Iterable[tuple[str, str]]:
         target = self._target
@@ -176,7 +196,7 @@ class OutboundCall(Call):
         """Send CANCEL once a provisional response allows it. Source: RFC 3261 9.1."""
         assert self._invite is not None
         if self._cancel is None and self._invite.state is State.PROCEEDING:
-            self._cancel = self._stack.layer.send_cancel(self._invite, self, now=now)
+            self._cancel = self._stack.sender.cancel(self._invite, self, now=now)
             self._timers.clear()
             self._timers.set(CallTimer.CANCEL_DUE, now + self._stack.timing.timeout_ns)
             self._rearm()
@@ -194,26 +214,26 @@ class OutboundCall(Call):
     def _give_up(self, reason: str, now: Nanos) -> None:
         """Forget an INVITE that was cancelled in vain. Source: RFC 3261 9.1."""
         if self._invite is not None and self._invite.state in (State.CALLING, State.PROCEEDING):
-            self._stack.layer.forget(self._invite)
+            self._stack.sender.withdraw(self._invite)
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
 
-    def _succeed(self, transaction: Transaction, response: Response, source: Hop, now: Nanos) -> None:
+    def _succeed(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         """Take a 2xx: the first makes the call, its repetitions are acknowledged again, those of forks released."""
         remote_tag = response.to.tag or ""
         if self._dialog is not None and self._dialog.remote_tag == remote_tag:
             self._retransmissions_received += 1
             if self._ack is not None:
-                self._stack.out.append(self._ack)
+                self._stack.sender.repeat(self._ack, now=now)
         elif self._dialog is not None or self.state is CallState.ENDED:
-            self._release_fork(transaction, response, source, remote_tag, now)
+            self._release_fork(sent, response, source, remote_tag, now)
         else:
-            self._accept(transaction, response, source, now)
+            self._accept(sent, response, source, now)
 
-    def _accept(self, transaction: Transaction, response: Response, source: Hop, now: Nanos) -> None:
+    def _accept(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         was_cancelled = self.state is CallState.CANCELLING
         self.status, self.reason = response.status, response.reason
-        self._dialog = Dialog.of_caller(transaction.request, response, source)
-        self._ack = self._acknowledge(self._dialog, transaction.request)
+        self._dialog = Dialog.of_caller(sent.request, response, source)
+        self._ack = self._acknowledge(self._dialog, sent, now)
         self.instants.answered_at = self.instants.acked_at = now
         self._timers.clear()
         self.state = CallState.CONFIRMED
@@ -224,25 +244,22 @@ class OutboundCall(Call):
             return
         self._emit(CallAnswered(self.handle, response.status, response.body, source, now))
 
-    def _acknowledge(self, dialog: Dialog, invite: Request) -> Datagram:
+    def _acknowledge(self, dialog: Dialog, invite: ClientRequest, now: Nanos) -> ClientRequest:
         """Send the ACK of a 2xx, with the credentials of its INVITE. Source: RFC 3261 13.2.2.4."""
-        credentials = [row for row in invite.headers if row[0] in _CREDENTIALS]
-        ack = dialog.make_request("ACK", seq=invite.cseq.number, headers=credentials)
-        destination = dialog.next_hop()
-        return Datagram(self._stack.send_once(ack, destination), destination)
+        credentials = [row for row in invite.request.headers if row[0] in _CREDENTIALS]
+        ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=credentials)
+        return self._stack.sender.send(ack, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, now=now)
 
-    def _release_fork(
-        self, transaction: Transaction, response: Response, source: Hop, remote_tag: str, now: Nanos
-    ) -> None:
+    def _release_fork(self, sent: ClientRequest, response: Response, source: Hop, remote_tag: str, now: Nanos) -> None:
         """Acknowledge another callee's 2xx and send it BYE; one call is enough. Source: RFC 3261 13.2.2.4."""
         known = self._forks.get(remote_tag)
         if known is not None:
-            self._stack.out.append(known)
+            self._stack.sender.repeat(known, now=now)
             return
         if len(self._forks) >= MAX_FORKS:
             return
-        dialog = Dialog.of_caller(transaction.request, response, source)
-        self._forks[remote_tag] = self._acknowledge(dialog, transaction.request)
+        dialog = Dialog.of_caller(sent.request, response, source)
+        self._forks[remote_tag] = self._acknowledge(dialog, sent, now)
         self._send_in_dialog(dialog, "BYE", now)
 
     def _fail(self, response: Response, now: Nanos) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cmw.core.clock import Nanos
 from cmw.core.timers import Deadline
 from cmw.sip.events import Event
 from cmw.sip.hop import Datagram, Hop
+from cmw.sip.lookup import Lookup
 from cmw.sip.message import MalformedMessageError, Request, parse_message
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
@@ -49,6 +52,14 @@ class SharedSocket:
         """Take the end of a connection."""
         self.agent.flow_lost(flow, hop, reason, now=now)
         self.registrar.flow_lost(flow, now=now)
+
+    def lookups_to_make(self) -> list[Lookup]:
+        """Return the names to look up; drains."""
+        return self.agent.lookups_to_make()
+
+    def receive_lookup(self, number: int, hops: Sequence[Hop], reason: str = "", *, now: Nanos) -> None:
+        """Take the answer to a lookup."""
+        self.agent.receive_lookup(number, hops, reason, now=now)
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams of both; drains."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
 
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.sip.account import Account
+from cmw.sip.client_request import Timed
 from cmw.sip.events import Event
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import Listener, OwnAddresses
-from cmw.sip.message import Request, Response, make_response, serialize_message
+from cmw.sip.lookup import literal_hop
+from cmw.sip.message import make_response
+from cmw.sip.protection_spaces import ProtectionSpaces
+from cmw.sip.sender import Sender
 from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import TransactionLayer
@@ -25,26 +28,6 @@ SDP_TYPE = "application/sdp"
 """The only body that opens a session here."""
 
 
-class Timed(Hashable, Protocol):
-    """Whoever has timers."""
-
-    def handle_timeout(self, *, now: Nanos) -> None:
-        """Let its timers fire."""
-        ...
-
-
-class Machine(Timed, Protocol):
-    """A call or a registration, as seen from the transactions that it owns."""
-
-    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
-        """Take a response to one of its requests."""
-        ...
-
-    def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
-        """Take the end of a transaction without a response: 408 after silence, 503 after a transport error."""
-        ...
-
-
 class Stack:
     """The shared part of one user agent.
 
@@ -53,9 +36,12 @@ class Stack:
         ids: source of identifiers.
         user_agent: value of User-Agent and Server.
         timing: base values of the timers.
+        max_udp_bytes: a longer request goes over TCP where we have it.
     """
 
-    def __init__(self, *, listeners: Iterable[Listener], ids: Ids, user_agent: str, timing: Timing) -> None:
+    def __init__(
+        self, *, listeners: Iterable[Listener], ids: Ids, user_agent: str, timing: Timing, max_udp_bytes: int
+    ) -> None:
         self.own = OwnAddresses(listeners, ids)
         self.ids = ids
         self.user_agent = user_agent
@@ -64,9 +50,12 @@ class Stack:
         self.events: deque[Event] = deque()
         self.layer = TransactionLayer(own=self.own, ids=ids, timing=timing, out=self.out)
         self.heap: DeadlineHeap[Timed] = DeadlineHeap()
+        self.sender = Sender(
+            self.layer, own=self.own, ids=ids, out=self.out, heap=self.heap, max_udp_bytes=max_udp_bytes
+        )
         self.dialogs: dict[tuple[str, str], object] = {}
         self.accounts: dict[str, Account] = {}
-        self.realms: dict[str, set[str]] = {}
+        self.realms: dict[str, ProtectionSpaces] = {}
 
     def contact(self, user: str, hop: Hop, *, is_secure: bool = False) -> str:
         """Return the URI by which whoever is behind `hop` reaches `user` here.
@@ -76,16 +65,21 @@ class Stack:
         """
         return self.own.towards(hop).contact(user, is_secure=is_secure)
 
+    def contact_for(self, user: str, uri: str, destination: Hop | None = None) -> str:
+        """Return the Contact URI for a request on its way to `uri`, as far as it is known by which transport it goes.
+
+        Args:
+            user: user part, "" for none.
+            uri: the first route or the Request-URI.
+            destination: goes before it.
+        """
+        hop = destination or literal_hop(uri)
+        own = self.own.first if hop is None else self.own.towards(hop)
+        return own.contact(user, is_secure=uri[:5].lower() == "sips:")
+
     def rearm(self, machine: Timed, deadline: Deadline | None) -> None:
         """Remember when `machine` has to be woken."""
         self.heap.set(machine, deadline)
-
-    def send_once(self, request: Request, destination: Hop) -> bytes:
-        """Send a request that has no transaction, the ACK of a 2xx; return its bytes for sending them again."""
-        request.headers.add_first("Via", self.layer.new_via(destination))
-        data = serialize_message(request)
-        self.out.append(Datagram(data, destination))
-        return data
 
     def respond(
         self,

@@ -57,6 +57,7 @@ class Transaction:
         request: the request that it is about.
         destination: where its messages go.
         owner: whatever its user wants to find again.
+        data: what a client transaction sends.
     """
 
     __slots__ = (
@@ -77,7 +78,13 @@ class Transaction:
     )
 
     def __init__(
-        self, key: TransactionKey, table: Table, request: Request, destination: Hop, owner: object = None
+        self,
+        key: TransactionKey,
+        table: Table,
+        request: Request,
+        destination: Hop,
+        owner: object = None,
+        data: bytes = b"",
     ) -> None:
         self.key = key
         self.table = table
@@ -91,7 +98,7 @@ class Transaction:
         self.timers: TimerTable[Timer] = TimerTable()
         self.retransmissions = 0
         self._intervals: dict[Timer, Nanos] = {}
-        self._data = b""
+        self._data = data
         self._ack = b""
 
     @property
@@ -130,7 +137,7 @@ class Transaction:
 
     def begin(self, timing: Timing, out: list[Datagram], *, now: Nanos) -> None:
         """Carry out the actions of the first row."""
-        self._carry_out(self.table.start[1], self.request, timing, out, now)
+        self._carry_out(self.table.start[1], None, timing, out, now)
 
     def _carry_out(
         self,
@@ -144,8 +151,9 @@ class Transaction:
         for action in actions:
             if (timer := _STARTED.get(action)) is not None:
                 self.timers.set(timer, now + self._begin_interval(timer, timing))
-            elif action is Action.SEND and message is not None:
-                self._data = serialize_message(message)
+            elif action is Action.SEND:
+                if message is not None:
+                    self._data = serialize_message(message)
                 out.append(Datagram(self._data, self.destination))
             elif action is Action.SEND_AGAIN:
                 self._send_again(out)

@@ -164,14 +164,38 @@ class TransactionLayer:
         """Start a client transaction; puts a Via with a new branch on top of `request`, which is kept."""
         branch = self._ids.branch()
         request.headers.add_first("Via", self._own.towards(destination).via_start + branch)
-        return self._begin_client(client_key(branch, request.method), request, destination, owner, now)
+        return self.begin_client(request, branch, serialize_message(request), destination, owner, now=now)
+
+    def begin_client(
+        self, request: Request, branch: str, data: bytes, destination: Hop, owner: object, *, now: Nanos
+    ) -> Transaction:
+        """Start a client transaction with a request that has its Via.
+
+        Args:
+            request: is kept.
+            branch: of its Via.
+            data: the request as it is sent.
+            destination: where it goes.
+            owner: is told with each of its facts.
+            now: instant of the monotonic clock, nanoseconds.
+        """
+        key = client_key(branch, request.method)
+        table = CLIENT_TABLES[request.method == "INVITE", destination.transport.is_reliable]
+        transaction = Transaction(key, table, request, destination, owner, data)
+        transaction.begin(self._timing, self._out, now=now)
+        self._transactions[key] = transaction
+        self._waiting.setdefault(destination, {})[transaction] = None
+        self._rearm(transaction)
+        return transaction
 
     def send_cancel(self, invite: Transaction, owner: object, *, now: Nanos) -> Transaction:
         """Start the transaction that cancels `invite`. Source: RFC 3261 9.1."""
         if invite.state is not State.PROCEEDING:
             raise LocalProtocolError(f"expected an INVITE in state PROCEEDING to cancel, found {invite.state.name}")
-        key = client_key(invite.key.branch, "CANCEL")
-        return self._begin_client(key, make_cancel(invite.request), invite.destination, owner, now)
+        cancel = make_cancel(invite.request)
+        return self.begin_client(
+            cancel, invite.key.branch, serialize_message(cancel), invite.destination, owner, now=now
+        )
 
     def respond(self, transaction: Transaction, response: Response, *, now: Nanos) -> None:
         """Send `response` through a server transaction; responses that come too late are dropped."""
@@ -281,18 +305,6 @@ class TransactionLayer:
         self._merge_keys[merge_key] = transaction
         transaction.merge_key = merge_key
         return False
-
-    def _begin_client(
-        self, key: TransactionKey, request: Request, destination: Hop, owner: object, now: Nanos
-    ) -> Transaction:
-        is_reliable = destination.transport.is_reliable
-        table = CLIENT_TABLES[request.method == "INVITE", is_reliable]
-        transaction = Transaction(key, table, request, destination, owner)
-        transaction.begin(self._timing, self._out, now=now)
-        self._transactions[key] = transaction
-        self._waiting.setdefault(destination, {})[transaction] = None
-        self._rearm(transaction)
-        return transaction
 
     def _advance(
         self, transaction: Transaction, event: Input | Timer, message: Request | Response | None, now: Nanos

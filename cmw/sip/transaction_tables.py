@@ -264,8 +264,9 @@ NON_INVITE_SERVER = Table(
 )
 
 
-_ONLY_UNRELIABLE = frozenset((Action.START_A, Action.START_E, Action.START_G, Action.E_AT_T2))
+_SENT_AGAIN_BY = frozenset((Action.START_A, Action.START_E, Action.START_G, Action.E_AT_T2))
 _ZERO_IF_RELIABLE = frozenset((Action.START_D, Action.START_I, Action.START_J, Action.START_K))
+_ONLY_UNRELIABLE = frozenset((Timer.A, Timer.D, Timer.E, Timer.G, Timer.I, Timer.J, Timer.K))
 
 
 def over_reliable(table: Table) -> Table:
@@ -279,10 +280,18 @@ def over_reliable(table: Table) -> Table:
         state, actions = row
         if not _ZERO_IF_RELIABLE.isdisjoint(actions):
             state = State.TERMINATED
-        return state, tuple([each for each in actions if each not in _ONLY_UNRELIABLE | _ZERO_IF_RELIABLE])
+        return state, tuple([each for each in actions if each not in _SENT_AGAIN_BY | _ZERO_IF_RELIABLE])
 
-    rows = {key: reduce(row) for key, row in table.rows.items()}
-    return Table(f"{table.name}, reliable", table.inputs, reduce(table.start), rows)
+    rows = {key: reduce(row) for key, row in table.rows.items() if key[1] not in _ONLY_UNRELIABLE}
+    reached = {table.start[0]}
+    for _ in State:
+        reached |= {state for (before, _), (state, _) in rows.items() if before in reached}
+    return Table(
+        name=f"{table.name}, reliable",
+        inputs=tuple([each for each in table.inputs if each not in _ONLY_UNRELIABLE]),
+        start=reduce(table.start),
+        rows={key: row for key, row in rows.items() if key[0] in reached},
+    )
 
 
 TABLES = (INVITE_CLIENT, NON_INVITE_CLIENT, INVITE_SERVER, NON_INVITE_SERVER)

@@ -7,7 +7,7 @@ calls that it does not have, retransmissions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
@@ -31,7 +31,7 @@ from cmw.sip.events import (
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.inbound_call import InboundCall
 from cmw.sip.listener import Listener
-from cmw.sip.lookup import literal_hop
+from cmw.sip.lookup import Lookup, literal_hop
 from cmw.sip.message import MalformedMessageError, Request, Response, parse_message
 from cmw.sip.outbound_call import CallTarget, OutboundCall
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
@@ -39,6 +39,7 @@ from cmw.sip.registration import Registration
 from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
 from cmw.sip.registrations import Registrations
 from cmw.sip.request_checks import OPTIONS_HEADERS, Refusal, answer_malformed, refuse_request
+from cmw.sip.sender import MAX_UDP_BYTES
 from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
@@ -65,6 +66,8 @@ class UserAgent:
         timing: base values of the timers.
         returns_per_s: how many registrations that failed, or lost their connection, come back to one registrar in a
             second; 0 for no bound. First ones and refreshes go when they are asked for.
+        max_udp_bytes: a request longer than this goes over TCP if there is a listener for it and the hop takes it,
+            else in fragments over UDP. Source: RFC 3261 18.1.1.
     """
 
     def __init__(
@@ -75,8 +78,15 @@ class UserAgent:
         user_agent: str = "cmw",
         timing: Timing | None = None,
         returns_per_s: int = DEFAULT_RETURNS_PER_S,
+        max_udp_bytes: int = MAX_UDP_BYTES,
     ) -> None:
-        self._stack = Stack(listeners=listeners, ids=ids, user_agent=user_agent, timing=timing or Timing())
+        self._stack = Stack(
+            listeners=listeners,
+            ids=ids,
+            user_agent=user_agent,
+            timing=timing or Timing(),
+            max_udp_bytes=max_udp_bytes,
+        )
         self._calls: dict[int, Call] = {}
         self._registrations = Registrations(self._stack, returns_per_s=returns_per_s)
         self._last_handle = 0
@@ -125,6 +135,8 @@ class UserAgent:
             at_fault: the one datagram that cannot be sent, when it is not the destination that is at fault.
         """
         now = self._advance(now)
+        if at_fault is None:
+            self._stack.sender.hop_failed(destination, now=now)
         self._stack.layer.transport_failed(destination, reason, at_fault=at_fault, now=now)
         self._absorb(now)
 
@@ -139,6 +151,18 @@ class UserAgent:
         now = self._advance(now)
         self._stack.layer.flow_lost(flow, hop, reason, now=now)
         self._registrations.flow_lost(flow, reason, now=now)
+        self._absorb(now)
+
+    def receive_lookup(self, number: int, hops: Sequence[Hop], reason: str = "", *, now: Nanos) -> None:
+        """Take the answer to a lookup of `lookups_to_make`. Source: RFC 3263 4.
+
+        Args:
+            number: of the lookup; one that is not open any more is passed over.
+            hops: where the URI leads, the first to be tried first.
+            reason: why there are none, for people.
+        """
+        now = self._advance(now)
+        self._stack.sender.receive_lookup(number, hops, reason, now=now)
         self._absorb(now)
 
     # commands: registrations
@@ -200,11 +224,12 @@ class UserAgent:
         contact_user = contact_user or (account.contact_user if account is not None else "")
         if destination is None:
             destination = account.destination if account is not None else None
-        destination = self._check_hop(destination or _resolve(target))
-        contact = self._stack.contact(contact_user, destination, is_secure=target.lower().startswith("sips:"))
+        if (hop := destination or literal_hop(target)) is not None:
+            self._check_hop(hop)
+        contact = self._stack.contact_for(contact_user, target, destination)
         local_uri = local_uri or (account.aor if account is not None else contact)
         _check_uri(local_uri, "local URI")
-        call_target = CallTarget(target, local_uri, contact, destination, body, _check_headers(headers))
+        call_target = CallTarget(target, local_uri, contact, contact_user, destination, body, _check_headers(headers))
         now = self._advance(now)
         credentials = account.credentials if account is not None else None
         realms = self._stack.realms.get(account.contact_user) if account is not None else None
@@ -254,6 +279,10 @@ class UserAgent:
         datagrams = self._stack.out[:]
         self._stack.out.clear()
         return datagrams
+
+    def lookups_to_make(self) -> list[Lookup]:
+        """Return the names to look up; drains. Whoever cannot answers with no hops at once: 32 s later we do so."""
+        return self._stack.sender.lookups_to_make()
 
     def next_event(self) -> Event | None:
         """Return the next event, None when all are drained; a handle is good until the call after its last event."""
@@ -351,12 +380,13 @@ class UserAgent:
         """Carry every fact about a transaction to whom it concerns."""
         layer = self._stack.layer
         while (fact := layer.next_fact()) is not None:
-            self._dispatch(fact, now)
+            if not self._stack.sender.take(fact, now=now):
+                self._dispatch(fact, now)
 
     def _dispatch(self, fact: Fact, now: Nanos) -> None:
         if isinstance(fact, ResponseReceived):
             owner = fact.owner
-            if isinstance(owner, (Call, Registration)):
+            if isinstance(owner, Registration):
                 owner.response_received(fact.transaction, fact.response, fact.source, now=now)
         elif isinstance(fact, RequestReceived):
             self._request_received(fact, now)

@@ -227,7 +227,7 @@ def test_commands_that_do_not_fit_the_state_change_nothing(stage: Stage) -> None
     assert agent.call_snapshot(call).state is CallState.ACCEPTED
 
 
-@pytest.mark.parametrize("target", ["sip:bob@pbx.example", "tel:+1", "", "sip:b ob@127.0.0.2"])
+@pytest.mark.parametrize("target", ["tel:+1", "", "sip:b ob@127.0.0.2"])
 def test_a_target_that_cannot_be_reached_is_refused_at_once(stage: Stage, target: str) -> None:
     with pytest.raises(LocalProtocolError):
         stage.agent.invite(target, body=SDP, now=0)

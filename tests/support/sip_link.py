@@ -13,6 +13,7 @@ from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import Listener
+from cmw.sip.lookup import Lookup
 from cmw.sip.message import Request, Response, parse_message
 
 
@@ -67,6 +68,7 @@ class Link:
     Args:
         delay_ns: one-way delay.
         lose: tells whether a datagram is lost; sees it before it is recorded.
+        names: where each name leads, for lookups; others do not exist.
         chaos: when given, adds up to `jitter_ns` to each delay (so datagrams overtake each other) and doubles some.
     """
 
@@ -80,6 +82,8 @@ class Link:
     on_event: dict[Hop, Callable[[object], None]] = field(default_factory=dict)
     events: dict[Hop, list[object]] = field(default_factory=dict)
     log: list[Sent] = field(default_factory=list)
+    names: dict[str, list[Hop]] = field(default_factory=dict)
+    lookups: list[Lookup] = field(default_factory=list)
     _flying: list[tuple[Nanos, int, Sent]] = field(default_factory=list)
     _order: int = 0
 
@@ -89,7 +93,7 @@ class Link:
         self.on_event[address] = on_event or (lambda event: None)
 
     def drain(self) -> None:
-        """Carry what every machine wants to send and tell, until all are quiet."""
+        """Carry what every machine wants to send, ask and tell, until all are quiet."""
         busy = True
         while busy:
             busy = False
@@ -97,6 +101,11 @@ class Link:
                 for datagram in machine.datagrams_to_send():
                     busy = True
                     self._carry(address, datagram)
+                for lookup in getattr(machine, "lookups_to_make", list)():
+                    busy = True
+                    self.lookups.append(lookup)
+                    hops = self.names.get(lookup.uri.host, [])
+                    machine.receive_lookup(lookup.number, hops, "no such name", now=self.now)  # type: ignore[attr-defined]
                 while (event := machine.next_event()) is not None:
                     busy = True
                     self.events[address].append(event)

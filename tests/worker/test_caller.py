@@ -324,11 +324,11 @@ def test_no_port_is_left() -> None:
     assert stage.party.received == []
 
 
-def test_a_target_that_names_no_address_is_our_fault() -> None:
+def test_a_target_that_is_no_sip_uri_is_our_fault() -> None:
     stage = Stage()
     caller = stage.make(Caller)
     caller.prepare()
-    caller.place_call("sip:600@pbx.example", None, f"sip:callers-0001@{HERE}")
+    caller.place_call("600", None, f"sip:callers-0001@{HERE}")
     report = finish(stage, caller)
     assert (report.outcome, report.blame) == (OutcomeKind.CALL_FAILED, Blame.WORKER)
 
