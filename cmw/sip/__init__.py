@@ -1,6 +1,8 @@
 """SIP as a library without I/O: values, transactions, dialogs, registrations and calls. Standard library only."""
 
 from cmw.sip.account import Account
+from cmw.sip.audio_format import PCMA, PCMU, AudioCodec
+from cmw.sip.audio_policy import AudioPolicy, Keying
 from cmw.sip.call import CallInstants, CallSnapshot, CallState
 from cmw.sip.digest import Challenge, Credentials, authorize, choose_challenges, parse_challenges
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
@@ -44,13 +46,18 @@ from cmw.sip.message import (
     serialize_message,
 )
 from cmw.sip.name_addr import NameAddr, parse_name_addr
-from cmw.sip.offer_answer import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
+from cmw.sip.negotiated_audio import AudioChange, NegotiatedAudio, find_changes
+from cmw.sip.negotiator import Negotiator
+from cmw.sip.offer_answer import make_offer, negotiate, read_answer
 from cmw.sip.register_answer import BoundContact, RegisterAnswer
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_policy import RetryPolicy
-from cmw.sip.sdp import MediaDescription, SessionDescription, parse_sdp, serialize_sdp
+from cmw.sip.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription, serialize_sdp
+from cmw.sip.sdp_attributes import Direction
+from cmw.sip.sdp_parser import parse_sdp
+from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings
 from cmw.sip.status import reason_phrase
 from cmw.sip.timing import Timer, Timing
 from cmw.sip.uri import SipUri, parse_uri
@@ -61,7 +68,10 @@ __all__ = [
     "PCMA",
     "PCMU",
     "Account",
+    "Attributes",
+    "AudioChange",
     "AudioCodec",
+    "AudioPolicy",
     "BoundContact",
     "CSeq",
     "CallAnswered",
@@ -79,6 +89,7 @@ __all__ = [
     "CallState",
     "CallTimedOut",
     "Challenge",
+    "Connection",
     "Credentials",
     "Datagram",
     "DatagramDiscarded",
@@ -91,11 +102,14 @@ __all__ = [
     "Event",
     "Headers",
     "Hop",
+    "Keying",
     "Listener",
     "MalformedMessageError",
     "MediaDescription",
     "NameAddr",
     "NegotiatedAudio",
+    "Negotiator",
+    "Origin",
     "Params",
     "RegisterAnswer",
     "Registrar",
@@ -114,7 +128,9 @@ __all__ = [
     "RequestAnswered",
     "Response",
     "RetryPolicy",
+    "SdpWarning",
     "SessionDescription",
+    "SessionRefusedError",
     "SipUri",
     "TimeoutStage",
     "Timer",
@@ -126,6 +142,7 @@ __all__ = [
     "Via",
     "authorize",
     "choose_challenges",
+    "find_changes",
     "make_offer",
     "make_response",
     "negotiate",
@@ -140,4 +157,5 @@ __all__ = [
     "reason_phrase",
     "serialize_message",
     "serialize_sdp",
+    "serialize_warnings",
 ]

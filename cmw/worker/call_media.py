@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import lru_cache
 
-from cmw.errors import RemoteProtocolError
 from cmw.net.media import MediaMode, open_media_pair
 from cmw.rtp.snapshot import StreamSnapshot
-from cmw.sip import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
+from cmw.sip import (
+    PCMA,
+    PCMU,
+    AudioChange,
+    AudioPolicy,
+    Direction,
+    NegotiatedAudio,
+    Negotiator,
+    SdpWarning,
+    SessionRefusedError,
+    find_changes,
+)
 from cmw.worker.station import Station
 
 CODECS = {"PCMU": PCMU, "PCMA": PCMA}
-
-NOT_ACCEPTABLE_HERE = 488
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,14 @@ class AudioChoice:
     dscp: int = 46
     echo: bool = False
 
-    @property
-    def formats(self) -> list[AudioCodec]:
-        """Return the codecs as session descriptions know them."""
-        return [CODECS[name] for name in self.codecs]
+
+@lru_cache(maxsize=256)
+def make_policy(codecs: tuple[str, ...], ptime_ms: int) -> AudioPolicy:
+    """Return what is offered and accepted; one object for all calls that choose the same.
+
+    The packet time is the plan's, whatever the peer would like: its frames are made before the run.
+    """
+    return AudioPolicy(tuple([CODECS[name] for name in codecs]), ptime_ms, ptimes_ms=(ptime_ms,))
 
 
 class CallMedia:
@@ -57,24 +69,24 @@ class CallMedia:
         self._station = station
         self._audio = audio
         self._slot, self._port = open_media_pair(station.engine, station.ports, station.addresses.media, audio.dscp)
-        self._session_id = station.ids.timestamp()
-        self._described = b""
+        self._negotiator = Negotiator(
+            make_policy(audio.codecs, audio.ptime_ms),
+            address=station.addresses.sdp,
+            rtp_port=self._port,
+            session_id=station.ids.timestamp(),
+        )
         self._is_open = True
-        self.agreed: NegotiatedAudio | None = None
+        self._payload_type: int | None = None  # of the stream, once it runs
         self.is_streaming = False
 
-    def offer(self, direction: Direction = Direction.SENDRECV) -> bytes:
-        """Return our description for an INVITE or for the 200 to one without any; during a call with its codec only."""
-        self._described = make_offer(
-            address=self._station.addresses.sdp,
-            rtp_port=self._port,
-            codecs=self._formats,
-            ptime_ms=self._audio.ptime_ms,
-            direction=direction,
-            session_id=self._session_id,
-            previous=self._described or None,
-        )
-        return self._described
+    def offer(self, direction: Direction | None = None) -> bytes:
+        """Return our description for an INVITE or for the 200 to one without any; during a call with its codec only.
+
+        Args:
+            direction: what we wish from now on, such as ``SENDONLY`` for hold; None to leave it.
+        """
+        self.withdraw()  # an earlier one that was never answered
+        return self._negotiator.make_offer(direction)
 
     def accept(self, offer: bytes) -> bytes:
         """Agree to the peer's offer, the first or a later one, and return our answer.
@@ -83,28 +95,24 @@ class CallMedia:
             RemoteProtocolError: it cannot be read, or names nothing that we can do; nothing has changed then, and the
                 hint is the status to answer.
         """
-        described, agreed = negotiate(
-            offer,
-            address=self._station.addresses.sdp,
-            rtp_port=self._port,
-            codecs=self._formats,
-            ptime_ms=self._audio.ptime_ms,
-            session_id=self._session_id,
-            previous=self._described or None,
-        )
-        self._check(agreed)
-        self._described, self.agreed = described, agreed
-        return self._described
+        self.withdraw()
+        answer = self._negotiator.make_answer(offer)
+        self._check(answered=False)
+        return answer
 
     def agree(self, answer: bytes) -> None:
-        """Take the peer's answer to our offer.
+        """Take the peer's answer to our offer; a 200 may repeat that of a 183.
 
         Raises:
             RemoteProtocolError: it cannot be read, or does not answer what we offered.
         """
-        agreed = read_answer(self._described, answer)
-        self._check(agreed)
-        self.agreed = agreed
+        self._negotiator.read_answer(answer)
+        self._check(answered=True)
+
+    def withdraw(self) -> None:
+        """Forget our offer, if one is open, which the peer refused: what was agreed before it stands."""
+        if self._negotiator.is_open:
+            self._negotiator.roll_back()
 
     def start(self) -> None:
         """Begin to stream as agreed."""
@@ -125,10 +133,12 @@ class CallMedia:
             sequence=ids.sequence(),
             timestamp=ids.timestamp(),
             cname=self._station.cname,
-            event_payload_type=agreed.telephone_event,
+            event_payload_type=agreed.receive_telephone_event,
             mode=mode,
         )
         self.is_streaming = True
+        self._payload_type = agreed.payload_type
+        self._negotiator.policy = make_policy((agreed.codec,), self._audio.ptime_ms)  # its frames are on their way
         if not agreed.direction.sends:
             self._station.engine.set_sending(self._slot, False)  # and on again, when a later offer allows it
 
@@ -138,8 +148,9 @@ class CallMedia:
         Raises:
             RemoteProtocolError: the offer is refused; the stream goes on as it was.
         """
+        before = self.agreed
         answer = self.accept(offer)
-        self._lead()
+        self._lead(before)
         return answer
 
     def follow_answer(self, answer: bytes) -> None:
@@ -148,8 +159,9 @@ class CallMedia:
         Raises:
             RemoteProtocolError: the answer cannot be used; the stream goes on as it was.
         """
+        before = self.agreed
         self.agree(answer)
-        self._lead()
+        self._lead(before)
 
     def stop_sending(self) -> None:
         """Send no more audio, but go on to receive: the peer talks until it has seen our BYE."""
@@ -175,6 +187,11 @@ class CallMedia:
             self._station.ports.release(self._port)
 
     @property
+    def agreed(self) -> NegotiatedAudio | None:
+        """Return what was agreed last, None before that."""
+        return self._negotiator.audio
+
+    @property
     def codec(self) -> str:
         """Return the encoding name that was agreed, empty before that."""
         return self.agreed.codec if self.agreed is not None else ""
@@ -186,39 +203,39 @@ class CallMedia:
 
     # Private.
 
-    @property
-    def _formats(self) -> list[AudioCodec]:
-        """Return what may be agreed: all that was chosen, but one codec alone once its frames are on their way."""
-        if not self.is_streaming:
-            return self._audio.formats
-        return [codec for codec in self._audio.formats if codec.name == self.codec]
+    def _check(self, *, answered: bool) -> None:
+        """Undo an agreement that the stream cannot follow.
 
-    def _check(self, agreed: NegotiatedAudio) -> None:
-        """Refuse what the stream cannot do.
+        Args:
+            answered: it came of an answer of the peer's, else of its offer.
 
         Raises:
             RemoteProtocolError: another address family than ours, or another payload type during the call.
         """
-        ours = self._station.addresses.media
+        agreed, ours = self.agreed, self._station.addresses.media
+        assert agreed is not None, "the policy needs audio"
+        problem = None
         if (":" in agreed.remote.host) != (":" in ours):
-            _refuse(f"an address of the family of {ours} in the session description", agreed.remote.host)
-        if self.is_streaming and self.agreed is not None and agreed.payload_type != self.agreed.payload_type:
-            _refuse(f"payload type {self.agreed.payload_type} to stay", str(agreed.payload_type))
+            problem = SdpWarning.ADDRESS_FORMAT, f"an address of the family of {ours}", agreed.remote.host
+        elif self._payload_type is not None and agreed.payload_type != self._payload_type:
+            problem = SdpWarning.MEDIA_FORMAT, f"payload type {self._payload_type} to stay", str(agreed.payload_type)
+        if problem is not None:
+            self._negotiator.roll_back()
+            warning, expected, found = problem
+            what = "answer" if answered else "offer"
+            raise SessionRefusedError(f"expected {expected} in the {what}, found {found}", [warning])
 
-    def _lead(self) -> None:
+    def _lead(self, before: NegotiatedAudio | None) -> None:
         """Send from now on where, and only if, it was agreed last."""
         agreed = self.agreed
         if not self.is_streaming or agreed is None:
             return
         engine = self._station.engine
-        engine.change_remote(
-            self._slot,
-            remote_ip=agreed.remote.host,
-            remote_rtp_port=agreed.remote.port,
-            remote_rtcp_port=agreed.remote_rtcp.port,
-        )
+        if AudioChange.ADDRESS in find_changes(before, agreed):
+            engine.change_remote(
+                self._slot,
+                remote_ip=agreed.remote.host,
+                remote_rtp_port=agreed.remote.port,
+                remote_rtcp_port=agreed.remote_rtcp.port,
+            )
         engine.set_sending(self._slot, agreed.direction.sends)
-
-
-def _refuse(expected: str, found: str) -> NoReturn:
-    raise RemoteProtocolError(f"expected {expected}, found {found}", hint=NOT_ACCEPTABLE_HERE)

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from cmw.core.address import Address
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.offer_answer import PCMA, PCMU, AudioCodec, Direction, NegotiatedAudio, make_offer, negotiate, read_answer
-from cmw.sip.sdp import parse_sdp
+from cmw.sip.audio_format import PCMA, PCMU, AudioCodec
+from cmw.sip.negotiated_audio import NegotiatedAudio
+from cmw.sip.offer_answer import make_offer, negotiate, read_answer
+from cmw.sip.sdp_attributes import Direction
+from cmw.sip.sdp_parser import parse_sdp
 
 US, PEER = "192.0.2.1", "192.0.2.2"
 OUR_CODECS = (PCMU, PCMA)
@@ -38,9 +41,11 @@ def test_an_offer_is_what_it_says() -> None:
         "s=-",
         "c=IN IP4 192.0.2.1",
         "t=0 0",
-        "m=audio 4000 RTP/AVP 0 8",
+        "m=audio 4000 RTP/AVP 0 8 101",
         "a=rtpmap:0 PCMU/8000",
         "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
         "a=ptime:20",
         "a=sendrecv",
         "",
@@ -59,7 +64,7 @@ def test_both_sides_agree() -> None:
     assert (theirs.remote, theirs.remote_rtcp) == (Address(US, 4000), Address(US, 4001))
     assert (theirs.codec, theirs.payload_type, theirs.receive_payload_type) == ("PCMA", 8, 8)
     assert ours.direction is theirs.direction is Direction.SENDRECV
-    assert ours.telephone_event is None
+    assert ours.telephone_event == theirs.telephone_event == 101
 
 
 def test_sections_keep_their_places_and_what_we_cannot_is_refused() -> None:
@@ -105,10 +110,9 @@ def test_telephone_events_are_carried_when_offered() -> None:
     assert audio.telephone_event == 101
     assert "m=audio 4000 RTP/AVP 0 101" in lines_of(answer)
     assert "a=fmtp:101 0-15" in lines_of(answer)
-    assert read_answer(make_offer(address=US, rtp_port=4000, codecs=OUR_CODECS), answer).telephone_event is None
     only_events = sdp("m=audio 5004 RTP/AVP 101", "a=rtpmap:101 telephone-event/8000")
     with pytest.raises(RemoteProtocolError):
-        answer_to(only_events, codecs=(*OUR_CODECS, AudioCodec("telephone-event", 101)))
+        answer_to(only_events)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,6 @@ def test_telephone_events_are_carried_when_offered() -> None:
         (["m=audio 5004 RTP/AVP 0", "c=IN IP4 192.0.2.9"], ("192.0.2.9", 5004), ("192.0.2.9", 5005)),
         (["m=audio 5004 RTP/AVP 0", "a=rtcp:7000"], (PEER, 5004), (PEER, 7000)),
         (["m=audio 5004 RTP/AVP 0", "a=rtcp:7000 IN IP4 192.0.2.8"], (PEER, 5004), ("192.0.2.8", 7000)),
-        (["m=audio 5004 RTP/AVP 0", "c=IN IP6 2001:db8::1"], ("2001:db8::1", 5004), ("2001:db8::1", 5005)),
         (["m=audio 65535 RTP/AVP 0"], (PEER, 65535), (PEER, 65535)),
     ],
 )
@@ -163,6 +166,7 @@ def test_an_address_of_zeros_is_hold(connection: str) -> None:
     [
         ["m=audio 5004 RTP/AVP 0", "c=IN IP4 224.2.1.1/127"],
         ["m=audio 5004 RTP/AVP 0", "c=IN IP6 ff02::1"],
+        ["m=audio 5004 RTP/AVP 0", "c=IN IP6 ::ffff:224.0.0.1"],
         ["m=audio 5004 RTP/AVP 0", "c=IN IP4 255.255.255.255"],
         ["m=audio 5004 RTP/AVP 0", "a=rtcp:5005 IN IP4 239.1.1.1"],
     ],
@@ -215,31 +219,7 @@ def test_an_answer_may_number_its_formats_differently() -> None:
     offer = make_offer(address=US, rtp_port=4000, codecs=(AudioCodec("L16", 96), PCMU))
     audio = read_answer(offer, sdp("m=audio 5004 RTP/AVP 110 0", "a=rtpmap:110 L16/8000", "a=ptime:30"))
     assert (audio.payload_type, audio.receive_payload_type) == (110, 96)
-    assert (audio.ptime_ms, audio.remote_ptime_ms) == (20, 30)
-
-
-def test_the_version_grows_when_something_changed() -> None:
-    """RFC 3264 8."""
-    first = make_offer(address=US, rtp_port=4000, codecs=OUR_CODECS, session_id=5, session_version=10)
-    same = make_offer(address=US, rtp_port=4000, codecs=OUR_CODECS, previous=first)
-    held = make_offer(address=US, rtp_port=4000, codecs=OUR_CODECS, direction=Direction.SENDONLY, previous=same)
-    assert same == first
-    assert "o=- 5 11 IN IP4 192.0.2.1" in lines_of(held)
-    offer = sdp("m=audio 5004 RTP/AVP 0")
-    answer, _ = answer_to(offer, session_id=5, session_version=1)
-    again, _ = answer_to(offer, previous=answer)
-    assert again == answer
-    moved, _ = answer_to(offer, previous=answer, rtp_port=4002)
-    assert "o=- 5 2 IN IP4 192.0.2.1" in lines_of(moved)
-
-
-def test_a_later_offer_keeps_the_sections_of_the_session() -> None:
-    """RFC 3264 8: sections are never taken away."""
-    answer, _ = answer_to(sdp("m=video 9 RTP/AVP 31", "m=audio 5004 RTP/AVP 0"))
-    offer = make_offer(address=US, rtp_port=4000, codecs=OUR_CODECS, previous=answer)
-    assert [(m.kind, m.port) for m in parse_sdp(offer).media] == [("video", 0), ("audio", 4000)]
-    back = negotiate(offer, address=PEER, rtp_port=5004, codecs=(PCMA,))[0]
-    assert read_answer(offer, back).remote == (PEER, 5004)
+    assert (audio.ptime_ms, audio.remote_ptime_ms) == (30, 30)
 
 
 @given(

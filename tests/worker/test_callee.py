@@ -277,7 +277,7 @@ def test_the_answer_to_an_offer_that_we_were_asked_for_is_followed() -> None:
     call(stage)
     in_dialog(stage, "ACK", 1)
     assert reoffer(stage, 2, b"") == 200
-    assert b"RTP/AVP 0\r\n" in stage.party.responses("INVITE")[-1].body  # the codec of the call and no other
+    assert b"RTP/AVP 0 101\r\n" in stage.party.responses("INVITE")[-1].body  # the codec of the call and no other
     in_dialog(stage, "ACK", 2, SDP_THERE.replace(b"4000", b"4020"))
     (stream,) = stage.engine.streams.values()
     assert stream.changes == ["to 10.0.0.2:4020", "sending"]
