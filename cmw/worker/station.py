@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from cmw import __version__
@@ -13,8 +14,12 @@ from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.errors import LocalProtocolError, SettingsError
 from cmw.net._media import MediaEngine
-from cmw.net.driver import Trace, UdpListener, open_udp_listener
+from cmw.net.driver import Trace
 from cmw.net.ids import RandomIds
+from cmw.net.sip_bind import Bind
+from cmw.net.sip_flows import FlowSettings
+from cmw.net.sip_tls import TlsSettings
+from cmw.net.sip_transport import UDP_AND_TCP, SipTransport, open_sip_transport
 from cmw.net.udp import bind_udp
 from cmw.rtp.ports import PortPool
 from cmw.sip import (
@@ -88,7 +93,7 @@ class Station:
         self._calls: dict[int, CallOwner] = {}
         self._registrations: dict[int, tuple[RegistrationOwner, str]] = {}
         self._agent: UserAgent | None = None
-        self._listener: UdpListener[Any] | None = None
+        self._listener: SipTransport[Any] | None = None
 
     def uri_of(self, user: str) -> str:
         """Return the URI under which `user` is reached at this listener."""
@@ -113,7 +118,7 @@ class Station:
 
     @property
     def port(self) -> int:
-        """Return the UDP port that SIP is bound to."""
+        """Return the port that SIP is bound to, UDP and TCP."""
         return self._bound.local.port
 
     def close(self) -> None:
@@ -150,13 +155,13 @@ class Station:
 
         return self.command(begin)
 
-    def attach(self, listener: UdpListener[Any], agent: UserAgent) -> None:
+    def attach(self, listener: SipTransport[Any], agent: UserAgent) -> None:
         """Give commands to `agent`, which lives on `listener`, from now on."""
         self._listener = listener
         self._agent = agent
 
     @property
-    def _bound(self) -> UdpListener[Any]:
+    def _bound(self) -> SipTransport[Any]:
         if self._listener is None:
             raise LocalProtocolError("the station is closed")
         return self._listener
@@ -206,6 +211,40 @@ class Station:
         owner.receive_registration_event(event)
 
 
+CLIENTS = (Transport.TLS, Transport.WS, Transport.WSS)
+"""Transports by which a station connects wherever a URI asks for them, whether it listens on them or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SipReach:
+    """What a station listens on beside UDP and TCP, and how it connects.
+
+    Args:
+        server_tls: certificate for listening over TLS, and over WSS instead of WS; None for neither.
+        websocket_port: port for WebSockets, 0 for any, None for not listening on them.
+        flows: how connections are opened, with which authorities, and their bounds.
+    """
+
+    server_tls: TlsSettings | None = None
+    websocket_port: int | None = None
+    flows: FlowSettings = field(default_factory=FlowSettings)
+
+    def binds(self, ports: int | PortRange) -> list[Bind]:
+        """Return what to bind: UDP and TCP on one port, TLS on the next that is free.
+
+        Args:
+            ports: the port, 0 for any, or the range that all are taken from.
+        """
+        binds = [Bind(UDP_AND_TCP, ports)]
+        if self.server_tls is not None:
+            above = PortRange(ports + 1, 65535) if isinstance(ports, int) and 0 < ports < 65535 else ports
+            binds.append(Bind((Transport.TLS,), above))
+        if self.websocket_port is not None:
+            web = Transport.WS if self.server_tls is None else Transport.WSS
+            binds.append(Bind((web,), self.websocket_port))
+        return binds
+
+
 MakeRegistrar = Callable[[Address, Ids], Registrar]
 """Makes the registrar for the address that was bound."""
 
@@ -218,28 +257,43 @@ async def open_station(
     slots: int,
     trace: Trace | None = None,
     make_registrar: MakeRegistrar | None = None,
+    reach: SipReach | None = None,
 ) -> Station:
-    """Start a media engine and listen for SIP.
+    """Start a media engine and listen for SIP over UDP and TCP, and what else `reach` says.
 
     Args:
         sip_ports: the port, 0 for any, or the range whose first free port is taken.
         slots: how many calls can have media at once.
-        trace: sees every SIP datagram.
-        make_registrar: for a registrar on the same socket.
+        trace: sees every SIP message.
+        make_registrar: for a registrar on the same sockets.
+        reach: TLS, WebSockets, and how connections are opened.
 
     Raises:
         CapacityError: no SIP port is free.
-        SettingsError: an address cannot be bound.
+        SettingsError: an address cannot be bound, or a certificate cannot be used.
     """
+    reach = reach or SipReach()
     station = Station(addresses, MediaEngine(slots=max(1, slots)), rtp_ports)
 
-    def make_machine(local: Address) -> SharedSocket | UserAgent:
-        listener = Listener(Transport.UDP, local, Address(addresses.external, local.port))
-        agent = UserAgent(listeners=[listener], ids=station.ids, user_agent=f"cmw/{__version__}")
-        return agent if make_registrar is None else SharedSocket(agent, make_registrar(local, station.ids))
+    def make_machine(listeners: tuple[Listener, ...]) -> SharedSocket | UserAgent:
+        agent = UserAgent(listeners=listeners, ids=station.ids, user_agent=f"cmw/{__version__}")
+        if make_registrar is None:
+            return agent
+        return SharedSocket(agent, make_registrar(listeners[0].local, station.ids))
 
     try:
-        listener = await open_udp_listener(make_machine, addresses.sip, sip_ports, station.receive_event, trace=trace)
+        listener = await open_sip_transport(
+            make_machine,
+            addresses.sip,
+            reach.binds(sip_ports),
+            station.receive_event,
+            advertised=addresses.external,
+            clients=CLIENTS,
+            server_tls=reach.server_tls,
+            settings=reach.flows,
+            ids=station.ids,
+            trace=trace,
+        )
     except OSError as error:
         raise SettingsError(f"SIP: {error.strerror or error}") from None
     try:

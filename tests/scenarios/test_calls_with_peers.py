@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cmw.core.address import Address
-from cmw.net.driver import UdpListener, open_udp_listener
 from cmw.net.ids import RandomIds
+from cmw.net.sip_transport import SipTransport, open_sip_transport
 from cmw.sip.account import Account
 from cmw.sip.digest import Credentials
 from cmw.sip.events import (
@@ -28,7 +27,6 @@ from cmw.sip.events import (
     RegistrationFailed,
     RegistrationSucceeded,
 )
-from cmw.sip.hop import Transport
 from cmw.sip.listener import Listener
 from cmw.sip.user_agent import UserAgent
 from tests.support.peers import kamailio, sipp, sipp_counters
@@ -62,16 +60,16 @@ class Endpoint:
     """A listener that rings and answers every call, hangs up its own once answered, and counts what happens."""
 
     def __init__(self) -> None:
-        self.listener: UdpListener[UserAgent]
+        self.listener: SipTransport[UserAgent]
         self.counts: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
-        def make(local: Address) -> UserAgent:
-            return UserAgent(listeners=[Listener(Transport.UDP, local)], ids=RandomIds())
+        def make(listeners: tuple[Listener, ...]) -> UserAgent:
+            return UserAgent(listeners=listeners, ids=RandomIds())
 
-        self.listener = await open_udp_listener(make, IP, 0, self._take)
+        self.listener = await open_sip_transport(make, IP, 0, self._take)
 
     async def until(self, name: str, count: int) -> None:
         async with asyncio.timeout(PATIENCE_S):

@@ -1,0 +1,120 @@
+"""SIP over UDP: one socket that tells what the network says of our datagrams."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from typing import Any, Final
+
+from cmw.net.driver import Driver
+from cmw.net.udp import local_address, read_error
+from cmw.sip.hop import Datagram, Hop
+
+RECEIVE_BATCH: Final = 64
+"""Datagrams read before the loop gets its turn again."""
+
+MAX_DATAGRAM_BYTES: Final = 65535
+
+
+class UdpSocket:
+    """Carry the datagrams of a driver over one socket.
+
+    Args:
+        loop: the event loop.
+        sock: a bound, non-blocking socket as `cmw.net.udp.bind_udp` makes it, which is closed by `close`.
+        driver: whose datagrams.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, driver: Driver[Any]) -> None:
+        self.local = local_address(sock)
+        self._loop = loop
+        self._sock = sock
+        self._driver = driver
+        self._unsent: deque[Datagram] = deque()
+        self._is_closed = False
+        loop.add_reader(sock, self._readable)
+
+    def send(self, datagram: Datagram) -> None:
+        """Send a datagram, or keep it until there is room."""
+        if self._is_closed:
+            return
+        if self._unsent:
+            self._unsent.append(datagram)
+            return
+        try:
+            self._sock.sendto(datagram.data, datagram.destination[:2])
+        except BlockingIOError:
+            self._keep_back(datagram)
+            return
+        except OSError:
+            if not self._send_again(datagram):
+                return
+        self._driver.sent(datagram)
+
+    def close(self) -> None:
+        """Close the socket; what was kept back is gone."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+
+    # private
+
+    def _readable(self) -> None:
+        for count in range(RECEIVE_BATCH):
+            if self._is_closed:
+                return
+            try:
+                data, address = self._sock.recvfrom(MAX_DATAGRAM_BYTES)
+            except BlockingIOError:
+                if count == 0:
+                    self._take_errors()
+                    self._driver.drain()
+                return
+            except OSError:
+                self._take_errors()
+                self._driver.drain()
+                continue
+            self._driver.receive(data, Hop(address[0], address[1]))
+
+    def _keep_back(self, datagram: Datagram) -> None:
+        self._unsent.append(datagram)
+        self._loop.add_writer(self._sock, self._writable)
+
+    def _send_again(self, datagram: Datagram) -> bool:
+        """Send once more, for the first error may have been an earlier datagram's; return whether it went out."""
+        self._take_errors()
+        try:
+            self._sock.sendto(datagram.data, datagram.destination[:2])
+        except BlockingIOError:
+            self._keep_back(datagram)
+            return False
+        except OSError as error:
+            self._driver.counts.send_errors += 1
+            at_fault = datagram.data if error.errno == errno.EMSGSIZE else None
+            self._driver.failed(datagram.destination, error.strerror or str(error), at_fault)
+            return False
+        return True
+
+    def _writable(self) -> None:
+        unsent, self._unsent = self._unsent, deque()
+        self._loop.remove_writer(self._sock)
+        for datagram in unsent:
+            self.send(datagram)
+        self._driver.drain()
+
+    def _take_errors(self) -> None:
+        """Take the network's reports, then watch the socket anew: libuv gives up on one that ever had any."""
+        while (error := read_error(self._sock)) is not None:
+            self._driver.counts.network_errors += 1
+            if error.reason:
+                self._driver.failed(Hop(*error.destination), error.reason)
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._loop.add_reader(self._sock, self._readable)
+        if self._unsent:
+            self._loop.add_writer(self._sock, self._writable)
