@@ -2,14 +2,17 @@ import pytest
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.digest import (
+    ALGORITHMS,
     Challenge,
     Credentials,
+    DigestSession,
     authorize,
     choose_challenges,
     digest_response,
     parse_authorization,
     parse_challenges,
 )
+from cmw.sip.digest_algorithm import base_of, make_a1, make_ha1, make_response
 
 MUFASA = Credentials("Mufasa", "Circle of Life")
 RFC7616 = {
@@ -136,3 +139,68 @@ def test_authorization_of_another_scheme_is_refused() -> None:
         parse_authorization("Basic dXNlcjpwYXNz")
     assert caught.value.hint == 400
     assert "dXNl" not in str(caught.value)
+
+
+RFC7616_3_9_2 = (
+    'Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256, '
+    'nonce="5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", '
+    'opaque="HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS", charset=UTF-8, userhash=true'
+)
+
+
+@pytest.mark.parametrize("name", ["J\u00e4s\u00f8n Doe", "Ja\u0308s\u00f8n Doe"], ids=["composed", "decomposed"])
+def test_the_example_with_userhash_and_charset(name: str) -> None:
+    """RFC 7616 3.9.2 with the values of erratum 4897: those printed are of a SHA-512 that was cut short."""
+    (challenge,) = parse_challenges([RFC7616_3_9_2])
+    cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v"
+    fields = fields_of(authorize(challenge, Credentials(name, "Secret, or not?"), "GET", "/doe.json", cnonce=cnonce))
+    assert fields["username"] == "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b"
+    assert fields["response"] == "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5"
+    assert fields["userhash"] == "true"
+
+
+def test_a_name_that_is_not_ascii_goes_as_the_server_reads_it() -> None:
+    """RFC 7616 3.4; servers that name no charset are those of RFC 3261, where UTF-8 may be quoted."""
+    jason = Credentials("J\u00e4s\u00f8n", "x")
+    assert 'username="J\u00e4s\u00f8n"' in authorize(Challenge("r", "n"), jason, "GET", "/")
+    assert "username*=UTF-8''J%C3%A4s%C3%B8n," in authorize(Challenge("r", "n", charset="UTF-8"), jason, "GET", "/")
+
+
+def test_a_name_with_a_line_end_makes_no_header_of_its_own() -> None:
+    header = authorize(Challenge("r", "n"), Credentials("a\r\nVia: b", "x"), "GET", "/")
+    assert header.isprintable()
+    assert "username*=UTF-8''a%0D%0AVia%3A%20b," in header
+
+
+def test_auth_is_preferred_to_auth_int_unless_told_otherwise() -> None:
+    both = Challenge("r", "n", "MD5", ("auth-int", "auth"))
+    assert fields_of(authorize(both, MUFASA, "GET", "/"))["qop"] == "auth"
+    firm = Credentials("u", "p", qops=("auth-int", "auth"))
+    assert fields_of(authorize(both, firm, "GET", "/"))["qop"] == "auth-int"
+
+
+def test_ha1_gives_the_answer_of_the_password() -> None:
+    for algorithm in ALGORITHMS:
+        challenge = Challenge("lab", "n", algorithm, ("auth",))
+        kept = Credentials("bob", realm="lab", ha1={algorithm: make_ha1(algorithm, "bob", "lab", "x")})
+        answers = [authorize(challenge, each, "GET", "/", cnonce="c") for each in (kept, Credentials("bob", "x"))]
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256-sess"])
+def test_a_session_goes_on_with_the_next_nonce(algorithm: str) -> None:
+    """RFC 7616 3.5; its key stays that of the first nonce, 3.4.2."""
+    session = DigestSession(Challenge("r", "n1", algorithm, ("auth",)), MUFASA, "c")
+    session.answer("GET", "/")
+    fields = fields_of(session.renewed("n2").answer("GET", "/"))
+    assert (fields["nonce"], fields["nc"], fields["cnonce"]) == ("n2", "00000001", "c")
+    a1 = make_a1(algorithm, make_ha1(algorithm, "Mufasa", "r", "Circle of Life"), "n1", "c")
+    expected = make_response(
+        base_of(algorithm), a1, nonce="n2", nc="00000001", cnonce="c", qop="auth", method="GET", uri="/"
+    )
+    assert fields["response"] == expected
+
+
+def test_nothing_secret_is_shown_by_a_session() -> None:
+    session = DigestSession(Challenge("r", "n"), MUFASA, "c")
+    assert make_ha1("MD5", "Mufasa", "r", "Circle of Life") not in repr(session)
