@@ -42,6 +42,7 @@ from cmw.sip.registrar_events import (
     UserRegistered,
     UserUnregistered,
 )
+from cmw.sip.request_checks import answer_malformed
 from cmw.sip.stateless_proxy import StatelessProxy, reply_hop
 from cmw.sip.uri import SipUri, parse_uri
 
@@ -124,8 +125,9 @@ class Registrar:
         try:
             message = parse_message(data)
         except MalformedMessageError as error:
-            if error.request is not None and error.hint:
-                self._answer_malformed(error.request, error.hint, source)
+            answer = answer_malformed(error, source)
+            if answer is not None:
+                self._out.append(Datagram(serialize_message(answer.response), answer.destination))
             self._discard(_Reason.MALFORMED, source, str(error), now)
             return
         self.receive_message(message, source, now=now)
@@ -228,6 +230,7 @@ class Registrar:
             self._out.append(Datagram(kept[1], reply_hop(via.stamped(source), source)))
             return
         try:
+            parse_uri(request.uri)
             response = self._answer(request, 200, self._update(request, source, now))
         except RegisterRefusedError as refused:
             response = self._answer(request, refused.status, refused.headers)
@@ -283,7 +286,10 @@ class Registrar:
         raise RegisterRefusedError(401, *rows)
 
     def _registered_user(self, request: Request) -> str:
-        uri = request.to.sip_uri()
+        try:
+            uri = request.to.sip_uri()
+        except RemoteProtocolError:
+            raise RegisterRefusedError(400) from None  # RFC 4475 3.3.4: an address of record is a SIP URI
         if uri.user is None or (self._domains is not None and uri.host.lower() not in self._domains):
             raise RegisterRefusedError(404)
         return uri.user
@@ -303,12 +309,6 @@ class Registrar:
 
     def _answer(self, request: Request, status: int, headers: Iterable[tuple[str, str]] = ()) -> Response:
         return make_response(request, status, to_tag=self._proxy.own_tag(request), headers=headers)
-
-    def _answer_malformed(self, request: Request, status: int, source: Hop) -> None:
-        try:
-            self._send_answer(request, source, self._answer(request, status))
-        except RemoteProtocolError:
-            return  # what an answer needs is malformed too
 
     def _send_answer(self, request: Request, source: Hop, response: Response) -> bytes:
         """Queue a response by the top Via as the request came; return its bytes."""

@@ -61,12 +61,11 @@ def refuse_uri(request: Request) -> Refusal | None:
 
 def refuse_routes(request: Request) -> Refusal | None:
     """Refuse addresses that our requests could not be sent along or to with 400. Source: RFC 3261 12.1.1, 8.1.1.8."""
-    if request.headers.get("Contact") == "*":
-        return Refusal(400, (), "Contact without an address")
     try:
         for name in _ADDRESSES:
             for address in request.headers.get_all(name):
-                parse_name_addr(address)
+                if address != "*" or request.method != "REGISTER":
+                    parse_name_addr(address)
     except RemoteProtocolError as error:
         return Refusal(400, (), _phrase(error))
     return None
@@ -139,7 +138,9 @@ def offer_in(message: Request | Response) -> bytes:
 def refuse_request(
     request: Request, *, is_merged: bool = False, allow: str = ALLOW, supported: Collection[str] = ()
 ) -> Refusal | None:
-    """Refuse a request outside of a dialog, None when it can be served. Source: RFC 3261 8.2.1 to 8.2.3.
+    """Refuse a request outside of a dialog, None when it can be served: what is malformed first.
+
+    Source: RFC 3261 8.2.1 to 8.2.3; RFC 4475 3.1.2.
 
     Args:
         request: neither ACK nor CANCEL.
@@ -149,13 +150,15 @@ def refuse_request(
     """
     if request.method in NEEDS_DIALOG:
         return Refusal(481)
-    refusal = refuse_method(request, allow)
+    uri = refuse_uri(request)
+    malformed = uri if uri is not None and uri.status == 400 else refuse_values(request) or refuse_routes(request)
+    refusal = malformed or refuse_method(request, allow)
     if refusal is None and is_merged:
         return Refusal(482)
-    refusal = refusal or refuse_uri(request) or refuse_extensions(request, supported) or refuse_values(request)
+    refusal = refusal or uri or refuse_extensions(request, supported)
     if refusal is not None or request.method != "INVITE":
         return refusal
-    return refuse_routes(request) or refuse_accept(request) or refuse_body(request)
+    return refuse_accept(request) or refuse_body(request)
 
 
 class MalformedAnswer(NamedTuple):
