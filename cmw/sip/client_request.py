@@ -93,8 +93,8 @@ class ClientRequest:
         self.contact = contact
         self.transaction: Transaction | None = None
         self.hop: Hop | None = None
-        self.hops: list[Hop] = []
-        self.hops_again: list[Hop] = []
+        self.hops: tuple[Hop, ...] = ()
+        self.hops_again: tuple[Hop, ...] = ()
         self.data = b""
         self.udp_hop: Hop | None = None
         self.is_kept = False

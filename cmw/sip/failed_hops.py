@@ -59,8 +59,8 @@ class FailedHops:
         del self._until[hop]
         return False
 
-    def order(self, hops: Sequence[Hop], *, now: Nanos) -> list[Hop]:
+    def order(self, hops: Sequence[Hop], *, now: Nanos) -> tuple[Hop, ...]:
         """Return the hops as they are to be tried: as given, those that failed behind the others."""
         if not self._until or len(hops) < 2:
-            return list(hops)
-        return sorted(hops, key=lambda hop: self.has(hop, now=now))
+            return tuple(hops)
+        return tuple(sorted(hops, key=lambda hop: self.has(hop, now=now)))

@@ -80,6 +80,9 @@ class OwnAddresses:
     Args:
         listeners: at least one.
         ids: source of host names.
+
+    Attributes:
+        transports: what we can send over, in the order in which the listeners were given.
     """
 
     def __init__(self, listeners: Iterable[Listener], ids: Ids) -> None:
@@ -93,6 +96,7 @@ class OwnAddresses:
             self._by_transport.setdefault(listener.transport, address)
         if not self._by_family:
             raise LocalProtocolError("expected at least one listener, found none")
+        self.transports = tuple(self._by_transport)
         self._has_families = len(self._by_family) > len(self._by_transport)
 
     def __contains__(self, transport: Transport) -> bool:
@@ -102,11 +106,6 @@ class OwnAddresses:
     def first(self) -> OwnAddress:
         """Return the address of the listener that was given first."""
         return next(iter(self._by_family.values()))
-
-    @property
-    def transports(self) -> tuple[Transport, ...]:
-        """Return what we can send over, in the order in which the listeners were given."""
-        return tuple(self._by_transport)
 
     @property
     def families(self) -> tuple[int, ...]:

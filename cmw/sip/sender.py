@@ -103,16 +103,14 @@ class Sender:
             next_uri = request.uri if route is None else parse_name_addr(route).uri
         sent = ClientRequest(request, owner, next_uri, fallback, contact, contact_user, tries)
         if follows is not None and follows.hop is not None:
-            self._go(sent, [follows.hop, *follows.hops], "", now)
-        elif destination is not None:
-            self._go(sent, [destination], "", now)
-        elif (hop := literal_hop(next_uri)) is not None:
-            self._go(sent, [hop], "", now)
+            self._go(sent, (follows.hop, *follows.hops), "", now)
+        elif (hop := destination or literal_hop(next_uri)) is not None:
+            self._go(sent, (hop,), "", now)
         elif (uri := question(next_uri)) is not None:
             self._lookups.ask(uri, sent, now=now)
             self._rearm(now)
         else:
-            self._go(sent, [], f"nobody can be reached at {next_uri}", now)
+            self._go(sent, (), f"nobody can be reached at {next_uri}", now)
         return sent
 
     def cancel(self, invite: ClientRequest, owner: RequestOwner, *, now: Nanos) -> ClientRequest:
@@ -187,7 +185,8 @@ class Sender:
 
     def _go(self, sent: ClientRequest, hops: Sequence[Hop], reason: str, now: Nanos) -> None:
         """Send over the first of the hops that we have a listener for, remember the others."""
-        usable = [hop for hop in hops if hop.transport in self._own]
+        transports = self._own.transports
+        usable = tuple([hop for hop in hops if hop.transport in transports])
         if hops and not usable:
             reason = f"no listener for {hops[0].transport} to reach {hops[0]}"
         if len(usable) > 1:
@@ -200,7 +199,7 @@ class Sender:
             return
         sent.hops = usable
         if sent.tries > 1:
-            sent.hops_again = usable[:]
+            sent.hops_again = usable
         self._send_next(sent, now)
 
     def _tell_failures(self, now: Nanos) -> None:
@@ -216,7 +215,9 @@ class Sender:
     def _send_next(self, sent: ClientRequest, now: Nanos) -> None:
         """Send over the next hop, by a transaction of its own."""
         is_first, came_back = sent.hop is None, sent.udp_hop is not None
-        hop = sent.udp_hop or sent.hops.pop(0)
+        hop = sent.udp_hop
+        if hop is None:
+            hop, sent.hops = sent.hops[0], sent.hops[1:]
         sent.udp_hop = None
         if sent.contact and not came_back:
             self._show_contact(sent, hop)
@@ -273,7 +274,7 @@ class Sender:
         sent.udp_hop = None
         if not sent.hops and sent.tries > 1:
             sent.tries -= 1
-            sent.hops = sent.hops_again[:]
+            sent.hops = sent.hops_again
         if sent.hops and not sent.is_kept:
             self._send_next(sent, now)
         elif not sent.is_withdrawn:
@@ -290,16 +291,16 @@ class Sender:
             sent.owner.transaction_failed(sent, 503, reason, now=now)
 
 
-def _with_fallback(hops: list[Hop], fallback: Hop) -> list[Hop]:
+def _with_fallback(hops: tuple[Hop, ...], fallback: Hop) -> tuple[Hop, ...]:
     """Return the hops with the one that the peer's messages came from.
 
     It stands alone where there is no other. Where the first leads to the same address, its connection is used: that
     one is known to be right, whatever name its certificate had to show. Over connections it is the last resort.
     """
     if not hops:
-        return [fallback, fallback._replace(flow=0)] if fallback.flow else [fallback]
+        return (fallback, fallback._replace(flow=0)) if fallback.flow else (fallback,)
     if hops[0] == fallback:
         return hops
     if hops[0][:3] == fallback[:3]:
-        return [fallback, fallback._replace(flow=0), *hops[1:]]
-    return [*hops, fallback] if fallback.transport.is_reliable else hops
+        return (fallback, fallback._replace(flow=0), *hops[1:])
+    return (*hops, fallback) if fallback.transport.is_reliable else hops

@@ -10,9 +10,9 @@ A, B, C = (Hop(f"192.0.2.{number}", 5060) for number in (1, 2, 3))
 def test_a_hop_that_failed_comes_behind_the_others_for_a_while() -> None:
     failed = FailedHops()
     failed.note(A, now=0)
-    assert failed.order([A, B, C], now=1) == [B, C, A]
-    assert failed.order([A], now=1) == [A]
-    assert failed.order([A, B, C], now=FAILED_FOR_NS) == [A, B, C]
+    assert failed.order([A, B, C], now=1) == (B, C, A)
+    assert failed.order([A], now=1) == (A,)
+    assert failed.order([A, B, C], now=FAILED_FOR_NS) == (A, B, C)
     assert len(failed) == 0
 
 
