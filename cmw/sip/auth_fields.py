@@ -15,6 +15,10 @@ from cmw.sip.grammar import TOKEN_CHARS, fail, unquote
 MAX_FIELDS = 1000
 """Fields of one header value, all its challenges together; more is refused."""
 
+MAX_FIELD_CHARS = 4096
+"""A realm, nonce or opaque above this is not answered: each request would carry it back."""
+
+_UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _FIELD = re.compile(
     rf"[ \t]*+(?:([{TOKEN_CHARS}]++)[ \t]++(?=[{TOKEN_CHARS}]))?+"
     rf'([{TOKEN_CHARS}]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^",]*+)[ \t]*+(?:,|\Z)',
@@ -93,6 +97,16 @@ def _scan(value: str) -> list[tuple[str, str, str]]:
 def _scheme_of(value: str) -> str:
     """Return the first word, so that what an error shows is no secret."""
     return value.lstrip(" \t").partition(" ")[0][:32]
+
+
+def is_quotable(text: str) -> bool:
+    """Tell whether text may stand in a quoted string: it has no line ends nor other controls. Source: RFC 3261 25.1."""
+    return _UNFIT.search(text) is None
+
+
+def is_echoable(text: str) -> bool:
+    """Tell whether what a server sent may be sent back: short enough, and on one line."""
+    return len(text) <= MAX_FIELD_CHARS and is_quotable(text)
 
 
 def encode_extended(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cmw.sip.auth_fields import parse_fields
+from cmw.sip.auth_fields import is_echoable, parse_fields
 from cmw.sip.grammar import fail, quote
 
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -38,13 +38,15 @@ def parse_authentication_info(value: str) -> AuthenticationInfo:
         RemoteProtocolError: hint 400 when it is malformed.
     """
     fields = parse_fields(value)
-    count = fields.get("nc", "")
+    count, nextnonce = fields.get("nc", ""), fields.get("nextnonce", "")
+    if not is_echoable(nextnonce):
+        fail("a nonce that can be sent back", nextnonce)
     return AuthenticationInfo(
         rspauth=fields.get("rspauth", ""),
         qop=fields.get("qop", "").lower(),
         cnonce=fields.get("cnonce", ""),
         nc=parse_count(count) if count else None,
-        nextnonce=fields.get("nextnonce", ""),
+        nextnonce=nextnonce,
     )
 
 

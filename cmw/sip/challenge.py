@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
-from cmw.sip.auth_fields import parse_schemes
+from cmw.sip.auth_fields import is_echoable, parse_schemes
 from cmw.sip.credentials import Credentials
 from cmw.sip.digest_algorithm import find_rank
 from cmw.sip.grammar import quote
@@ -15,13 +14,9 @@ from cmw.sip.grammar import quote
 MAX_CHALLENGES = 32
 """Challenges of one response that are looked at."""
 
-MAX_FIELD_CHARS = 4096
-"""A realm, nonce or opaque above this is not answered: each request would carry it back."""
-
 MAX_SAME_REALM = 4
 """Servers of one realm that a forked request may be challenged by at once."""
 
-_UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _KNOWN_QOPS = frozenset(("auth", "auth-int"))
 
 
@@ -84,7 +79,7 @@ def _is_fit(fields: dict[str, str]) -> bool:
     if "realm" not in fields or "nonce" not in fields:
         return False
     echoed = [fields[name] for name in ("realm", "nonce", "opaque", "algorithm") if name in fields]
-    return all(len(text) <= MAX_FIELD_CHARS and _UNFIT.search(text) is None for text in echoed)
+    return all(map(is_echoable, echoed))
 
 
 def _make_challenge(fields: dict[str, str]) -> Challenge:

@@ -8,12 +8,11 @@ put what `authorize` returns into Authorization or Proxy-Authorization; or keep 
 from __future__ import annotations
 
 import hmac
-import re
 import unicodedata
 from dataclasses import replace
 
 from cmw.errors import LocalProtocolError
-from cmw.sip.auth_fields import encode_extended, parse_authorization
+from cmw.sip.auth_fields import encode_extended, is_quotable, parse_authorization
 from cmw.sip.authentication_info import AuthenticationInfo
 from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges, rank_of, serialize_challenge
 from cmw.sip.credentials import Credentials
@@ -44,8 +43,6 @@ __all__ = [
 
 MAX_COUNT = 2**32 - 1
 """How often one nonce may be used. Source: RFC 7616 3.4, eight hex digits."""
-
-_UNQUOTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class DigestSession:
@@ -196,7 +193,7 @@ def _name_fields(challenge: Challenge, credentials: Credentials) -> str:
     name = _normal(challenge, credentials).username
     if challenge.userhash:
         shown = f'username="{hash_text(base_of(challenge.algorithm or "MD5"), f"{name}:{challenge.realm}")}"'
-    elif _UNQUOTABLE.search(name) is not None or (challenge.charset and not name.isascii()):
+    elif not is_quotable(name) or (challenge.charset and not name.isascii()):
         shown = f"username*={encode_extended(name)}"
     else:
         shown = f"username={quote(name)}"

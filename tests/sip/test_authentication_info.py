@@ -18,7 +18,7 @@ def test_more_than_we_know_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "Digest rspauth=1", "nc=1", "nc=+0000001", "nc=0000000g", "nc=٠٠٠٠٠٠٠١", "rspauth"]
+    "value", ["", "Digest rspauth=1", "nc=1", "nc=+0000001", "nc=0000000g", "nc=٠٠٠٠٠٠٠١", "rspauth", 'nextnonce="\r"']
 )
 def test_malformed_values_are_refused(value: str) -> None:
     with pytest.raises(RemoteProtocolError):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from cmw.sip.auth_fields import MAX_FIELD_CHARS
 from cmw.sip.challenge import (
     MAX_CHALLENGES,
-    MAX_FIELD_CHARS,
     MAX_SAME_REALM,
     Challenge,
     choose_challenges,
