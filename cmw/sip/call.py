@@ -1,238 +1,189 @@
-"""What both sides of a call have in common once it stands: requests within the dialog, BYE, the wait for an ACK.
+"""What both sides of a call have in common once it stands: its dialog, requests within it, BYE, the wait for an ACK.
 
-`OutboundCall` and `InboundCall` add how a call begins. Source: RFC 3261 12 to 15.
+`OutboundCall` and `InboundCall` add how a call begins. What most calls never need is in parts of its own, made when
+they are needed first: `Changes`, `SessionKeeper`, `Transfers`. Source: RFC 3261 12 to 15.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from enum import Enum, StrEnum
 
 from cmw.core.clock import Nanos
 from cmw.core.timers import TimerTable
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
-from cmw.sip.client_request import ClientRequest
-from cmw.sip.dialog import Dialog
-from cmw.sip.events import (
+from cmw.sip.call_events import (
     CallEnded,
     CallEvent,
-    CallModified,
-    CallReoffered,
+    CallLost,
+    CallReplaced,
     CallTimedOut,
     Ending,
+    LossCause,
+    RequestFailed,
+    RequestSucceeded,
     TimeoutStage,
 )
+from cmw.sip.call_options import CallOptions
+from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState, CallTimer
+from cmw.sip.call_transfers import Transfers
+from cmw.sip.client_request import ClientRequest
+from cmw.sip.dialog import Dialog
+from cmw.sip.dialog_request import CHANGING_METHODS, DialogRequest, ends_call
 from cmw.sip.hop import Hop
+from cmw.sip.leg import Leg
 from cmw.sip.message import Request, Response
-from cmw.sip.request_checks import OPTIONS_HEADERS, offer_in, refuse_body, refuse_extensions
-from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+from cmw.sip.mid_call import serve_mid_call
+from cmw.sip.request_checks import refuse_extensions
+from cmw.sip.session_changes import Changes
+from cmw.sip.session_keeper import SessionKeeper
+from cmw.sip.stack import SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
 
-RETRY_AFTER = ("Retry-After", "1")
-"""How long a peer waits after a 500 for crossing requests, 0 to 10 s. Source: RFC 3261 14.2."""
-
-
-class CallState(StrEnum):
-    """Where a call stands."""
-
-    CALLING = "CALLING"
-    """Outbound: no response yet."""
-    PROCEEDING = "PROCEEDING"
-    """No final response yet; outbound: a provisional one came."""
-    CANCELLING = "CANCELLING"
-    """Outbound: we gave up, the final response is still to come."""
-    ACCEPTED = "ACCEPTED"
-    """Inbound: our 2xx is out, its ACK is still to come."""
-    CONFIRMED = "CONFIRMED"
-    """The call stands."""
-    DISCONNECTING = "DISCONNECTING"
-    """Our BYE is out."""
-    ENDED = "ENDED"
-    """The last event is out."""
-
-
-class CallTimer(Enum):
-    """The timers of a call."""
-
-    SUCCESS_AGAIN = "SUCCESS_AGAIN"
-    """Our 2xx is sent again; T1, doubling up to T2. Source: RFC 3261 13.3.1.4."""
-    ACK_DUE = "ACK_DUE"
-    """Our 2xx has had no ACK; 64*T1. Source: RFC 3261 13.3.1.4."""
-    FINAL_DUE = "FINAL_DUE"
-    """No final response after a provisional one; timer C. Source: RFC 3261 16.6."""
-    CANCEL_DUE = "CANCEL_DUE"
-    """No final response after CANCEL; 64*T1. Source: RFC 3261 9.1."""
-
-
-@dataclass(slots=True)
-class CallInstants:
-    """When a call came by each of its stations: instants of `now`, None for those that it has not reached.
-
-    A message that we send counts when it is queued, which the driver sends before it does anything else.
-
-    Args:
-        invite_at: first INVITE, sent or received.
-        trying_at: 100.
-        ringing_at: first 180.
-        progress_at: first 183 with a body.
-        answered_at: 2xx.
-        acked_at: its ACK.
-        bye_at: BYE, sent or received.
-        ended_at: the last event.
-    """
-
-    invite_at: Nanos | None = None
-    trying_at: Nanos | None = None
-    ringing_at: Nanos | None = None
-    progress_at: Nanos | None = None
-    answered_at: Nanos | None = None
-    acked_at: Nanos | None = None
-    bye_at: Nanos | None = None
-    ended_at: Nanos | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CallSnapshot:
-    """A call as it is at this moment.
-
-    Args:
-        status: status of the last final response to the INVITE, 0 before.
-        reason: its phrase.
-        retransmissions_sent: how often our INVITE or our responses to it had to be sent again.
-        retransmissions_received: how often the peer's 2xx came again.
-        challenges: how many 401 and 407 were answered.
-    """
-
-    call: int
-    call_id: str
-    is_outbound: bool
-    state: CallState
-    status: int
-    reason: str
-    local_uri: str
-    remote_uri: str
-    instants: CallInstants
-    retransmissions_sent: int
-    retransmissions_received: int
-    challenges: int
+_CREDENTIALS = frozenset(("Authorization", "Proxy-Authorization"))
+_OVER = (CallState.DISCONNECTING, CallState.ENDED)
 
 
 class Call:
-    """One call; see `OutboundCall` and `InboundCall`.
+    """One call; see `OutboundCall` and `InboundCall`. Its attributes are for its parts, users know it by its handle.
 
     Args:
-        stack: what the calls of the listener share.
+        stack: what the calls of the user agent share.
         handle: the number that the user knows it by.
         contact: our Contact URI.
         authentication: answers challenges to our requests.
+        options: what it may use.
+
+    Attributes:
+        leg: the dialog; None while there is none, the one heard of last while there are several early ones.
+        local_body: the session description that we sent last.
     """
 
-    def __init__(self, stack: Stack, handle: int, contact: str, authentication: Authentication) -> None:
-        self._stack = stack
+    is_outbound = False
+
+    def __init__(
+        self, stack: Stack, handle: int, contact: str, authentication: Authentication, options: CallOptions
+    ) -> None:
+        self.stack = stack
         self.handle = handle
+        self.options = options
         self.instants = CallInstants()
+        self.counts = CallCounts()
         self.state = CallState.CALLING
         self.status = 0
         self.reason = ""
-        self._contact = f"<{contact}>"
+        self.call_id = ""
+        self.local_tag = ""
+        self.local_uri = ""
+        self.remote_uri = ""
+        self.contact = f"<{contact}>"
+        self.timers: TimerTable[CallTimer] = TimerTable()
+        self.leg: Leg | None = None
+        self.local_body = b""
         self._authentication = authentication
         self._home: Hop | None = None
-        self._dialog: Dialog | None = None
-        self._timers: TimerTable[CallTimer] = TimerTable()
+        self._asked: dict[ClientRequest, DialogRequest] = {}
         self._unacked: Transaction | None = None
         self._interval_ns: Nanos = 0
-        self._reoffer: Transaction | None = None
-        self._bye: ClientRequest | None = None
         self._retransmissions_sent = 0
-        self._retransmissions_received = 0
-        self._challenges = 0
+        self._bye_reason = ""
+        self._changes: Changes | None = None
+        self._keeper: SessionKeeper | None = None
+        self._transfers: Transfers | None = None
 
     # inputs
 
     def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
-        """Take a request of the peer within the dialog."""
-        request, dialog = transaction.request, self._dialog
-        if dialog is None:
-            self._early_request(transaction, now)
-            return
-        if not dialog.accepts(request.cseq.number):
+        """Take a request of the peer within a dialog of the call."""
+        request = transaction.request
+        leg = self._find_leg(request.from_.tag or "")
+        if leg is None:
+            self._stray_request(transaction, source, now)
+        elif not leg.dialog.accepts(request.cseq.number):
             # "the request is out of order and MUST be rejected with a 500" RFC 3261 12.2.2
-            self._stack.respond(transaction, 500, "CSeq Out of Order", now=now)
-            return
-        dialog.peer = source
-        if request.method == "BYE":
-            self._bye_received(transaction, now)
-        elif (refusal := refuse_extensions(request)) is not None:
-            self._stack.respond(transaction, refusal.status, headers=refusal.headers, now=now)
-        elif request.method in ("INVITE", "UPDATE"):
-            self._reoffer_received(transaction, now)
-        elif request.method == "INFO":
-            self._stack.respond(transaction, 200, now=now)
-        elif request.method == "OPTIONS":
-            self._stack.respond(transaction, 200, headers=OPTIONS_HEADERS, now=now)
+            self.stack.respond(transaction, 500, "CSeq Out of Order", now=now)
         else:
-            self._stack.respond(transaction, 405, headers=(("Allow", ALLOW),), now=now)
+            leg.dialog.peer = source
+            self._serve(leg, transaction, source, now)
+            self.rearm()
 
     def ack_received(self, ack: Request, source: Hop, *, now: Nanos) -> None:
         """Take an ACK within the dialog; one that was taken already has no effect."""
         unacked = self._unacked
         if unacked is None or ack.cseq.number != unacked.request.cseq.number:
             return
-        self._unacked = None
-        self._timers.stop(CallTimer.SUCCESS_AGAIN)
-        self._timers.stop(CallTimer.ACK_DUE)
-        self._acknowledged(ack, now)
-        self._rearm()
+        self._take_ack(ack.body, now)
+        self.rearm()
 
     def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
-        """Take a response to one of our requests."""
-        if sent is self._bye:
-            self._bye_answered(response, now)
+        """Take a response to one of our requests within a dialog."""
+        asked = self._asked.get(sent)
+        if asked is None:
+            if self._changes is not None:
+                self._changes.response_again(sent, response, now=now)
+        elif response.status >= 200:
+            del self._asked[sent]
+            self._answered(sent, asked, response, source, now)
+            self.rearm()
 
-    def transaction_failed(self, sent: object, status: int, reason: str, *, now: Nanos) -> None:
+    def transaction_failed(self, sent: ClientRequest, status: int, reason: str, *, now: Nanos) -> None:
         """Take the end of a request of ours without a response."""
-        if sent is self._bye:
+        asked = self._asked.pop(sent, None)
+        if asked is None:
+            return
+        if asked.method == "BYE" and asked.asker is self:
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
+            return
+        asked.asker.unanswered(asked, status, reason, now=now)
+        if status == 408 and asked.method in CHANGING_METHODS and self.state is CallState.CONFIRMED:
+            self.lose(LossCause.SILENCE, 0, f"no answer to {asked.method}", now=now)
+        self.rearm()
+
+    def cancel_received(self, transaction: Transaction, reason: str, *, now: Nanos) -> None:
+        """Take a CANCEL of an INVITE within the call. Source: RFC 3261 9.2."""
+        self.changes.withdraw(transaction, now=now)
+        self.rearm()
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let the timers fire that are due."""
-        for timer in self._timers.expired(now):
+        for timer in self.timers.expired(now):
             self._fire(timer, now)
-        self._rearm()
+        self.rearm()
 
     # commands
 
-    def hang_up(self, *, now: Nanos) -> None:
-        """Release the call in whatever way its state asks for; nothing happens when that is under way."""
+    def hang_up(self, reason: str, *, now: Nanos) -> None:
+        """Release the call in whatever way its state asks for; nothing happens when that is under way.
+
+        Args:
+            reason: value of Reason in BYE or CANCEL, "" for none. Source: RFC 3326.
+        """
         if self.state is CallState.CONFIRMED:
-            self._send_bye(now)
+            self.send_bye(reason, now=now)
+
+    def reoffer(self, method: str, body: bytes, headers: tuple[tuple[str, str], ...], *, now: Nanos) -> None:
+        """Ask the peer for a change of the session."""
+        self.changes.offer(method, body, headers, now=now)
+        self.rearm()
 
     def answer_reoffer(self, body: bytes, *, now: Nanos) -> None:
         """Agree to the change that the peer asked for."""
-        transaction = self._require_reoffer()
-        request = transaction.request
-        self._reoffer = None
-        headers = [("Contact", self._contact), ("Allow", ALLOW)]
-        if body:
-            headers.append(("Content-Type", SDP_TYPE))
-        if request.method == "INVITE":
-            headers += [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
-            self._await_ack(transaction, now)
-        assert self._dialog is not None
-        self._dialog.refresh_target(request)
-        self._stack.respond(transaction, 200, headers=headers, body=body, now=now)
-        if request.method == "UPDATE":
-            self._emit(CallModified(self.handle, b"", now))
+        self.changes.answer(body, now=now)
+        self.rearm()
 
     def reject_reoffer(self, status: int, *, now: Nanos) -> None:
         """Refuse the change that the peer asked for; the session stays as it is."""
-        transaction = self._require_reoffer()
-        self._reoffer = None
-        self._stack.respond(transaction, status, now=now)
+        self.changes.reject(status, now=now)
+        self.rearm()
+
+    def request(
+        self, handle: int, method: str, headers: tuple[tuple[str, str], ...], body: bytes, *, now: Nanos
+    ) -> None:
+        """Send a request that does not change the call, such as INFO, MESSAGE or OPTIONS."""
+        self.ask(DialogRequest(method, self.require_leg(), self, headers, body, handle), now=now)
+        self.rearm()
 
     def snapshot(self) -> CallSnapshot:
         """Return the call as it is."""
+        timer = self._keeper.timer if self._keeper is not None else None
         return CallSnapshot(
             call=self.handle,
             call_id=self.call_id,
@@ -243,153 +194,271 @@ class Call:
             local_uri=self.local_uri,
             remote_uri=self.remote_uri,
             instants=self.instants,
+            counts=self.counts,
             retransmissions_sent=self._retransmissions_sent + self._invite_retransmissions(),
-            retransmissions_received=self._retransmissions_received,
-            challenges=self._challenges,
+            retransmissions_received=self.counts.retransmissions_received,
+            challenges=self.counts.challenges,
+            session_interval_s=timer.interval_s if timer is not None else 0,
+            is_refresher=timer is not None and timer.is_refresher,
         )
+
+    # the parts
+
+    @property
+    def changes(self) -> Changes:
+        """Return the part for re-INVITE and UPDATE."""
+        if self._changes is None:
+            self._changes = Changes(self)
+        return self._changes
+
+    @property
+    def keeper(self) -> SessionKeeper:
+        """Return the part for the session timer."""
+        if self._keeper is None:
+            self._keeper = SessionKeeper(self)
+        return self._keeper
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the call is being taken down, or was."""
+        return self.state in _OVER
+
+    @property
+    def has_keeper(self) -> bool:
+        """Tell whether a session timer was ever spoken of."""
+        return self._keeper is not None
+
+    @property
+    def transfers(self) -> Transfers:
+        """Return the part for REFER."""
+        if self._transfers is None:
+            self._transfers = Transfers(self)
+        return self._transfers
+
+    # what the parts use
+
+    def emit(self, event: CallEvent) -> None:
+        """Tell the user."""
+        self.stack.events.append(event)
+
+    def rearm(self) -> None:
+        """Let the user agent know when to come back."""
+        self.stack.rearm(self, self.timers.soonest())
+
+    def require_leg(self) -> Leg:
+        """Return the dialog that a request may be sent in, early or confirmed."""
+        if self.leg is None or self.state not in (CallState.PROCEEDING, CallState.ACCEPTED, CallState.CONFIRMED):
+            raise LocalProtocolError(f"expected call {self.handle} to have a dialog, found it {self.state}")
+        return self.leg
+
+    def ask(self, asked: DialogRequest, *, now: Nanos) -> Request:
+        """Send a request within a dialog; its asker is told of the answer."""
+        asked.attempt = self._authentication.begin()
+        return self._transmit(asked, now)
+
+    def send_ack(self, dialog: Dialog, invite: ClientRequest, body: bytes = b"", *, now: Nanos) -> ClientRequest:
+        """Send the ACK of a 2xx, with the credentials of its INVITE; return it. Source: RFC 3261 13.2.2.4."""
+        headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS]
+        if body:
+            headers.append(("Content-Type", SDP_TYPE))
+        ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
+        return self.stack.sender.send(ack, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, now=now)
+
+    def await_ack(self, transaction: Transaction, *, now: Nanos) -> None:
+        """Send the 2xx again until the ACK comes."""
+        self._unacked = transaction
+        self._interval_ns = self.stack.timing.t1_ns
+        self.timers.set(CallTimer.SUCCESS_AGAIN, now + self._interval_ns)
+        self.timers.set(CallTimer.ACK_DUE, now + self.stack.timing.timeout_ns)
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Tell whether a 2xx of ours has had no ACK yet."""
+        return self._unacked is not None
+
+    def imply_ack(self, *, now: Nanos) -> None:
+        """Take a re-INVITE as the ACK of our last 2xx: the peer has seen that. Source: RFC 5407 3.1.5."""
+        if self._unacked is not None:
+            self._take_ack(b"", now)
+
+    def lose(self, cause: LossCause, status: int, reason: str, *, now: Nanos) -> None:
+        """Give up a call that the peer has lost, or that nobody refreshes."""
+        if self.state in _OVER:
+            return
+        self.emit(CallLost(self.handle, cause, status, reason, now))
+        self.send_bye(f'SIP;cause={status or 408};text="{reason}"', now=now)
+
+    def replace(self, by_call: int, *, now: Nanos) -> None:
+        """Release the call, for another one takes its place. Source: RFC 3891 3."""
+        if self.state in _OVER:
+            return
+        self.emit(CallReplaced(self.handle, by_call, now))
+        self.hang_up("", now=now)
+
+    def send_bye(self, reason: str, *, now: Nanos) -> None:
+        """Send BYE; what the peer still waits for is answered first. Source: RFC 3261 15.1.1."""
+        assert self.leg is not None
+        self.timers.clear()
+        self._unacked = None
+        if self._changes is not None:
+            self._changes.close(now=now)
+        self.state = CallState.DISCONNECTING
+        self.instants.bye_at = self.instants.bye_at or now
+        headers = (("Reason", reason),) if reason else ()
+        self.ask(DialogRequest("BYE", self.leg, self, headers), now=now)
+        self.rearm()
 
     # what the two kinds add
 
-    is_outbound = False
-    call_id = ""
-    local_tag = ""
-    local_uri = ""
-    remote_uri = ""
+    def matches_dialog(self, remote_tag: str) -> bool:
+        """Tell whether the call has a dialog with this tag of the peer."""
+        return self._find_leg(remote_tag) is not None
 
-    def _early_request(self, transaction: Transaction, now: Nanos) -> None:
-        """Answer a request that came before there is a dialog."""
-        self._stack.respond(transaction, 481, now=now)
+    def _find_leg(self, remote_tag: str) -> Leg | None:
+        leg = self.leg
+        return leg if leg is not None and leg.remote_tag == remote_tag else None
 
-    def _acknowledged(self, ack: Request, now: Nanos) -> None:
-        """Go on after the ACK of a 2xx."""
-        self._emit(CallModified(self.handle, ack.body, now))
+    def _stray_request(self, transaction: Transaction, source: Hop, now: Nanos) -> None:
+        """Answer a request in a dialog that we do not know."""
+        self.stack.respond(transaction, 481, now=now)
 
-    def _is_negotiating(self) -> int:
-        """Return the status that refuses another offer while one is open, 0 when none is."""
-        return 0
+    def _acknowledged(self, body: bytes, now: Nanos) -> None:
+        """Go on after the ACK of a 2xx within the call."""
+        self.changes.acknowledged(body, now=now)
+
+    def _prack_received(self, leg: Leg, transaction: Transaction, now: Nanos) -> None:
+        """Answer a PRACK."""
+        self.stack.respond(transaction, 481, now=now)
 
     def _invite_retransmissions(self) -> int:
         return 0
 
+    # as the asker of BYE and of what our user asks
+
+    def answered(self, asked: DialogRequest, response: Response, source: Hop, *, now: Nanos) -> None:
+        """Tell the user of the answer."""
+        if response.status < 300:
+            self.emit(RequestSucceeded(asked.handle, self.handle, asked.method, response.status, now, response))
+        else:
+            status, reason = response.status, response.reason
+            self.emit(RequestFailed(asked.handle, self.handle, asked.method, status, reason, now, response))
+
+    def unanswered(self, asked: DialogRequest, status: int, reason: str, *, now: Nanos) -> None:
+        """Tell the user that there is none."""
+        if asked.handle:
+            self.emit(RequestFailed(asked.handle, self.handle, asked.method, status, reason, now))
+
     # private
+
+    def _serve(self, leg: Leg, transaction: Transaction, source: Hop, now: Nanos) -> None:
+        request = transaction.request
+        if request.method == "BYE":
+            self._bye_received(transaction, now)
+        elif (refusal := refuse_extensions(request, self.options.known)) is not None:
+            self.stack.respond(transaction, refusal.status, headers=refusal.headers, now=now)
+        elif request.method in CHANGING_METHODS:
+            self.changes.request_received(leg, transaction, now=now)
+        elif request.method == "PRACK":
+            self._prack_received(leg, transaction, now)
+        elif self.state is CallState.DISCONNECTING:
+            self.stack.respond(transaction, 481, now=now)
+        elif request.method == "REFER":
+            self.transfers.request_received(leg, transaction, now=now)
+        elif self._transfers is not None and self._transfers.takes(request):
+            self._transfers.notify_received(transaction, now=now)
+        else:
+            serve_mid_call(self.stack, self.handle, transaction, source, self.options, now=now)
+
+    def _take_ack(self, body: bytes, now: Nanos) -> None:
+        self._unacked = None
+        self.timers.stop(CallTimer.SUCCESS_AGAIN)
+        self.timers.stop(CallTimer.ACK_DUE)
+        self._acknowledged(body, now)
 
     def _fire(self, timer: CallTimer, now: Nanos) -> None:
         if timer is CallTimer.SUCCESS_AGAIN and self._unacked is not None:
-            self._stack.layer.repeat_success(self._unacked, now=now)
-            self._interval_ns = min(2 * self._interval_ns, self._stack.timing.t2_ns)
-            self._timers.set(CallTimer.SUCCESS_AGAIN, now + self._interval_ns)
-        elif timer is CallTimer.ACK_DUE and self.state is not CallState.ENDED:
+            self.stack.layer.repeat_success(self._unacked, now=now)
+            self._interval_ns = min(2 * self._interval_ns, self.stack.timing.t2_ns)
+            self.timers.set(CallTimer.SUCCESS_AGAIN, now + self._interval_ns)
+        elif timer is CallTimer.ACK_DUE and self.state not in _OVER:
             # "the dialog is confirmed, but the session SHOULD be terminated" RFC 3261 13.3.1.4
-            self._timers.clear()
-            if self.state is not CallState.DISCONNECTING:
-                self._send_bye(now)
-                self._end(CallTimedOut(self.handle, TimeoutStage.ACK, now), now)
-
-    def _await_ack(self, transaction: Transaction, now: Nanos) -> None:
-        """Send the 2xx again until the ACK comes."""
-        self._unacked = transaction
-        self._interval_ns = self._stack.timing.t1_ns
-        self._timers.set(CallTimer.SUCCESS_AGAIN, now + self._interval_ns)
-        self._timers.set(CallTimer.ACK_DUE, now + self._stack.timing.timeout_ns)
-        self._rearm()
-
-    def _reoffer_received(self, transaction: Transaction, now: Nanos) -> None:
-        request = transaction.request
-        if self.state is CallState.DISCONNECTING:
-            self._stack.respond(transaction, 481, now=now)
-        elif self._reoffer is not None:
-            # "MUST return a 500 (Server Internal Error) ... with a Retry-After" RFC 3261 14.2, RFC 3311 5.2
-            self._stack.respond(transaction, 500, headers=(RETRY_AFTER,), now=now)
-        elif (status := 491 if self._unacked is not None else self._is_negotiating()) != 0:
-            self._stack.respond(transaction, status, headers=(RETRY_AFTER,) if status == 500 else (), now=now)
-        elif (refusal := refuse_body(request)) is not None:
-            self._stack.respond(transaction, refusal.status, headers=refusal.headers, now=now)
-        elif request.method == "UPDATE" and not offer_in(request):
-            self._reoffer = transaction
-            self.answer_reoffer(b"", now=now)
-        else:
-            if request.method == "INVITE":
-                self._stack.respond(transaction, 100, now=now)
-            self._reoffer = transaction
-            self._emit(CallReoffered(self.handle, request.method, offer_in(request), now))
-
-    def _require_reoffer(self) -> Transaction:
-        if self._reoffer is None:
-            raise LocalProtocolError(f"expected call {self.handle} to have an offer open, found none")
-        return self._reoffer
+            self.send_bye('SIP;cause=408;text="no ACK"', now=now)
+            self._end(CallTimedOut(self.handle, TimeoutStage.ACK, now), now)
+        elif timer is CallTimer.ANSWER_DUE:
+            self.lose(LossCause.UNANSWERED, 0, "no answer to the offer", now=now)
+        elif timer is CallTimer.SESSION and self.state is CallState.CONFIRMED:
+            self.keeper.fire(now=now)
+        elif timer is CallTimer.CHANGE_AGAIN and self.state is CallState.CONFIRMED:
+            self.changes.try_again(now=now)
+        elif timer is CallTimer.TRANSFER_DUE:
+            self.transfers.fire(now=now)
 
     def _bye_received(self, transaction: Transaction, now: Nanos) -> None:
         reason = transaction.request.headers.get("Reason") or "BYE"
-        self._stack.respond(transaction, 200, now=now)
+        self.stack.respond(transaction, 200, now=now)
         self.instants.bye_at = self.instants.bye_at or now
-        if self._reoffer is not None:
+        if self._changes is not None:
             # "The UAS MUST still respond to any pending requests received for that dialog." RFC 3261 15.1.2
-            self._stack.respond(self._reoffer, 487, now=now)
-            self._reoffer = None
+            self._changes.close(now=now)
         if self.state is CallState.DISCONNECTING:
             reason = "BYE crossed ours"
         self._end(CallEnded(self.handle, Ending.REMOTE, reason, 200, now), now)
 
-    def _send_bye(self, now: Nanos) -> None:
-        assert self._dialog is not None
-        self._timers.clear()
-        self._unacked = None
-        if self._reoffer is not None:
-            self._stack.respond(self._reoffer, 487, now=now)
-            self._reoffer = None
-        self.state = CallState.DISCONNECTING
-        self.instants.bye_at = self.instants.bye_at or now
-        self._authentication.begin()
-        self._bye = self._send_in_dialog(self._dialog, "BYE", now)
-        self._rearm()
-
-    def _send_in_dialog(
-        self, dialog: Dialog, method: str, now: Nanos, *, follows: ClientRequest | None = None
-    ) -> ClientRequest:
-        """Send a request within a dialog; what proves who we are goes to others than home only if they asked.
-
-        Args:
-            dialog: the dialog.
-            method: the method.
-            now: instant of the monotonic clock, nanoseconds.
-            follows: the same request, which was challenged.
-        """
-        request = dialog.make_request(method, headers=(("User-Agent", self._stack.user_agent),))
-        if follows is not None or self._leads_home(dialog):
-            for name, value in self._authentication.headers(method, request.uri, b""):
-                request.headers.add(name, value)
-        return self._stack.sender.send(
-            request, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, follows=follows, now=now
+    def _transmit(self, asked: DialogRequest, now: Nanos) -> Request:
+        """Send a request; what proves who we are goes to our home only."""
+        dialog = asked.leg.dialog
+        headers = [("User-Agent", self.stack.user_agent), *asked.headers]
+        if asked.body and all(name != "Content-Type" for name, _ in asked.headers):
+            headers.append(("Content-Type", SDP_TYPE))
+        request = dialog.make_request(asked.method, headers=headers, body=asked.body)
+        for name, value in self._authentication.headers(
+            asked.method, request.uri, asked.body, is_home=self._leads_home(dialog), attempt=asked.attempt
+        ):
+            request.headers.add(name, value)
+        uri = dialog.path().next_uri
+        sent = self.stack.sender.send(
+            request, self, next_uri=uri, fallback=dialog.peer, follows=asked.challenged, now=now
         )
+        self._asked[sent] = asked
+        return request
 
     def _leads_home(self, dialog: Dialog) -> bool:
         """Tell whether requests within a dialog go to whom we trust with our credentials."""
-        return self._home is not None and dialog.next_hop()[:3] == self._home[:3]
+        return self._authentication.is_home(dialog.next_hop(), self._home)
 
-    def _bye_answered(self, response: Response, now: Nanos) -> None:
-        if response.status < 200:
-            return
-        assert self._dialog is not None
-        if self._authentication.absorb(response, is_home=self._leads_home(self._dialog)):
-            self._challenges += 1
-            self._bye = self._send_in_dialog(self._dialog, "BYE", now, follows=self._bye)
-        else:
+    def _answered(self, sent: ClientRequest, asked: DialogRequest, response: Response, source: Hop, now: Nanos) -> None:
+        authentication, is_home = self._authentication, self._leads_home(asked.leg.dialog)
+        if response.status in (401, 407) and authentication.absorb(response, is_home=is_home, attempt=asked.attempt):
+            self.counts.challenges += 1
+            asked.challenged = sent
+            self._transmit(asked, now)
+        elif asked.method == "BYE" and asked.asker is self:
             self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now), now)
+        else:
+            if response.status < 300:
+                authentication.take_info(response, attempt=asked.attempt)
+                if asked.method == "INVITE":
+                    self.changes.note_invite(sent)
+            asked.asker.answered(asked, response, source, now=now)
+            if self.state is CallState.CONFIRMED and ends_call(asked.method, response.status):
+                reason = f"{response.status} to {asked.method}"
+                self.lose(LossCause.GONE, response.status, reason, now=now)
 
     def _end(self, event: CallEvent, now: Nanos) -> None:
-        """Emit the last event and let go of the dialog."""
+        """Emit the last event and let go of the dialog; what was asked within it gets no answer any more."""
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
         self.instants.ended_at = now
-        self._timers.clear()
+        self.timers.clear()
         self._unacked = None
-        self._stack.dialogs.pop((self.call_id, self.local_tag), None)
-        self._rearm()
-        self._emit(event)
-
-    def _emit(self, event: CallEvent) -> None:
-        self._stack.events.append(event)
-
-    def _rearm(self) -> None:
-        self._stack.rearm(self, self._timers.soonest())
+        self.stack.dialogs.pop((self.call_id, self.local_tag), None)
+        if self._asked:
+            for asked in list(self._asked.values()):
+                if asked.method != "INVITE":  # its 2xx has to be acknowledged even now. RFC 5407 3.2
+                    asked.asker.unanswered(asked, 0, "the call ended", now=now)
+            self._asked = {key: asked for key, asked in self._asked.items() if asked.method == "INVITE"}
+        if self._transfers is not None:
+            self._transfers.close(now=now)
+        self.rearm()
+        self.emit(event)

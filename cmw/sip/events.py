@@ -11,7 +11,82 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cmw.core.clock import Nanos
+from cmw.sip.call_events import (
+    CallAnswered,
+    CallCancelled,
+    CallConfirmed,
+    CallEnded,
+    CallEvent,
+    CallLost,
+    CallModified,
+    CallOffered,
+    CallProceeding,
+    CallRedirected,
+    CallRefreshed,
+    CallRejected,
+    CallReoffered,
+    CallReofferRejected,
+    CallReofferWithdrawn,
+    CallReplaced,
+    CallTimedOut,
+    Ending,
+    InfoReceived,
+    LossCause,
+    MessageReceived,
+    NotifyReceived,
+    RequestFailed,
+    RequestSucceeded,
+    SessionExpired,
+    TimeoutStage,
+    TransferAccepted,
+    TransferCompleted,
+    TransferProgressed,
+    TransferRequested,
+)
 from cmw.sip.hop import Hop
+
+__all__ = [
+    "CallAnswered",
+    "CallCancelled",
+    "CallConfirmed",
+    "CallEnded",
+    "CallEvent",
+    "CallLost",
+    "CallModified",
+    "CallOffered",
+    "CallProceeding",
+    "CallRedirected",
+    "CallRefreshed",
+    "CallRejected",
+    "CallReofferRejected",
+    "CallReofferWithdrawn",
+    "CallReoffered",
+    "CallReplaced",
+    "CallTimedOut",
+    "DatagramDiscarded",
+    "DiscardReason",
+    "Ending",
+    "Event",
+    "InfoReceived",
+    "LossCause",
+    "MessageReceived",
+    "NotifyReceived",
+    "RegistrationDelayed",
+    "RegistrationEnded",
+    "RegistrationEvent",
+    "RegistrationFailed",
+    "RegistrationLost",
+    "RegistrationSucceeded",
+    "RequestAnswered",
+    "RequestFailed",
+    "RequestSucceeded",
+    "SessionExpired",
+    "TimeoutStage",
+    "TransferAccepted",
+    "TransferCompleted",
+    "TransferProgressed",
+    "TransferRequested",
+]
 
 
 class DiscardReason(StrEnum):
@@ -43,24 +118,6 @@ class DiscardReason(StrEnum):
     """The ACK belongs to no call of ours."""
     NOT_CLAIMED = "not_claimed"
     """A registrar was handed a request that is none of its business."""
-
-
-class Ending(StrEnum):
-    """Who ended a call."""
-
-    LOCAL = "local"
-    REMOTE = "remote"
-
-
-class TimeoutStage(StrEnum):
-    """What a call was waiting for in vain."""
-
-    INVITE = "invite"
-    """No response to our INVITE at all (timer B)."""
-    RINGING = "ringing"
-    """No final response after a provisional one (timer C)."""
-    ACK = "ack"
-    """No ACK of our 200 (64*T1); the call was released with BYE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,144 +188,6 @@ class RegistrationEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class CallOffered:
-    """An INVITE came; 100 is queued already. Go on with `ring`, `answer` or `reject`.
-
-    Args:
-        request_user: user part of the Request-URI, "" when it has none.
-        body: the offer; empty when our answer has to carry it.
-        source: where the INVITE came from.
-    """
-
-    call: int
-    request_user: str
-    request_uri: str
-    from_uri: str
-    call_id: str
-    body: bytes
-    source: Hop
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallProceeding:
-    """A provisional response to our INVITE came, 100 to 199."""
-
-    call: int
-    status: int
-    reason: str
-    body: bytes
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallAnswered:
-    """A 2xx to our INVITE came; the ACK is queued already.
-
-    Args:
-        body: the answer to our offer.
-        remote: where the 2xx came from.
-    """
-
-    call: int
-    status: int
-    body: bytes
-    remote: Hop
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallConfirmed:
-    """The ACK of our 2xx came.
-
-    Args:
-        body: the answer, when our 2xx carried the offer.
-    """
-
-    call: int
-    body: bytes
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallReoffered:
-    """The peer wants to change the session. Go on with `answer_reoffer` or `reject_reoffer`.
-
-    Args:
-        method: INVITE or UPDATE.
-        body: the new offer; empty when our answer has to carry it.
-    """
-
-    call: int
-    method: str
-    body: bytes
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallModified:
-    """A change of the session is agreed.
-
-    Args:
-        body: the peer's answer, when our 2xx carried the offer.
-    """
-
-    call: int
-    body: bytes
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallRejected:
-    """Our INVITE had a final response of 300 or more; a call's last event.
-
-    Args:
-        is_response: False when nobody answered and the network refused the INVITE; the status is 503 then.
-            Source: RFC 3261 8.1.3.1.
-    """
-
-    call: int
-    status: int
-    reason: str
-    at: Nanos
-    is_response: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class CallTimedOut:
-    """The peer stayed silent; a call's last event."""
-
-    call: int
-    stage: TimeoutStage
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallCancelled:
-    """The caller gave up before we answered; a call's last event."""
-
-    call: int
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """A call is over after its answer, or because we hung up or rejected it; a call's last event.
-
-    Args:
-        by: who ended it; when both did at once, remote.
-        status: the peer's answer to our BYE, 0 when none came; 487 (or what came) for an INVITE that we cancelled;
-            what we answered, for a call that we rejected and for the peer's BYE.
-    """
-
-    call: int
-    by: Ending
-    reason: str
-    status: int
-    at: Nanos
-
-
-@dataclass(frozen=True, slots=True)
 class RequestAnswered:
     """A request outside of any call was answered without asking anyone: OPTIONS, an unknown method, a stray BYE."""
 
@@ -290,17 +209,5 @@ class DatagramDiscarded:
 
 RegistrationEvent = (
     RegistrationSucceeded | RegistrationDelayed | RegistrationLost | RegistrationFailed | RegistrationEnded
-)
-CallEvent = (
-    CallOffered
-    | CallProceeding
-    | CallAnswered
-    | CallConfirmed
-    | CallReoffered
-    | CallModified
-    | CallRejected
-    | CallTimedOut
-    | CallCancelled
-    | CallEnded
 )
 Event = RegistrationEvent | CallEvent | RequestAnswered | DatagramDiscarded

@@ -5,9 +5,8 @@ from __future__ import annotations
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
-from cmw.sip.call import Call, CallState, CallTimer
-from cmw.sip.dialog import Dialog
-from cmw.sip.events import (
+from cmw.sip.call import Call
+from cmw.sip.call_events import (
     CallCancelled,
     CallConfirmed,
     CallEnded,
@@ -16,58 +15,87 @@ from cmw.sip.events import (
     Ending,
     TimeoutStage,
 )
+from cmw.sip.call_options import PLAIN, CallOptions
+from cmw.sip.call_state import CallState, CallTimer
+from cmw.sip.dialog import Dialog
 from cmw.sip.hop import Hop
+from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop
-from cmw.sip.message import Request
+from cmw.sip.message import make_response
+from cmw.sip.offer_state import Move, Offer
+from cmw.sip.reliable_provisional import RELIABLE
+from cmw.sip.reliable_ringing import ReliableRinging
 from cmw.sip.request_checks import offer_in
+from cmw.sip.session_timer import SMALLEST_MIN_SE_S, Support, has_option
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.status import reason_phrase
 from cmw.sip.transaction import Transaction
+
+Rows = tuple[tuple[str, str], ...]
 
 
 class InboundCall(Call):
     """A call to here; `start` queues 100 and offers it to the user.
 
     Args:
-        stack: what the calls of the listener share.
+        stack: what the calls of the user agent share.
         handle: the number that the user knows it by.
         invite: the transaction of the INVITE.
         source: where the INVITE came from.
         user: user part of the Request-URI, "" when there is none; our Contact has it too, and the account registered
             with it answers challenges to our requests.
+        options: what the call may use.
+        replaced: the call that this one takes the place of.
     """
 
-    def __init__(self, stack: Stack, handle: int, invite: Transaction, source: Hop, user: str) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        handle: int,
+        invite: Transaction,
+        source: Hop,
+        user: str,
+        options: CallOptions = PLAIN,
+        replaced: Call | None = None,
+    ) -> None:
         account = stack.accounts.get(user)
         contact = stack.contact(user, source, is_secure=invite.request.uri.lower().startswith("sips:"))
         credentials = account.credentials if account is not None else None
         authentication = Authentication(credentials, stack.ids, stack.realms.get(user))
-        super().__init__(stack, handle, contact, authentication)
+        super().__init__(stack, handle, contact, authentication, options)
         if account is not None:
             self._home = account.destination or literal_hop(account.registrar)
         request = invite.request
         self._invite = invite
         self._user = user
         self._source = source
+        self._replaced = replaced
         self._bye_wanted = False
+        self._held: tuple[bytes, Rows] | None = None
+        self._ringing: ReliableRinging | None = None
         self.state = CallState.PROCEEDING
         self.call_id = request.call_id
         self.local_tag = stack.ids.tag()
         self.local_uri = request.to.uri
         self.remote_uri = request.from_.uri
-        self._dialog = Dialog.of_callee(request, self.local_tag, stack.ids.cseq(), source)
+        dialog = Dialog.of_callee(request, self.local_tag, stack.ids.cseq(), source)
+        offer = Offer.REMOTE if offer_in(request) else Offer.NONE
+        self.leg = Leg(dialog.remote_tag, offer, dialog)
+        timer = options.session_timer
+        if timer.expires_s or timer.min_se_s > SMALLEST_MIN_SE_S or timer.mode is Support.REQUIRED:
+            self.keeper.timer.begin()
 
     # inputs
 
     def start(self, *, now: Nanos) -> None:
         """Answer 100 and tell the user."""
-        self._stack.dialogs[self.call_id, self.local_tag] = self
+        self.stack.dialogs[self.call_id, self.local_tag] = self
         self.instants.invite_at = self.instants.trying_at = now
-        self._stack.respond(self._invite, 100, now=now)
-        self._timers.set(CallTimer.FINAL_DUE, now + self._stack.timing.timer_c_ns)
-        self._rearm()
+        self.stack.respond(self._invite, 100, now=now)
+        self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
+        self.rearm()
         request = self._invite.request
-        self._emit(
+        self.emit(
             CallOffered(
                 call=self.handle,
                 request_user=self._user,
@@ -77,47 +105,55 @@ class InboundCall(Call):
                 body=offer_in(request),
                 source=self._source,
                 at=now,
+                replaces=self._replaced.handle if self._replaced is not None else None,
+                request=request,
             )
         )
 
-    def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
-        """Take a request of the caller."""
-        assert self._dialog is not None
-        if (transaction.request.from_.tag or "") != self._dialog.remote_tag:
-            self._stack.respond(transaction, 481, now=now)
-        else:
-            super().request_received(transaction, source, now=now)
-
-    def cancel_received(self, *, now: Nanos) -> None:
+    def cancel_received(self, transaction: Transaction, reason: str, *, now: Nanos) -> None:
         """Take a CANCEL of the INVITE; it has no effect after a final response. Source: RFC 3261 9.2."""
-        if self.state is CallState.PROCEEDING:
+        if transaction is not self._invite:
+            super().cancel_received(transaction, reason, now=now)
+        elif self._is_open:
             self._refuse(487, "", (), now)
-            self._end(CallCancelled(self.handle, now), now)
+            self._end(CallCancelled(self.handle, now, reason), now)
 
     # commands
 
-    def ring(self, status: int, body: bytes, *, now: Nanos) -> None:
-        """Send a provisional response, 101 to 199."""
+    def ring(self, status: int, body: bytes, headers: Rows, reliable: bool | None, *, now: Nanos) -> None:
+        """Send a provisional response, 101 to 199.
+
+        Args:
+            reliable: None leaves it to what the caller requires and to our options.
+        """
         if not 101 <= status <= 199:
             raise LocalProtocolError(f"expected a status of 101 to 199 to ring with, found {status}")
         self._require_proceeding()
+        is_reliable = self._rings_reliably(reliable)
+        if is_reliable:
+            self._reliably.require_room()
         if status == 180:
             self.instants.ringing_at = self.instants.ringing_at or now
         if status == 183 and body:
             self.instants.progress_at = self.instants.progress_at or now
-        self._respond(status, body, now)
+        if is_reliable:
+            self._ring_reliably(status, body, headers, now)
+        else:
+            rows = self._response_rows(headers, body)
+            self.stack.respond(self._invite, status, to_tag=self.local_tag, headers=rows, body=body, now=now)
+        self.rearm()
 
-    def answer(self, body: bytes, *, now: Nanos) -> None:
-        """Send 200 and repeat it until the ACK."""
+    def answer(self, body: bytes, headers: Rows, *, now: Nanos) -> None:
+        """Send 200 and repeat it until the ACK; not before a description in a reliable response is acknowledged."""
         self._require_proceeding()
         self.state = CallState.ACCEPTED
-        self.status, self.reason = 200, reason_phrase(200)
-        self.instants.answered_at = now
-        self._timers.clear()
-        self._await_ack(self._invite, now)
-        self._respond(200, body, now)
+        if self._ringing is not None and self._ringing.holds_answer:
+            self._held = body, headers
+        else:
+            self._accept(body, headers, now)
+        self.rearm()
 
-    def reject(self, status: int, reason: str, headers: tuple[tuple[str, str], ...], *, now: Nanos) -> None:
+    def reject(self, status: int, reason: str, headers: Rows, *, now: Nanos) -> None:
         """Send a final response of 300 to 699; the call is over."""
         if not 300 <= status <= 699:
             raise LocalProtocolError(f"expected a status of 300 to 699 to reject with, found {status}")
@@ -125,61 +161,145 @@ class InboundCall(Call):
         self._refuse(status, reason, headers, now)
         self._end(CallEnded(self.handle, Ending.LOCAL, self.reason, status, now), now)
 
-    def hang_up(self, *, now: Nanos) -> None:
+    def hang_up(self, reason: str, *, now: Nanos) -> None:
         """Answer 480 before our 200, send BYE after its ACK; in between wait for the ACK. Source: RFC 3261 15."""
-        if self.state is CallState.PROCEEDING:
-            self.reject(480, "", (), now=now)
+        if self._is_open:
+            self._refuse(480, "", (("Reason", reason),) if reason else (), now)
+            self._end(CallEnded(self.handle, Ending.LOCAL, self.reason, 480, now), now)
         elif self.state is CallState.ACCEPTED:
-            self._bye_wanted = True
+            self._bye_wanted, self._bye_reason = True, reason
         else:
-            super().hang_up(now=now)
+            super().hang_up(reason, now=now)
+
+    def count_repetition(self) -> None:
+        """Count a reliable response that was sent again."""
+        self._retransmissions_sent += 1
 
     # private
 
-    def _respond(self, status: int, body: bytes, now: Nanos) -> None:
-        headers = [("Record-Route", value) for value in self._invite.request.headers.get_all("Record-Route")]
-        headers.append(("Contact", self._contact))
-        if status >= 200:
-            headers += [("Allow", ALLOW), ("Supported", "")]
-        if body:
-            headers.append(("Content-Type", SDP_TYPE))
-        self._stack.respond(self._invite, status, to_tag=self.local_tag, headers=headers, body=body, now=now)
+    @property
+    def _is_open(self) -> bool:
+        """Tell whether no final response went out yet."""
+        return self.state is CallState.PROCEEDING or self._held is not None
 
-    def _refuse(self, status: int, reason: str, headers: tuple[tuple[str, str], ...], now: Nanos) -> None:
+    @property
+    def _reliably(self) -> ReliableRinging:
+        if self._ringing is None:
+            self._ringing = ReliableRinging(self, self._invite)
+        return self._ringing
+
+    def _rings_reliably(self, wanted: bool | None) -> bool:
+        headers = self._invite.request.headers
+        if wanted is None:
+            wanted = self.options.reliable is Support.REQUIRED or has_option(headers, "Require", RELIABLE)
+        elif wanted and not (has_option(headers, "Supported", RELIABLE) or has_option(headers, "Require", RELIABLE)):
+            raise LocalProtocolError(f"expected the caller of call {self.handle} to support 100rel, found it does not")
+        return wanted and self.options.reliable is not Support.OFF
+
+    def _ring_reliably(self, status: int, body: bytes, headers: Rows, now: Nanos) -> None:
+        """Send a reliable response; a description in it is the answer to the offer, or an offer. RFC 6337 table 1."""
+        leg = self.leg
+        assert leg is not None
+        if body and leg.offers.take(Move.SEND_ANSWER):
+            leg.is_answered = True
+        elif body and (leg.is_answered or not leg.offers.take(Move.SEND_OFFER)):
+            body = b""  # it was sent already. RFC 6337 3.1.1
+        self.local_body = body or self.local_body
+        rows = self._response_rows(headers, body)
+        response = make_response(self._invite.request, status, to_tag=self.local_tag, headers=rows, body=body)
+        response.headers.add("Server", self.stack.user_agent)
+        self._reliably.send(response, now=now)
+
+    def _response_rows(self, headers: Rows, body: bytes) -> list[tuple[str, str]]:
+        rows = [("Record-Route", value) for value in self._invite.request.headers.get_all("Record-Route")]
+        rows.append(("Contact", self.contact))
+        rows.append(("Allow", ALLOW))
+        rows += headers
+        if body:
+            rows.append(("Content-Type", SDP_TYPE))
+        return rows
+
+    def _accept(self, body: bytes, headers: Rows, now: Nanos) -> None:
+        leg = self.leg
+        assert leg is not None
+        self._held = None
+        if leg.is_answered:
+            body = b""  # "the 2xx ... MUST NOT contain a session description" other than the one agreed. RFC 6337
+        elif leg.offers.offer is Offer.REMOTE:
+            leg.is_answered = leg.offers.take(Move.SEND_ANSWER)
+        elif body:
+            leg.offers.take(Move.SEND_OFFER)
+        leg.is_confirmed = True
+        self.local_body = body or self.local_body
+        self.status, self.reason = 200, reason_phrase(200)
+        self.instants.answered_at = now
+        if self._ringing is not None:
+            self._ringing.stop()
+        self.timers.clear()
+        request = self._invite.request
+        rows = [*self._response_rows((), b""), ("Supported", self.options.supported), *headers]
+        if self.has_keeper or "Session-Expires" in request.headers:
+            rows += self.keeper.success_rows(request.headers, now=now)
+        if body:
+            rows.append(("Content-Type", SDP_TYPE))
+        self.await_ack(self._invite, now=now)
+        self.stack.respond(self._invite, 200, to_tag=self.local_tag, headers=rows, body=body, now=now)
+        if self._replaced is not None:
+            self._replaced.replace(self.handle, now=now)
+
+    def _refuse(self, status: int, reason: str, headers: Rows, now: Nanos) -> None:
+        self._held = None
+        if self._ringing is not None:
+            self._ringing.stop()
+        if self._changes is not None:
+            self._changes.close(now=now)
         self.status, self.reason = status, reason or reason_phrase(status)
-        self._stack.respond(self._invite, status, reason, to_tag=self.local_tag, headers=headers, now=now)
+        self.stack.respond(self._invite, status, reason, to_tag=self.local_tag, headers=headers, now=now)
 
     def _require_proceeding(self) -> None:
         if self.state is not CallState.PROCEEDING:
             raise LocalProtocolError(f"expected call {self.handle} to be unanswered, found it {self.state}")
 
-    def _acknowledged(self, ack: Request, now: Nanos) -> None:
+    def _acknowledged(self, body: bytes, now: Nanos) -> None:
         if self.state is not CallState.ACCEPTED:
-            super()._acknowledged(ack, now)
+            super()._acknowledged(body, now)
             return
+        assert self.leg is not None
+        self.leg.is_answered = self.leg.offers.take(Move.RECEIVE_ANSWER) or self.leg.is_answered
         self.state = CallState.CONFIRMED
         self.instants.acked_at = now
-        self._emit(CallConfirmed(self.handle, ack.body, now))
+        self.emit(CallConfirmed(self.handle, body, now))
+        if self._keeper is not None:
+            self._keeper.arm()
         if self._bye_wanted:
-            self._send_bye(now)
+            self.send_bye(self._bye_reason, now=now)
+
+    def _prack_received(self, leg: Leg, transaction: Transaction, now: Nanos) -> None:
+        if self._ringing is None:
+            super()._prack_received(leg, transaction, now)
+            return
+        is_taken = self._ringing.prack_received(leg, transaction, now=now)
+        if is_taken and self._held is not None and not self._ringing.holds_answer:
+            self._accept(*self._held, now)
 
     def _bye_received(self, transaction: Transaction, now: Nanos) -> None:
         """Take a BYE; before our answer it is as good as a CANCEL. Source: RFC 3261 15.1.2."""
-        if self.state is CallState.PROCEEDING:
-            self._stack.respond(transaction, 200, now=now)
-            self.instants.bye_at = now
-            self.cancel_received(now=now)
-        else:
+        if not self._is_open:
             super()._bye_received(transaction, now)
-
-    def _is_negotiating(self) -> int:
-        # "before it sends the final response to a first INVITE ... MUST return a 500" RFC 3261 14.2
-        return 500 if self.state is CallState.PROCEEDING else 0
+            return
+        reason = transaction.request.headers.get("Reason") or ""
+        self.stack.respond(transaction, 200, now=now)
+        self.instants.bye_at = now
+        self.cancel_received(self._invite, reason, now=now)
 
     def _fire(self, timer: CallTimer, now: Nanos) -> None:
         if timer is CallTimer.FINAL_DUE:
             self._refuse(480, "", (), now)
             self._end(CallTimedOut(self.handle, TimeoutStage.RINGING, now), now)
+        elif timer is CallTimer.PROVISIONAL and self._ringing is not None:
+            if not self._ringing.fire(now=now):
+                self._refuse(504, "No PRACK", (), now)
+                self._end(CallTimedOut(self.handle, TimeoutStage.PRACK, now), now)
         else:
             super()._fire(timer, now)
 

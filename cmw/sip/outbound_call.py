@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cmw.core.clock import Nanos
+from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
-from cmw.sip.call import Call, CallState, CallTimer
+from cmw.sip.call import Call
+from cmw.sip.call_events import (
+    CallAnswered,
+    CallEnded,
+    CallEvent,
+    CallProceeding,
+    CallRedirected,
+    CallRejected,
+    CallTimedOut,
+    Ending,
+    TimeoutStage,
+)
+from cmw.sip.call_options import PLAIN, CallOptions
+from cmw.sip.call_state import CallState, CallTimer
+from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
-from cmw.sip.dialog import Dialog
-from cmw.sip.events import CallAnswered, CallEnded, CallProceeding, CallRejected, CallTimedOut, Ending, TimeoutStage
+from cmw.sip.dialog_request import CHANGING_METHODS, DialogRequest
+from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
 from cmw.sip.hop import Hop
+from cmw.sip.leg import Leg
+from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response
+from cmw.sip.mid_call import serve_mid_call
+from cmw.sip.name_addr import NameAddr
+from cmw.sip.offer_state import Move, Offer
+from cmw.sip.redirect import Follow, Redirects
+from cmw.sip.reliable_provisional import Arrival
+from cmw.sip.request_checks import offer_in
+from cmw.sip.route_set import make_path
+from cmw.sip.session_timer import SMALLEST_MIN_SE_S
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_tables import State
 
-_CREDENTIALS = frozenset(("Authorization", "Proxy-Authorization"))
 _SESSION_PROGRESS = 183
 
-MAX_FORKS = 16
+MAX_FORKS = MAX_LEGS
 """Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
 
 
@@ -36,6 +60,7 @@ class CallTarget:
         destination: where the INVITE goes; None for the way that `uri` tells.
         body: the offer; empty leaves it to the peer.
         headers: further rows of the INVITE.
+        routes: Route values that it begins with.
     """
 
     uri: str
@@ -44,67 +69,79 @@ class CallTarget:
     contact_user: str
     destination: Hop | None
     body: bytes
-    headers: tuple[tuple[str, str], ...] = field(default=())
+    headers: tuple[tuple[str, str], ...] = ()
+    routes: tuple[str, ...] = ()
 
 
 class OutboundCall(Call):
     """A call from here; `start` sends its INVITE.
 
     Args:
-        stack: what the calls of the listener share.
+        stack: what the calls of the user agent share.
         handle: the number that the user knows it by.
         target: whom to call.
         authentication: answers challenges to our requests.
+        options: what the call may use.
     """
 
     is_outbound = True
 
-    def __init__(self, stack: Stack, handle: int, target: CallTarget, authentication: Authentication) -> None:
-        super().__init__(stack, handle, target.contact, authentication)
-        self._target = target
+    def __init__(
+        self,
+        stack: Stack,
+        handle: int,
+        target: CallTarget,
+        authentication: Authentication,
+        options: CallOptions = PLAIN,
+    ) -> None:
+        super().__init__(stack, handle, target.contact, authentication, options)
         self.call_id = stack.ids.call_id()
         self.local_tag = stack.ids.tag()
         self.local_uri = target.local_uri
         self.remote_uri = target.uri
+        self.local_body = target.body
+        self.report_to: tuple[Transfers, int] | None = None
+        """The transfer of another call that this one was placed for."""
+        self._target = target
+        self._uri = target.uri
+        self._destination = target.destination
         self._seq = stack.ids.cseq()
+        self._offer = Offer.LOCAL if target.body else Offer.NONE
+        self._early = EarlyDialogs(self, self._offer)
+        self._redirects: Redirects | None = None
         self._invite: ClientRequest | None = None
         self._cancel: ClientRequest | None = None
         self._ack: ClientRequest | None = None
         self._forks: dict[str, ClientRequest] = {}
-        self._earlier_retransmissions = 0
+        timer = options.session_timer
+        if timer.expires_s or timer.min_se_s > SMALLEST_MIN_SE_S:
+            self.keeper.timer.begin()
 
     # inputs
 
     def start(self, *, now: Nanos) -> None:
         """Send the INVITE."""
-        self._stack.dialogs[self.call_id, self.local_tag] = self
+        self.stack.dialogs[self.call_id, self.local_tag] = self
         self.instants.invite_at = now
         self._send_invite(now)
 
-    def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
-        """Take a request of the peer, or of one of the peers that a proxy forked the INVITE to."""
-        remote_tag = transaction.request.from_.tag or ""
-        if self._dialog is None or remote_tag == self._dialog.remote_tag:
-            super().request_received(transaction, source, now=now)
-        elif remote_tag in self._forks and transaction.request.method == "BYE":
-            self._stack.respond(transaction, 200, now=now)
-        else:
-            self._stack.respond(transaction, 481, now=now)
-
     def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
-        """Take a response to our INVITE, CANCEL or BYE."""
-        if sent.method != "INVITE":
+        """Take a response to our INVITE, or to a request within a dialog."""
+        if sent.method != "INVITE" or sent.request.to.tag is not None:
             super().response_received(sent, response, source, now=now)
             return
-        self._home, self._contact = sent.hop, f"<{sent.contact}>"
+        if not self._is_redirected:
+            self._home = sent.hop
+        self.contact = f"<{sent.contact}>"
         if response.status < 200:
-            self._proceed(response, now)
+            self._proceed(sent, response, source, now)
         elif response.status < 300:
             self._succeed(sent, response, source, now)
         elif sent is self._invite:
             self._fail(response, now)
+        self.rearm()
 
-    def transaction_failed(self, sent: object, status: int, reason: str, *, now: Nanos) -> None:
+    def transaction_failed(self, sent: ClientRequest, status: int, reason: str, *, now: Nanos) -> None:
         """Take the silence of the peer, or an error of the network."""
         if sent is self._cancel:
             if status == 503:
@@ -113,7 +150,7 @@ class OutboundCall(Call):
             super().transaction_failed(sent, status, reason, now=now)
         elif self.state is CallState.CANCELLING:
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
-        elif self.state not in (CallState.CALLING, CallState.PROCEEDING):
+        elif self.state not in (CallState.CALLING, CallState.PROCEEDING) or self._try_next_target(status, now):
             return
         elif status == 408:
             self._end(CallTimedOut(self.handle, TimeoutStage.INVITE, now), now)
@@ -123,65 +160,143 @@ class OutboundCall(Call):
 
     # commands
 
-    def hang_up(self, *, now: Nanos) -> None:
+    def hang_up(self, reason: str, *, now: Nanos) -> None:
         """Cancel while there is no final response, send BYE once there is."""
-        if self.state in (CallState.CALLING, CallState.PROCEEDING):
-            assert self._invite is not None
-            self.state = CallState.CANCELLING
-            self._invite.is_kept = True
-            if self._invite.hop is None:
-                self._stack.sender.withdraw(self._invite)
-                self._end(CallEnded(self.handle, Ending.LOCAL, "cancelled before it was sent", 0, now), now)
-            else:
-                self._try_cancel(now)
+        if self.state not in (CallState.CALLING, CallState.PROCEEDING):
+            super().hang_up(reason, now=now)
+            return
+        assert self._invite is not None
+        self.state = CallState.CANCELLING
+        self._bye_reason = reason
+        self._invite.is_kept = True
+        if self._invite.hop is None:
+            self.stack.sender.withdraw(self._invite)
+            self._end(CallEnded(self.handle, Ending.LOCAL, "cancelled before it was sent", 0, now), now)
         else:
-            super().hang_up(now=now)
+            self._try_cancel(now)
 
-    # private
+    def acknowledge(self, body: bytes, *, now: Nanos) -> None:
+        """Answer the offer in a 2xx by ACK, or that in a reliable provisional response by PRACK."""
+        if self.state is CallState.CONFIRMED:
+            self.changes.answer_by_ack(body, now=now)
+            self.instants.acked_at = self.instants.acked_at or now
+            self.rearm()
+            return
+        leg = self._early.waiting_leg
+        if leg is None or self.state is not CallState.PROCEEDING:
+            raise LocalProtocolError(f"expected call {self.handle} to wait for an answer, found it {self.state}")
+        self._early.acknowledge(leg, body, now=now)
+
+    def emit(self, event: CallEvent) -> None:
+        """Tell the user, and whoever asked for the call by a transfer."""
+        super().emit(event)
+        if self.report_to is not None:
+            self._report(*self.report_to, event)
+
+    # private: the INVITE
+
+    @property
+    def _is_redirected(self) -> bool:
+        return self._uri is not self._target.uri
 
     def _send_invite(self, now: Nanos) -> None:
         target = self._target
-        request = Request("INVITE", target.uri, body=target.body)
-        for name, value in self._invite_rows():
-            request.headers.add(name, value)
+        path = make_path(self._uri, target.routes)
+        request = Request("INVITE", path.request_uri, body=target.body)
+        add = request.headers.add
+        for route in path.routes:
+            add("Route", route)
+        for name, value in self._invite_rows(path.request_uri):
+            add(name, value)
         if self._invite is not None:
-            self._earlier_retransmissions += self._invite.retransmissions
-        self._invite = self._stack.sender.send(
+            self._retransmissions_sent += self._invite.retransmissions
+        self._invite = self.stack.sender.send(
             request,
             self,
-            destination=target.destination,
-            contact=self._contact[1:-1],
+            next_uri=path.next_uri,
+            destination=self._destination,
+            contact=self.contact[1:-1],
             contact_user=target.contact_user,
             follows=self._invite,
             now=now,
         )
 
-    def _invite_rows(self) -> Iterable[tuple[str, str]]:
-        target = self._target
+    def _invite_rows(self, uri: str) -> Iterable[tuple[str, str]]:
+        target, options = self._target, self.options
+        local = f"<{target.local_uri}>"
+        if options.display_name:
+            local = str(NameAddr(options.display_name, target.local_uri))
         yield "Max-Forwards", "70"
-        yield "From", f"<{target.local_uri}>;tag={self.local_tag}"
+        yield "From", f"{local};tag={self.local_tag}"
         yield "To", f"<{target.uri}>"
         yield "Call-ID", self.call_id
         yield "CSeq", f"{self._seq} INVITE"
-        yield "Contact", self._contact
+        yield "Contact", self.contact
         yield "Allow", ALLOW
-        yield "User-Agent", self._stack.user_agent
-        yield from self._authentication.headers("INVITE", target.uri, target.body)
+        yield "Supported", options.supported
+        yield "User-Agent", self.stack.user_agent
+        if options is not PLAIN:
+            yield from self._option_rows()
+        is_home = not self._is_redirected
+        yield from self._authentication.headers("INVITE", uri, target.body, is_home=is_home)
         yield from target.headers
         if target.body:
             yield "Content-Type", SDP_TYPE
 
-    def _proceed(self, response: Response, now: Nanos) -> None:
+    def _option_rows(self) -> Iterable[tuple[str, str]]:
+        options = self.options
+        if options.required:
+            yield "Require", options.required
+        if self.has_keeper:
+            yield from self.keeper.timer.request_rows()
+        if options.replaces is not None:
+            yield "Replaces", str(options.replaces)
+        if options.identity is not None:
+            yield from options.identity.rows()
+
+    def _send_again(self, now: Nanos) -> None:
+        """Send the INVITE once more, with credentials, a longer interval, or to another target."""
+        self._seq += 1
+        self.state = CallState.CALLING
+        self.timers.clear()
+        self._early = EarlyDialogs(self, self._offer)
+        self.leg = None
+        self._send_invite(now)
+
+    # private: provisional responses
+
+    def _proceed(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         if self.state not in (CallState.CALLING, CallState.PROCEEDING, CallState.CANCELLING):
             return
+        leg = None
+        if response.status > 100 and response.to.tag is not None:
+            leg = self._early.take(sent.request, response, source)
+        arrival = None
+        if leg is not None and "RSeq" in response.headers:
+            arrival = self._early.receive_reliable(leg, sent.request, response, now=now)
+            if arrival not in (None, Arrival.NEW):
+                return
         self._note_provisional(response, now)
-        if self.state is CallState.CANCELLING:
+        is_cancelling = self.state is CallState.CANCELLING
+        if not is_cancelling:
+            self.state = CallState.PROCEEDING
+            self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
+        wants_answer = False
+        body = offer_in(response)
+        if leg is not None:
+            self.leg = leg
+            if arrival is Arrival.NEW:
+                wants_answer = self._early.negotiate(leg, body) and not is_cancelling
+                if not wants_answer:
+                    self._early.acknowledge(leg, b"", now=now)
+            leg.body = body or leg.body
+        if is_cancelling:
             self._try_cancel(now)
             return
-        self.state = CallState.PROCEEDING
-        self._timers.set(CallTimer.FINAL_DUE, now + self._stack.timing.timer_c_ns)
-        self._rearm()
-        self._emit(CallProceeding(self.handle, response.status, response.reason, response.body, now))
+        tag = leg.remote_tag if leg is not None else ""
+        is_reliable = arrival is Arrival.NEW
+        status, reason = response.status, response.reason
+        self.emit(CallProceeding(self.handle, status, reason, body, now, tag, is_reliable, wants_answer, response))
 
     def _note_provisional(self, response: Response, now: Nanos) -> None:
         instants = self.instants
@@ -192,20 +307,22 @@ class OutboundCall(Call):
         elif response.status == _SESSION_PROGRESS and response.body and instants.progress_at is None:
             instants.progress_at = now
 
+    # private: CANCEL
+
     def _try_cancel(self, now: Nanos) -> None:
         """Send CANCEL once a provisional response allows it. Source: RFC 3261 9.1."""
         assert self._invite is not None
         if self._cancel is None and self._invite.state is State.PROCEEDING:
-            self._cancel = self._stack.sender.cancel(self._invite, self, now=now)
-            self._timers.clear()
-            self._timers.set(CallTimer.CANCEL_DUE, now + self._stack.timing.timeout_ns)
-            self._rearm()
+            self._cancel = self.stack.sender.cancel(self._invite, self, now=now)
+            self.timers.clear()
+            self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
+            self.rearm()
 
     def _fire(self, timer: CallTimer, now: Nanos) -> None:
         if timer is CallTimer.FINAL_DUE:
             self._try_cancel(now)
             self._end(CallTimedOut(self.handle, TimeoutStage.RINGING, now), now)
-            self._timers.set(CallTimer.CANCEL_DUE, now + self._stack.timing.timeout_ns)
+            self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
         elif timer is CallTimer.CANCEL_DUE:
             self._give_up("no final response after CANCEL", now)
         else:
@@ -214,91 +331,184 @@ class OutboundCall(Call):
     def _give_up(self, reason: str, now: Nanos) -> None:
         """Forget an INVITE that was cancelled in vain. Source: RFC 3261 9.1."""
         if self._invite is not None and self._invite.state in (State.CALLING, State.PROCEEDING):
-            self._stack.sender.withdraw(self._invite)
+            self.stack.sender.withdraw(self._invite)
             self._end(CallEnded(self.handle, Ending.LOCAL, reason, 0, now), now)
+
+    # private: final responses
 
     def _succeed(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         """Take a 2xx: the first makes the call, its repetitions are acknowledged again, those of forks released."""
         remote_tag = response.to.tag or ""
-        if self._dialog is not None and self._dialog.remote_tag == remote_tag:
-            self._retransmissions_received += 1
-            if self._ack is not None:
-                self._stack.sender.repeat(self._ack, now=now)
-        elif self._dialog is not None or self.state is CallState.ENDED:
+        leg = self.leg
+        if leg is not None and leg.is_confirmed and leg.remote_tag == remote_tag:
+            self.counts.retransmissions_received += 1
+            ack = self._ack or (self._changes.ack if self._changes is not None else None)
+            if ack is not None:
+                self.stack.sender.repeat(ack, now=now)
+        elif (leg is not None and leg.is_confirmed) or self.state is CallState.ENDED:
             self._release_fork(sent, response, source, remote_tag, now)
         else:
-            self._accept(sent, response, source, now)
+            self._accept(sent, response, source, remote_tag, now)
 
-    def _accept(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
+    def _accept(self, sent: ClientRequest, response: Response, source: Hop, remote_tag: str, now: Nanos) -> None:
         was_cancelled = self.state is CallState.CANCELLING
         self.status, self.reason = response.status, response.reason
-        self._dialog = Dialog.of_caller(sent.request, response, source)
-        self._ack = self._acknowledge(self._dialog, sent, now)
-        self.instants.answered_at = self.instants.acked_at = now
-        self._timers.clear()
+        leg = self._early.legs.get(remote_tag) or Leg(remote_tag, self._offer)
+        dialog = leg.confirm(sent.request, response, source)
+        self.leg = leg
+        self.instants.answered_at = now
+        self.timers.clear()
         self.state = CallState.CONFIRMED
-        self._rearm()
+        body = self._settle_offer(leg, offer_in(response))
+        wants_answer = leg.offers.offer is Offer.REMOTE and not was_cancelled
+        if wants_answer:
+            self.changes.await_answer(leg, sent, now=now)
+        else:
+            self._ack = self.send_ack(dialog, sent, now=now)
+            self.instants.acked_at = now
         if was_cancelled:
             # "the client ... SHOULD send a BYE" for a 2xx that crossed the CANCEL. RFC 3261 15, 9.1
-            self._send_bye(now)
+            self.send_bye(self._bye_reason, now=now)
             return
-        self._emit(CallAnswered(self.handle, response.status, response.body, source, now))
+        if self.has_keeper or "Session-Expires" in response.headers:
+            self.keeper.take_success(response.headers, now=now)
+        self.emit(CallAnswered(self.handle, response.status, body, source, now, wants_answer, response))
 
-    def _acknowledge(self, dialog: Dialog, invite: ClientRequest, now: Nanos) -> ClientRequest:
-        """Send the ACK of a 2xx, with the credentials of its INVITE. Source: RFC 3261 13.2.2.4."""
-        credentials = [row for row in invite.request.headers if row[0] in _CREDENTIALS]
-        ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=credentials)
-        return self._stack.sender.send(ack, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, now=now)
+    def _settle_offer(self, leg: Leg, body: bytes) -> bytes:
+        """Return the session description that the 2xx stands for: its own, or an earlier one. RFC 6337 3.1.1."""
+        if leg.is_answered:
+            return leg.body
+        if self._offer is Offer.NONE:
+            if body:
+                leg.offers.take(Move.RECEIVE_OFFER)
+            return body
+        leg.is_answered = leg.offers.take(Move.RECEIVE_ANSWER)
+        return body or leg.body
 
     def _release_fork(self, sent: ClientRequest, response: Response, source: Hop, remote_tag: str, now: Nanos) -> None:
         """Acknowledge another callee's 2xx and send it BYE; one call is enough. Source: RFC 3261 13.2.2.4."""
         known = self._forks.get(remote_tag)
         if known is not None:
-            self._stack.sender.repeat(known, now=now)
+            self.stack.sender.repeat(known, now=now)
             return
         if len(self._forks) >= MAX_FORKS:
             return
-        dialog = Dialog.of_caller(sent.request, response, source)
-        self._forks[remote_tag] = self._acknowledge(dialog, sent, now)
-        self._send_in_dialog(dialog, "BYE", now)
+        leg = self._early.legs.get(remote_tag) or Leg(remote_tag, self._offer)
+        self._forks[remote_tag] = self.send_ack(leg.confirm(sent.request, response, source), sent, now=now)
+        self.counts.forks_released += 1
+        self.ask(DialogRequest("BYE", leg, _SILENT), now=now)
 
     def _fail(self, response: Response, now: Nanos) -> None:
         if self.state is CallState.ENDED:
-            self._timers.clear()
-            self._rearm()
+            self.timers.clear()
             return
-        if self.state is not CallState.CANCELLING and self._authentication.absorb(response):
-            self._challenges += 1
-            self._seq += 1
-            self.state = CallState.CALLING
-            self._timers.clear()
-            self._rearm()
-            self._send_invite(now)
+        if self.state is not CallState.CANCELLING and self._is_worth_a_try(response, now):
+            self._send_again(now)
             return
         self.status, self.reason = response.status, response.reason
         if self.state is CallState.CANCELLING:
             self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now), now)
         else:
-            self._end(CallRejected(self.handle, response.status, response.reason, now), now)
+            event = CallRejected(self.handle, response.status, response.reason, now, response=response)
+            self._end(event, now)
 
-    def _early_request(self, transaction: Transaction, now: Nanos) -> None:
-        """Answer a request of a callee whose 2xx we have not seen."""
-        method = transaction.request.method
-        if method == "BYE":
-            # A callee that gave up on our ACK: the 2xx was lost each time. It is acknowledged should it still come.
+    def _is_worth_a_try(self, response: Response, now: Nanos) -> bool:
+        """Tell whether the INVITE goes out once more: with credentials, a longer interval, or to another target."""
+        status = response.status
+        if status in (401, 407):
+            if self._authentication.absorb(response, is_home=not self._is_redirected):
+                self.counts.challenges += 1
+                return True
+        elif status == 422:
+            return self.has_keeper and self.keeper.timer.raise_interval(response.headers)
+        if 300 <= status < 400 and self.options.redirects.follow is not Follow.NONE:
+            if self._redirects is None:
+                self._redirects = Redirects(self.options.redirects, self._target.uri)
+            self._redirects.absorb(response)
+        return status < 600 and self._choose_target(status, now)
+
+    def _choose_target(self, status: int, now: Nanos) -> bool:
+        """Take the next target of a redirection; return whether there is one."""
+        target = self._redirects.next_target() if self._redirects is not None else None
+        if target is None:
+            return False
+        self._uri = target
+        if literal_hop(target) is not None:
+            self._destination = None
+        if self._invite is not None:
+            self._retransmissions_sent += self._invite.retransmissions
+            self._invite = None
+        self.counts.redirections += 1
+        self._authentication.begin()
+        self.emit(CallRedirected(self.handle, status, target, now))
+        return True
+
+    def _try_next_target(self, status: int, now: Nanos) -> bool:
+        """Go on to another target of a redirection when one is silent."""
+        if not self._choose_target(status, now):
+            return False
+        self._send_again(now)
+        return True
+
+    # private: requests of callees
+
+    def _find_leg(self, remote_tag: str) -> Leg | None:
+        leg = self.leg
+        if leg is not None and leg.remote_tag == remote_tag:
+            return leg
+        if leg is not None and leg.is_confirmed:
+            return None
+        return self._early.legs.get(remote_tag)
+
+    def _stray_request(self, transaction: Transaction, source: Hop, now: Nanos) -> None:
+        """Answer a request of a callee whose responses we have not seen, or do not want."""
+        request = transaction.request
+        if self.leg is not None and self.leg.is_confirmed:
+            is_fork = request.method == "BYE" and (request.from_.tag or "") in self._forks
+            self.stack.respond(transaction, 200 if is_fork else 481, now=now)
+        elif request.method == "BYE":
             self._bye_received(transaction, now)
-            if self._invite is not None and self._invite.state is State.PROCEEDING:
-                self._timers.set(CallTimer.CANCEL_DUE, now + self._stack.timing.timeout_ns)
-                self._rearm()
-        elif method in ("INVITE", "UPDATE"):
-            self._stack.respond(transaction, 491, now=now)
-        elif method == "INFO":
-            self._stack.respond(transaction, 200, now=now)
-        elif method == "OPTIONS":
-            self._stack.respond(transaction, 200, headers=(("Allow", ALLOW),), now=now)
+        elif request.method in CHANGING_METHODS:
+            self.stack.respond(transaction, 491, now=now)
+        elif request.method in ("PRACK", "REFER"):
+            self.stack.respond(transaction, 481, now=now)
         else:
-            self._stack.respond(transaction, 405, headers=(("Allow", ALLOW),), now=now)
+            serve_mid_call(self.stack, self.handle, transaction, source, self.options, now=now)
+
+    def _bye_received(self, transaction: Transaction, now: Nanos) -> None:
+        """Take a BYE; before a 2xx it is that of a callee who gave up on our ACK: the 2xx was lost each time.
+
+        It is acknowledged should it still come.
+        """
+        super()._bye_received(transaction, now)
+        if self._invite is not None and self._invite.state is State.PROCEEDING:
+            self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
+            self.rearm()
+
+    def _report(self, transfers: Transfers, transfer: int, event: CallEvent) -> None:
+        status, reason = 0, ""
+        if isinstance(event, (CallProceeding, CallAnswered, CallRejected)):
+            status = event.status
+            reason = "" if isinstance(event, CallAnswered) else event.reason
+        elif isinstance(event, (CallTimedOut, CallEnded)):
+            status = 408 if isinstance(event, CallTimedOut) else 487
+        if status:
+            transfers.report(transfer, status, reason, now=event.at)
+        if status >= 200:
+            self.report_to = None
 
     def _invite_retransmissions(self) -> int:
-        current = self._invite.retransmissions if self._invite is not None else 0
-        return self._earlier_retransmissions + current
+        return self._invite.retransmissions if self._invite is not None else 0
+
+
+class _Silent:
+    """The asker of what nobody wants to know the answer of."""
+
+    def answered(self, asked: DialogRequest, response: Response, source: Hop, *, now: Nanos) -> None:
+        """Ignore the answer."""
+
+    def unanswered(self, asked: DialogRequest, status: int, reason: str, *, now: Nanos) -> None:
+        """Ignore the silence."""
+
+
+_SILENT = _Silent()

@@ -21,10 +21,7 @@ from cmw.sip.uri import parse_uri
 MAX_BODY_BYTES = 32768
 """Longest body of a request that opens or changes a session; a longer one is refused with 413."""
 
-OPTIONS_HEADERS = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"), ("Supported", ""))
-"""What a 200 to OPTIONS tells. Source: RFC 3261 11.2."""
-
-NEEDS_DIALOG = frozenset(("BYE", "INFO", "NOTIFY", "PRACK", "UPDATE"))
+NEEDS_DIALOG = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
 """Methods that mean nothing outside of a dialog."""
 
 KNOWN_METHODS = frozenset(

@@ -21,7 +21,7 @@ from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import TransactionLayer
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE"
 """The methods that are served."""
 
 SDP_TYPE = "application/sdp"
@@ -53,7 +53,9 @@ class Stack:
         self.sender = Sender(
             self.layer, own=self.own, ids=ids, out=self.out, heap=self.heap, max_udp_bytes=max_udp_bytes
         )
+        self.last_handle = 0
         self.dialogs: dict[tuple[str, str], object] = {}
+        self.transfers: dict[int, object] = {}
         self.accounts: dict[str, Account] = {}
         self.realms: dict[str, ProtectionSpaces] = {}
 
@@ -76,6 +78,11 @@ class Stack:
         hop = destination or literal_hop(uri)
         own = self.own.first if hop is None else self.own.towards(hop)
         return own.contact(user, is_secure=uri[:5].lower() == "sips:")
+
+    def new_handle(self) -> int:
+        """Return a number that the user will know a call, a registration, a request or a transfer by."""
+        self.last_handle += 1
+        return self.last_handle
 
     def rearm(self, machine: Timed, deadline: Deadline | None) -> None:
         """Remember when `machine` has to be woken."""

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
-from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.account import Account
-from cmw.sip.authentication import Authentication
-from cmw.sip.call import Call, CallSnapshot
+from cmw.sip.call_commands import CallCommands
 from cmw.sip.events import (
     CallCancelled,
     CallEnded,
@@ -26,37 +24,32 @@ from cmw.sip.events import (
     Event,
     RegistrationEnded,
     RegistrationFailed,
-    RequestAnswered,
+    RequestFailed,
+    RequestSucceeded,
 )
 from cmw.sip.hop import Datagram, Hop
-from cmw.sip.inbound_call import InboundCall
 from cmw.sip.listener import Listener
-from cmw.sip.lookup import Lookup, literal_hop
+from cmw.sip.lookup import Lookup
 from cmw.sip.message import MalformedMessageError, Request, Response, parse_message
-from cmw.sip.outbound_call import CallTarget, OutboundCall
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
-from cmw.sip.registration import Registration
 from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
 from cmw.sip.registrations import Registrations
-from cmw.sip.request_checks import OPTIONS_HEADERS, Refusal, answer_malformed, refuse_request
+from cmw.sip.request_checks import answer_malformed
 from cmw.sip.sender import MAX_UDP_BYTES
 from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing
-from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import (
     AckReceived,
     Fact,
     RequestReceived,
-    ResponseReceived,
-    TransactionTimedOut,
 )
-from cmw.sip.uri import parse_uri
 
 _LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
+_LAST_REQUEST_EVENTS = (RequestSucceeded, RequestFailed)
 _LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
 
 
-class UserAgent:
+class UserAgent(CallCommands):
     """All SIP endpoints of one set of listeners.
 
     Args:
@@ -80,16 +73,15 @@ class UserAgent:
         returns_per_s: int = DEFAULT_RETURNS_PER_S,
         max_udp_bytes: int = MAX_UDP_BYTES,
     ) -> None:
-        self._stack = Stack(
+        stack = Stack(
             listeners=listeners,
             ids=ids,
             user_agent=user_agent,
             timing=timing or Timing(),
             max_udp_bytes=max_udp_bytes,
         )
-        self._calls: dict[int, Call] = {}
+        super().__init__(stack)
         self._registrations = Registrations(self._stack, returns_per_s=returns_per_s)
-        self._last_handle = 0
         self._spent: Event | None = None
         self._now: Nanos = 0
         self._discarded = dict.fromkeys(DiscardReason, 0)
@@ -177,8 +169,7 @@ class UserAgent:
         Returns:
             The handle of the registration.
         """
-        destination = self._check_hop(account.destination or _resolve(account.registrar))
-        return self._registrations.register(self._next_handle, account, destination, expires_s, now=self._advance(now))
+        return self._registrations.register(self._stack.new_handle, account, expires_s, now=self._advance(now))
 
     def unregister(self, registration: int, *, now: Nanos) -> None:
         """Remove a binding; `RegistrationEnded` or `RegistrationFailed` follows."""
@@ -191,86 +182,6 @@ class UserAgent:
     def registration_snapshot(self, registration: int) -> RegistrationSnapshot:
         """Return a registration as it is: its contact, what the registrar said, what it took."""
         return self._registrations[registration].snapshot()
-
-    # commands: calls
-
-    def invite(
-        self,
-        target: str,
-        *,
-        account: Account | None = None,
-        local_uri: str | None = None,
-        contact_user: str = "",
-        body: bytes,
-        headers: Iterable[tuple[str, str]] = (),
-        destination: Hop | None = None,
-        now: Nanos,
-    ) -> int:
-        """Place a call.
-
-        Args:
-            target: SIP URI to call.
-            account: whose address of record and credentials are used.
-            local_uri: From instead of the account's.
-            contact_user: user part of our Contact; the account's when empty.
-            body: the offer, SDP.
-            headers: further rows of the INVITE.
-            destination: where the INVITE goes; else the account's destination, else the literal address in `target`.
-
-        Returns:
-            The handle of the call.
-        """
-        _check_uri(target, "target")
-        contact_user = contact_user or (account.contact_user if account is not None else "")
-        if destination is None:
-            destination = account.destination if account is not None else None
-        if (hop := destination or literal_hop(target)) is not None:
-            self._check_hop(hop)
-        contact = self._stack.contact_for(contact_user, target, destination)
-        local_uri = local_uri or (account.aor if account is not None else contact)
-        _check_uri(local_uri, "local URI")
-        call_target = CallTarget(target, local_uri, contact, contact_user, destination, body, _check_headers(headers))
-        now = self._advance(now)
-        credentials = account.credentials if account is not None else None
-        realms = self._stack.realms.get(account.contact_user) if account is not None else None
-        authentication = Authentication(credentials, self._stack.ids, realms)
-        call = OutboundCall(self._stack, self._next_handle(), call_target, authentication)
-        self._calls[call.handle] = call
-        call.start(now=now)
-        return call.handle
-
-    def ring(self, call: int, *, status: int = 180, body: bytes = b"", now: Nanos) -> None:
-        """Send a provisional response to an inbound call."""
-        self._inbound(call).ring(status, body, now=self._advance(now))
-
-    def answer(self, call: int, *, body: bytes, now: Nanos) -> None:
-        """Answer an inbound call with 200; `CallConfirmed` follows.
-
-        Args:
-            call: handle.
-            body: the answer to the offer, or an offer when there was none.
-        """
-        self._inbound(call).answer(body, now=self._advance(now))
-
-    def reject(
-        self, call: int, *, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = (), now: Nanos
-    ) -> None:
-        """Refuse an inbound call with 300 .. 699; `CallEnded` follows at once."""
-        self._inbound(call).reject(status, _one_line(reason), _check_headers(headers), now=self._advance(now))
-
-    def hang_up(self, call: int, *, now: Nanos) -> None:
-        """Release a call: CANCEL, BYE or a refusal, as its state asks for; nothing happens if it is over."""
-        machine = self._calls.get(call)
-        if machine is not None:
-            machine.hang_up(now=self._advance(now))
-
-    def answer_reoffer(self, call: int, *, body: bytes, now: Nanos) -> None:
-        """Agree to what `CallReoffered` told."""
-        self._call(call).answer_reoffer(body, now=self._advance(now))
-
-    def reject_reoffer(self, call: int, *, status: int = 488, now: Nanos) -> None:
-        """Refuse what `CallReoffered` told; the call goes on as it is."""
-        self._call(call).reject_reoffer(status, now=self._advance(now))
 
     # outputs
 
@@ -291,7 +202,7 @@ class UserAgent:
         if not self._stack.events:
             return None
         event = self._stack.events.popleft()
-        if isinstance(event, (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS)):
+        if isinstance(event, (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS, *_LAST_REQUEST_EVENTS)):
             self._spent = event
         return event
 
@@ -303,10 +214,6 @@ class UserAgent:
         return first
 
     # getters
-
-    def call_snapshot(self, call: int) -> CallSnapshot:
-        """Return a call as it is."""
-        return self._call(call).snapshot()
 
     def knows(self, request: Request) -> bool:
         """Tell whether a request belongs to a call of ours, or to an INVITE that we have answered."""
@@ -337,31 +244,17 @@ class UserAgent:
         self._now = max(self._now, now)
         return self._now
 
-    def _check_hop(self, hop: Hop) -> Hop:
-        if hop.transport not in self._stack.own:
-            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
-        return hop
-
-    def _next_handle(self) -> int:
-        self._last_handle += 1
-        return self._last_handle
-
-    def _call(self, call: int) -> Call:
-        machine = self._calls.get(call)
-        if machine is None:
-            raise LocalProtocolError(f"expected the handle of a call, found {call}")
-        return machine
-
-    def _inbound(self, call: int) -> InboundCall:
-        machine = self._call(call)
-        if not isinstance(machine, InboundCall):
-            raise LocalProtocolError(f"expected an inbound call, found outbound call {call}")
-        return machine
+    def _routes_of(self, account: Account | None) -> tuple[str, ...]:
+        if account is None:
+            return ()
+        return self._registrations.service_routes(account) or account.routes
 
     def _forget(self, event: Event) -> None:
         self._spent = None
         if isinstance(event, _LAST_CALL_EVENTS):
             self._calls.pop(event.call, None)
+        elif isinstance(event, _LAST_REQUEST_EVENTS):
+            self._requests.pop(event.request, None)
         elif isinstance(event, _LAST_REGISTRATION_EVENTS):
             self._registrations.forget(event.registration)
 
@@ -384,103 +277,13 @@ class UserAgent:
                 self._dispatch(fact, now)
 
     def _dispatch(self, fact: Fact, now: Nanos) -> None:
-        if isinstance(fact, ResponseReceived):
-            owner = fact.owner
-            if isinstance(owner, Registration):
-                owner.response_received(fact.transaction, fact.response, fact.source, now=now)
-        elif isinstance(fact, RequestReceived):
+        if isinstance(fact, RequestReceived):
             self._request_received(fact, now)
-        elif isinstance(fact, AckReceived):
-            self._ack_received(fact, now)
-        else:
-            owner = fact.owner
-            if isinstance(owner, (Call, Registration)):
-                status, reason = (408, "timeout") if isinstance(fact, TransactionTimedOut) else (503, fact.reason)
-                owner.transaction_failed(fact.transaction, status, reason, now=now)
-
-    def _ack_received(self, fact: AckReceived, now: Nanos) -> None:
-        call = self._find_call(fact.request)
-        if call is None:
+        elif isinstance(fact, AckReceived) and not self._ack_received(fact, now):
             self._discard(DiscardReason.STRAY_ACK, fact.source, _describe(fact.request), now)
-        else:
-            call.ack_received(fact.request, fact.source, now=now)
-
-    def _request_received(self, fact: RequestReceived, now: Nanos) -> None:
-        request = fact.request
-        if request.method == "CANCEL":
-            self._cancel_received(fact, now)
-        elif request.to.tag is not None:
-            call = self._find_call(request)
-            if call is None:
-                self._answer(fact, Refusal(481), now)
-            else:
-                call.request_received(fact.transaction, fact.source, now=now)
-        elif (refusal := self._refuse(fact)) is not None:
-            self._answer(fact, refusal, now)
-        elif request.method == "OPTIONS":
-            self._answer(fact, Refusal(200, OPTIONS_HEADERS), now)
-        else:
-            self._offer(fact.transaction, fact.source, now)
-
-    def _refuse(self, fact: RequestReceived) -> Refusal | None:
-        """Return the refusal of a request outside of a dialog. Source: RFC 3261 8.2.1 to 8.2.3."""
-        return refuse_request(fact.request, is_merged=fact.is_merged)
-
-    def _answer(self, fact: RequestReceived, answer: Refusal, now: Nanos) -> None:
-        tag = self._stack.ids.tag()
-        status, headers, reason = answer
-        self._stack.respond(fact.transaction, status, reason, to_tag=tag, headers=headers, now=now)
-        self._stack.events.append(RequestAnswered(fact.request.method, answer.status, fact.source, now))
-
-    def _cancel_received(self, fact: RequestReceived, now: Nanos) -> None:
-        invite = self._stack.layer.find_invite(fact.request)
-        if invite is None:
-            self._answer(fact, Refusal(481), now)
-            return
-        owner = invite.owner
-        tag = owner.local_tag if isinstance(owner, InboundCall) else None
-        self._stack.respond(fact.transaction, 200, to_tag=tag, now=now)
-        if isinstance(owner, InboundCall):
-            owner.cancel_received(now=now)
-
-    def _offer(self, transaction: Transaction, source: Hop, now: Nanos) -> None:
-        user = parse_uri(transaction.request.uri).user or ""
-        call = InboundCall(self._stack, self._next_handle(), transaction, source, user)
-        transaction.owner = call
-        self._calls[call.handle] = call
-        call.start(now=now)
-
-    def _find_call(self, request: Request) -> Call | None:
-        call = self._stack.dialogs.get((request.call_id, request.to.tag or ""))
-        return call if isinstance(call, Call) else None
 
 
 def _describe(message: Request | Response) -> str:
     if isinstance(message, Request):
         return message.method
     return f"{message.status} to {message.cseq.method}"
-
-
-def _check_uri(text: str, what: str) -> None:
-    try:
-        parse_uri(text)
-    except RemoteProtocolError as error:
-        raise LocalProtocolError(f"{what}: {error}") from None
-
-
-def _check_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple([(name, _one_line(value)) for name, value in headers])
-
-
-def _one_line(text: str) -> str:
-    if "\r" in text or "\n" in text:
-        raise LocalProtocolError(f"expected text without line breaks, found {text!a}")
-    return text
-
-
-def _resolve(uri: str) -> Hop:
-    """Return the literal address in a URI; names are for the driver, who passes a destination."""
-    hop = literal_hop(uri)
-    if hop is None:
-        raise LocalProtocolError(f"expected a literal address or a destination, found {uri!a}")
-    return hop

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from cmw.core.clock import MILLISECOND, SECOND
-from cmw.sip.call import CallSnapshot, CallState
+from cmw.sip.call_state import CallSnapshot, CallState
 from cmw.sip.events import (
     CallAnswered,
     CallCancelled,
@@ -434,7 +434,7 @@ def test_a_second_reinvite_before_the_first_is_answered_gets_500() -> None:
     stage.tell("INVITE", cseq=2, body=SDP)
     stage.tell("INVITE", cseq=3, body=SDP)
     refusal = stage.answer("INVITE")
-    assert (refusal.status, refusal.headers.get("Retry-After")) == (500, "1")
+    assert (refusal.status, refusal.headers.get("Retry-After")) == (500, "5")
 
 
 def test_update_changes_the_session() -> None:
@@ -455,7 +455,17 @@ def test_update_without_offer_is_answered_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("INFO", 200), ("OPTIONS", 200), ("MESSAGE", 405), ("REFER", 405), ("NOTIFY", 405), ("PRACK", 405), ("FROB", 405)],
+    [
+        ("INFO", 200),
+        ("OPTIONS", 200),
+        ("MESSAGE", 200),
+        ("REFER", 400),
+        ("NOTIFY", 200),
+        ("PRACK", 481),
+        ("PUBLISH", 405),
+        ("SUBSCRIBE", 489),
+        ("FROB", 501),
+    ],
 )
 def test_other_requests_within_the_call(method: str, status: int) -> None:
     stage = Dialogue()

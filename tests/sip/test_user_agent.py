@@ -13,7 +13,7 @@ from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import transaction_layer
 from cmw.sip.account import Account
-from cmw.sip.call import CallState
+from cmw.sip.call_state import CallState
 from cmw.sip.events import (
     CallCancelled,
     CallEnded,
@@ -21,12 +21,15 @@ from cmw.sip.events import (
     CallRejected,
     DatagramDiscarded,
     DiscardReason,
+    MessageReceived,
+    NotifyReceived,
     RequestAnswered,
 )
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.listener import Listener
 from cmw.sip.message import Request, serialize_message
 from cmw.sip.outbound_call import MAX_FORKS
+from cmw.sip.stack import ALLOW
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.sip_link import Link, listen_at
@@ -72,24 +75,41 @@ def stage() -> Stage:
 def test_options_tell_what_is_served(stage: Stage) -> None:
     assert stage.ask(stage.party.request("OPTIONS", URI)) == 200
     answer = stage.party.responses("OPTIONS")[-1]
-    assert answer.headers.get_tokens("Allow") == ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE"]
+    assert answer.headers.get_tokens("Allow") == ALLOW.split(", ")
     assert answer.headers.get("Accept") == "application/sdp"
-    assert answer.headers.get("Supported") == ""
+    assert answer.headers.get_tokens("Supported") == ["replaces", "norefersub", "100rel", "timer"]
     assert answer.to.tag is not None
     assert stage.events[-1] == RequestAnswered("OPTIONS", 200, PEER, stage.events[-1].at)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("method", ["MESSAGE", "REFER", "SUBSCRIBE", "PUBLISH", "NOTIFY", "PRACK", "REGISTER", "FROB"])
-def test_methods_that_are_not_served_get_405_with_allow(stage: Stage, method: str) -> None:
-    status = stage.ask(stage.party.request(method, URI))
-    if method in ("NOTIFY", "PRACK"):
-        assert status in (405, 481)
-    else:
-        assert status == (501 if method == "FROB" else 405)  # RFC 3261 21.5.2
-        assert "INVITE" in stage.party.responses(method)[-1].headers.get_tokens("Allow")
+@pytest.mark.parametrize(("method", "status"), [("PUBLISH", 405), ("REGISTER", 405), ("FROB", 501)])
+def test_methods_that_are_not_served_are_refused_with_allow(stage: Stage, method: str, status: int) -> None:
+    assert stage.ask(stage.party.request(method, URI)) == status
+    assert "INVITE" in stage.party.responses(method)[-1].headers.get_tokens("Allow")
 
 
-@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE"])
+def test_subscriptions_are_refused_naming_the_events(stage: Stage) -> None:
+    assert stage.ask(stage.party.request("SUBSCRIBE", URI, headers=[("Event", "presence")])) == 489
+    assert stage.party.responses("SUBSCRIBE")[-1].headers.get("Allow-Events") == "refer"
+
+
+def test_a_transfer_outside_of_any_call_is_declined(stage: Stage) -> None:
+    assert stage.ask(stage.party.request("REFER", URI, headers=[("Refer-To", "<sip:c@h>")])) == 603
+
+
+@pytest.mark.parametrize(("method", "kind"), [("MESSAGE", MessageReceived), ("NOTIFY", NotifyReceived)])
+def test_messages_and_notifications_that_nobody_asked_for_are_answered_and_told(
+    stage: Stage, method: str, kind: type[MessageReceived | NotifyReceived]
+) -> None:
+    rows = [("Content-Type", "text/plain"), ("Event", "keep-alive")]
+    assert stage.ask(stage.party.request(method, URI, headers=rows, body=b"hello")) == 200
+    told = stage.events[-1]
+    assert isinstance(told, kind)
+    assert (told.call, told.body, told.source) == (0, b"hello", PEER)
+    assert told.request.headers.get("Event") == "keep-alive"
+
+
+@pytest.mark.parametrize("method", ["BYE", "INFO", "UPDATE", "PRACK"])
 def test_requests_for_no_dialog_get_481(stage: Stage, method: str) -> None:
     assert stage.ask(stage.party.request(method, URI)) == 481
 
@@ -105,9 +125,9 @@ def test_a_cancel_without_invite_gets_481(stage: Stage) -> None:
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 def test_a_required_extension_gets_420_naming_it(stage: Stage, method: str) -> None:
-    request = stage.party.request(method, URI, headers=[("Require", "100rel, timer")])
+    request = stage.party.request(method, URI, headers=[("Require", "100rel, frob, Timer, x")])
     assert stage.ask(request) == 420
-    assert stage.party.responses(method)[-1].headers.get("Unsupported") == "100rel, timer"
+    assert stage.party.responses(method)[-1].headers.get("Unsupported") == "frob, x"
 
 
 def test_a_body_of_another_kind_gets_415_naming_ours(stage: Stage) -> None:

@@ -1,0 +1,72 @@
+"""What a call may use beyond RFC 3261, and what it says of its caller; for calls placed and calls taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cmw.errors import LocalProtocolError, RemoteProtocolError
+from cmw.sip.identity import Identity
+from cmw.sip.name_addr import parse_name_addr
+from cmw.sip.redirect import RedirectPolicy
+from cmw.sip.reliable_provisional import RELIABLE
+from cmw.sip.replaces import REPLACES, Replaces
+from cmw.sip.session_timer import TIMER, SessionTimerChoice, Support
+from cmw.sip.transfer import NO_SUBSCRIPTION
+
+_AGREE = SessionTimerChoice()
+_FOLLOW_NONE = RedirectPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """Options of one call; the defaults agree to what the peer wants and ask for nothing.
+
+    Args:
+        reliable: provisional responses acknowledged with PRACK (RFC 3262). ``supported`` lets the peer decide,
+            ``required`` sends ours so and refuses, or is refused by, a peer without: 421, 420.
+        session_timer: refreshes and their interval (RFC 4028).
+        redirects: what is done with a 3xx to our INVITE.
+        takes_transfers: a REFER of the peer is told with `TransferRequested`; else it is declined with 603.
+        routes: Route values that our INVITE begins with, such as ``<sip:proxy.example;lr>``; it goes to the first.
+        identity: P-Asserted-Identity, P-Preferred-Identity, Privacy and Remote-Party-ID of our INVITE.
+        display_name: stands before our URI in From.
+        replaces: the dialog that our INVITE takes the place of (RFC 3891).
+        defers_prack: each reliable provisional response waits for `acknowledge`, whose body is an offer in PRACK.
+    """
+
+    reliable: Support = Support.SUPPORTED
+    session_timer: SessionTimerChoice = _AGREE
+    redirects: RedirectPolicy = _FOLLOW_NONE
+    takes_transfers: bool = False
+    routes: tuple[str, ...] = ()
+    identity: Identity | None = None
+    display_name: str = ""
+    replaces: Replaces | None = None
+    defers_prack: bool = False
+    supported: str = field(init=False, repr=False)
+    """Value of Supported, made once."""
+    required: str = field(init=False, repr=False)
+    """Value of Require in our INVITE, "" for none."""
+    known: frozenset[str] = field(init=False, repr=False)
+    """The option tags that a peer may require."""
+
+    def __post_init__(self) -> None:
+        for route in self.routes:
+            try:
+                parse_name_addr(route).sip_uri()
+            except RemoteProtocolError as error:
+                raise LocalProtocolError(f"route: {error}") from None
+        if not self.display_name.isprintable():
+            raise LocalProtocolError(f"expected a display name of one line, found {self.display_name!a}")
+        modes = ((RELIABLE, self.reliable), (TIMER, self.session_timer.mode))
+        tags = [REPLACES, NO_SUBSCRIPTION, *[tag for tag, mode in modes if mode is not Support.OFF]]
+        required = [tag for tag, mode in modes if mode is Support.REQUIRED]
+        if self.replaces is not None:
+            required.append(REPLACES)
+        object.__setattr__(self, "supported", ", ".join(tags))
+        object.__setattr__(self, "required", ", ".join(required))
+        object.__setattr__(self, "known", frozenset(tags))
+
+
+PLAIN = CallOptions()
+"""The defaults."""

@@ -1,0 +1,126 @@
+"""A request of ours outside of any dialog, such as OPTIONS or MESSAGE: sent, authenticated, answered. RFC 3261 8.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cmw.core.clock import Nanos
+from cmw.sip.authentication import Authentication
+from cmw.sip.call_events import RequestFailed, RequestSucceeded
+from cmw.sip.client_request import ClientRequest
+from cmw.sip.hop import Hop
+from cmw.sip.message import Request, Response
+from cmw.sip.route_set import make_path
+from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+
+NOT_PLAIN = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "REGISTER"))
+"""Methods that have a command of their own, or mean nothing outside of a dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTarget:
+    """Whom to ask, as whom, and what.
+
+    Args:
+        method: a token.
+        uri: Request-URI and To.
+        local_uri: From.
+        contact: our Contact URI, as far as it is known which transport the request takes.
+        contact_user: user part of it.
+        destination: where it goes; None for the way that routes and `uri` tell.
+        routes: Route values that it begins with.
+        headers: further rows, Content-Type among them if there is a body.
+        body: the body.
+    """
+
+    method: str
+    uri: str
+    local_uri: str
+    contact: str
+    contact_user: str
+    destination: Hop | None = None
+    routes: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class PlainRequest:
+    """One request; `start` sends it, `RequestSucceeded` or `RequestFailed` is told in the end.
+
+    Args:
+        stack: what the machines of the user agent share.
+        handle: the number that the user knows it by.
+        target: whom to ask.
+        authentication: answers challenges.
+    """
+
+    def __init__(self, stack: Stack, handle: int, target: PlainTarget, authentication: Authentication) -> None:
+        self.handle = handle
+        self._stack = stack
+        self._target = target
+        self._authentication = authentication
+        self._call_id = stack.ids.call_id()
+        self._tag = stack.ids.tag()
+        self._seq = stack.ids.cseq()
+        self._sent: ClientRequest | None = None
+
+    def start(self, *, now: Nanos) -> None:
+        """Send the request."""
+        self._authentication.begin()
+        self._send(now)
+
+    def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
+        """Take a response."""
+        if sent is not self._sent or response.status < 200:
+            return
+        if self._authentication.absorb(response):
+            self._seq += 1
+            self._send(now)
+            return
+        self._sent = None
+        method, status = self._target.method, response.status
+        if status < 300:
+            self._authentication.take_info(response)
+            self._stack.events.append(RequestSucceeded(self.handle, 0, method, status, now, response))
+        else:
+            self._stack.events.append(RequestFailed(self.handle, 0, method, status, response.reason, now, response))
+
+    def transaction_failed(self, sent: ClientRequest, status: int, reason: str, *, now: Nanos) -> None:
+        """Take the end without a response."""
+        if sent is self._sent:
+            self._sent = None
+            self._stack.events.append(RequestFailed(self.handle, 0, self._target.method, status, reason, now))
+
+    def _send(self, now: Nanos) -> None:
+        target = self._target
+        path = make_path(target.uri, target.routes)
+        request = Request(target.method, path.request_uri, body=target.body)
+        add = request.headers.add
+        for route in path.routes:
+            add("Route", route)
+        add("Max-Forwards", "70")
+        add("From", f"<{target.local_uri}>;tag={self._tag}")
+        add("To", f"<{target.uri}>")
+        add("Call-ID", self._call_id)
+        add("CSeq", f"{self._seq} {target.method}")
+        shows_contact = target.method != "MESSAGE"  # "MUST NOT insert Contact" RFC 3428 4
+        if shows_contact:
+            add("Contact", f"<{target.contact}>")
+        add("Allow", ALLOW)
+        add("User-Agent", self._stack.user_agent)
+        if target.method == "OPTIONS":
+            add("Accept", SDP_TYPE)
+        for name, value in self._authentication.headers(target.method, path.request_uri, target.body):
+            add(name, value)
+        for name, value in target.headers:
+            add(name, value)
+        self._sent = self._stack.sender.send(
+            request,
+            self,
+            next_uri=path.next_uri,
+            destination=target.destination,
+            contact=target.contact if shows_contact else "",
+            contact_user=target.contact_user,
+            follows=self._sent,
+            now=now,
+        )
