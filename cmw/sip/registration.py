@@ -13,6 +13,7 @@ from cmw.core.clock import SECOND, Nanos
 from cmw.core.timers import TimerTable
 from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication, ProtectionSpaces
+from cmw.sip.client_request import ClientRequest
 from cmw.sip.events import (
     RegistrationDelayed,
     RegistrationEnded,
@@ -24,13 +25,14 @@ from cmw.sip.events import (
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Response
+from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
 from cmw.sip.register_answer import RegisterAnswer, read_register_answer, read_seconds
 from cmw.sip.register_request import RegisterRequests
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.stack import ALLOW, Stack
-from cmw.sip.transaction import Transaction
+from cmw.sip.uri import parse_uri
 
 MAX_INTERVAL_TRIES = 2
 """How often one REGISTER is sent again with a longer lifetime. Source: RFC 3261 10.2.8."""
@@ -75,18 +77,26 @@ class Company(Protocol):
 
 
 class _Try:
-    """A REGISTER on its way through challenges, redirections and longer lifetimes."""
+    """A REGISTER on its way through challenges, redirections and longer lifetimes.
 
-    __slots__ = ("began_at", "hop", "intervals", "redirects", "sent_at", "transaction", "uri")
+    Args:
+        uri: Request-URI.
+        hop: where it goes, None to find that out.
+        is_stuck: the hop is that of the last success, one of several perhaps.
+    """
 
-    def __init__(self, uri: str, hop: Hop, now: Nanos) -> None:
+    __slots__ = ("began_at", "hop", "intervals", "is_stuck", "moved_for_good", "redirects", "sent", "sent_at", "uri")
+
+    def __init__(self, uri: str, hop: Hop | None, is_stuck: bool, now: Nanos) -> None:
         self.uri = uri
         self.hop = hop
+        self.is_stuck = is_stuck
         self.began_at = now
         self.sent_at = now
         self.intervals = 0
         self.redirects: Redirects | None = None
-        self.transaction: Transaction | None = None
+        self.moved_for_good = False
+        self.sent: ClientRequest | None = None
 
 
 class Registration:
@@ -97,13 +107,10 @@ class Registration:
         company: the other registrations.
         handle: the number that the user knows it by.
         account: who registers where.
-        destination: where REGISTER goes.
         expires_s: lifetime to ask for, seconds.
     """
 
-    def __init__(
-        self, stack: Stack, company: Company, handle: int, account: Account, destination: Hop, expires_s: int
-    ) -> None:
+    def __init__(self, stack: Stack, company: Company, handle: int, account: Account, expires_s: int) -> None:
         self._stack = stack
         self._company = company
         self.handle = handle
@@ -113,18 +120,18 @@ class Registration:
         self.stands_until: Nanos | None = None
         self.flow: Hop | None = None
         self.figures = RegistrationFigures()
-        self._home = account.registrar, destination
+        self._home = account.registrar, account.destination
+        self._stuck_to: Hop | None = None
         self._expires_s = expires_s
         realms = stack.realms.setdefault(account.contact_user, ProtectionSpaces())
         self._authentication = Authentication(account.credentials, stack.ids, realms)
         self._call_id = stack.ids.call_id()
         self._tag = stack.ids.tag()
         self._requests = self._make_requests(stack.ids.cseq(), is_outbound=True)
-        self.contact = contact_towards(stack, account, destination)
-        self._contact_hop = destination
+        self.contact = expected_contact(stack, account)
         self._own = self._requests.own_contact(self.contact)
         self._timers: TimerTable[RegistrationTimer] = TimerTable()
-        self._try = _Try(*self._home, 0)
+        self._try = _Try(*self._home, False, 0)
         self._flow_since: Nanos = 0
         self._trouble = (0, "")
         self._leave_wanted = False
@@ -141,10 +148,12 @@ class Registration:
         self.figures.retries += 1
         self._begin(RegistrationState.REGISTERING, now)
 
-    def response_received(self, transaction: Transaction, response: Response, source: Hop, *, now: Nanos) -> None:
+    def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our REGISTER."""
-        if transaction is not self._try.transaction or response.status < 200:
+        if sent is not self._try.sent or response.status < 200:
             return
+        if sent.contact and sent.contact != self.contact:
+            self.contact, self._own = sent.contact, self._requests.own_contact(sent.contact)
         if response.status >= 300:
             if self._mend(response):
                 self._send(now)
@@ -156,9 +165,13 @@ class Registration:
         else:
             self._accept(response, source, now)
 
-    def transaction_failed(self, transaction: Transaction, status: int, reason: str, *, now: Nanos) -> None:
+    def transaction_failed(self, sent: ClientRequest, status: int, reason: str, *, now: Nanos) -> None:
         """Take the silence of the registrar, or an error of the network."""
-        if transaction is self._try.transaction:
+        if sent is not self._try.sent:
+            return
+        if self._follow() or self._unstick():
+            self._send(now)
+        else:
             self._fail(0, reason, None, now)
 
     def flow_lost(self, reason: str, *, now: Nanos) -> None:
@@ -217,7 +230,8 @@ class Registration:
         """Begin a try."""
         self.state = state
         self.figures.tries += 1
-        self._try = _Try(*self._home, now)
+        uri, hop = self._home
+        self._try = _Try(uri, hop or self._stuck_to, hop is None and self._stuck_to is not None, now)
         self._authentication.begin()
         self._rearm()
         self._send(now)
@@ -225,14 +239,19 @@ class Registration:
     def _send(self, now: Nanos) -> None:
         attempt = self._try
         attempt.sent_at = now
-        if attempt.hop != self._contact_hop:
-            self._contact_hop = attempt.hop
-            self.contact = contact_towards(self._stack, self.account, attempt.hop)
-            self._own = self._requests.own_contact(self.contact)
         expires_s = 0 if self.state is RegistrationState.UNREGISTERING else self._expires_s
         proofs = self._authentication.headers("REGISTER", attempt.uri, b"")
         request = self._requests.make(attempt.uri, self.contact, expires_s, proofs)
-        attempt.transaction = self._stack.layer.send_request(request, attempt.hop, self, now=now)
+        attempt.sent = self._stack.sender.send(
+            request,
+            self,
+            next_uri=next_uri_of(self.account, attempt.uri),
+            destination=attempt.hop,
+            contact=self.contact if request.headers.get("Contact") != "*" else "",
+            contact_user=self.account.contact_user,
+            follows=attempt.sent,
+            now=now,
+        )
 
     def _mend(self, response: Response) -> bool:
         """Change what a failure response asks to be changed; return whether to send the request again at once."""
@@ -243,6 +262,8 @@ class Registration:
             return is_new
         if status < 400:
             return self._redirect(response)
+        if status == 503 and self._unstick():
+            return True
         if status == 423:
             return self._lengthen(response)
         if status == 439 and self._own.reg_id:  # no proxy on the way keeps flows. Source: RFC 5626 4.2.1, 11.6
@@ -261,20 +282,32 @@ class Registration:
         return True
 
     def _redirect(self, response: Response) -> bool:
-        """Go where a 3xx says, if its place is known; for good if it moved permanently. Source: RFC 3261 21.3."""
+        """Go where a 3xx says; for good if it moved permanently. Source: RFC 3261 21.3."""
         attempt = self._try
         if attempt.redirects is None:
             attempt.redirects = Redirects(REDIRECTS, attempt.uri)
         attempt.redirects.absorb(response)
-        while (uri := attempt.redirects.next_target()) is not None:
-            hop = literal_hop(uri)
-            if hop is not None and hop.transport in self._stack.own:
-                self.figures.redirects += 1
-                attempt.uri, attempt.hop = uri, hop
-                if response.status == 301:
-                    self._home = uri, hop
-                return True
-        return False
+        attempt.moved_for_good = response.status == 301
+        return self._follow()
+
+    def _follow(self) -> bool:
+        """Turn to the next place that we were redirected to; return whether there is one."""
+        attempt = self._try
+        uri = attempt.redirects.next_target() if attempt.redirects is not None else None
+        if uri is None:
+            return False
+        self.figures.redirects += 1
+        attempt.uri, attempt.hop, attempt.is_stuck, attempt.sent = uri, None, False, None
+        return True
+
+    def _unstick(self) -> bool:
+        """Look for another hop when the one of the last success fails; return whether that may help."""
+        attempt = self._try
+        if not attempt.is_stuck:
+            return False
+        attempt.hop, attempt.is_stuck, attempt.sent = None, False, None
+        self._stuck_to = None
+        return True
 
     def _accept(self, response: Response, source: Hop, now: Nanos) -> None:
         figures, attempt = self.figures, self._try
@@ -290,6 +323,10 @@ class Registration:
         figures.failures = 0
         if self.flow != source or self.stands_until is None:
             self._flow_since = now
+        if attempt.moved_for_good:
+            self._home = attempt.uri, None
+        if attempt.sent is not None and attempt.sent.hop is not None and self._home == (attempt.uri, None):
+            self._stuck_to = attempt.sent.hop
         self.answer, self.flow = answer, source
         self.state = RegistrationState.REGISTERED
         self.stands_until = now + answer.expires_s * SECOND
@@ -367,11 +404,19 @@ class Registration:
         self._stack.rearm(self, self._timers.soonest())
 
 
-def contact_towards(stack: Stack, account: Account, hop: Hop) -> str:
-    """Return the URI of the Contact that an account registers at whoever is behind `hop`.
+def next_uri_of(account: Account, uri: str) -> str:
+    """Return the URI whose address a REGISTER with the Request-URI `uri` goes to."""
+    if account.routes:
+        return parse_name_addr(account.routes[0]).uri
+    if account.transport is None:
+        return uri
+    parsed = parse_uri(uri)
+    if parsed.param("transport") is not None:
+        return uri
+    return str(parsed._replace(params=(*parsed.params, ("transport", account.transport.lower()))))
 
-    Raises:
-        LocalProtocolError: nothing here sends over its transport.
-    """
-    is_secure = account.registrar.lower().startswith("sips:")  # RFC 3261 8.1.1.8
-    return stack.contact(account.contact_user, hop, is_secure=is_secure)
+
+def expected_contact(stack: Stack, account: Account) -> str:
+    """Return the URI of the Contact that an account registers, as far as its transport is known before it is sent."""
+    hop = account.destination or literal_hop(next_uri_of(account, account.registrar))
+    return stack.contact_for(account.contact_user, account.registrar, hop)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
-from cmw.sip.hop import Hop
+from cmw.sip.lookup import literal_hop
 from cmw.sip.register_answer import MAX_EXPIRES_S
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S, RegisterPacer
 from cmw.sip.register_request import check_account
-from cmw.sip.registration import Registration, contact_towards
+from cmw.sip.registration import Registration, expected_contact, next_uri_of
 from cmw.sip.stack import Stack
 
 _Key = tuple[str, str]
@@ -50,28 +50,28 @@ class Registrations:
 
     # commands
 
-    def register(
-        self, new_handle: Callable[[], int], account: Account, destination: Hop, expires_s: int, *, now: Nanos
-    ) -> int:
+    def register(self, new_handle: Callable[[], int], account: Account, expires_s: int, *, now: Nanos) -> int:
         """Begin a registration; return its handle.
 
         Args:
             new_handle: makes the handle, once nothing speaks against the account.
             account: who registers where.
-            destination: where REGISTER goes.
             expires_s: lifetime to ask for, 1 .. 2^32 - 1 seconds.
         """
         if not 1 <= expires_s <= MAX_EXPIRES_S:
             raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_EXPIRES_S} s, found {expires_s}")
         check_account(account)
+        hop = account.destination or literal_hop(next_uri_of(account, account.registrar))
+        if hop is not None and hop.transport not in self._stack.own:
+            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
         user = account.contact_user
         known = self._stack.accounts.get(user)
         if known is not None and (known.aor, known.credentials) != (account.aor, account.credentials):
             raise LocalProtocolError(f"expected a contact user of its own, found {user!a} in use")
-        contact = contact_towards(self._stack, account, destination)
+        contact = expected_contact(self._stack, account)
         if contact in self._contacts:
             raise LocalProtocolError(f"expected a contact of its own, found {contact!a} in use")
-        machine = Registration(self._stack, self, new_handle(), account, destination, expires_s)
+        machine = Registration(self._stack, self, new_handle(), account, expires_s)
         self._contacts.add(contact)
         self._first_contacts[machine.handle] = contact
         self._users[user] += 1

@@ -212,11 +212,47 @@ def test_lifetimes_out_of_range_are_refused(stage: Stage, expires_s: int) -> Non
         stage.agent.register(ACCOUNT, expires_s=expires_s, now=0)
 
 
-def test_a_registrar_that_is_a_name_needs_a_destination(stage: Stage) -> None:
-    with pytest.raises(LocalProtocolError):
-        stage.agent.register(Account("sip:a@lab.example", "sip:lab.example", None, "a"), now=0)
+def test_a_registrar_that_is_a_literal_needs_no_lookup(stage: Stage) -> None:
     stage.agent.register(Account("sip:a@lab.example", "sip:127.0.0.2", None, "a"), now=0)
+    assert stage.agent.lookups_to_make() == []
     assert stage.agent.datagrams_to_send()[0].destination == REGISTRAR
+
+
+def test_a_registrar_that_is_a_name_is_looked_up(stage: Stage) -> None:
+    """RFC 3263 4; what answered once is asked again first."""
+    elsewhere = Hop("127.0.0.3", 5060)
+    stage.handle = stage.agent.register(Account("sip:a@lab.example", "sip:lab.example", None, "alice"), now=0)
+    (lookup,) = stage.agent.lookups_to_make()
+    assert lookup.uri.host == "lab.example"
+    stage.agent.receive_lookup(lookup.number, [REGISTRAR, elsewhere], now=0)
+    stage.run(0.02)
+    stage.accept()
+    stage.run(240.1)
+    assert stage.count() == 2
+    assert stage.agent.lookups_to_make() == []
+    stage.agent.transport_failed(REGISTRAR, "Connection refused", now=stage.link.now)
+    (lookup,) = stage.agent.lookups_to_make()
+    stage.agent.receive_lookup(lookup.number, [REGISTRAR, elsewhere], now=stage.link.now)
+    (sent,) = stage.agent.datagrams_to_send()
+    assert sent.destination == elsewhere
+    assert [type(event) for event in stage.events()] == [RegistrationSucceeded]
+
+
+def test_a_registrar_whose_name_leads_nowhere_is_a_failure(stage: Stage) -> None:
+    stage.agent.register(Account("sip:a@lab.example", "sip:lab.example", None, "alice"), now=0)
+    (lookup,) = stage.agent.lookups_to_make()
+    stage.agent.receive_lookup(lookup.number, [], "no such name", now=0)
+    stage.run(0.01)
+    (failed,) = stage.events()
+    assert isinstance(failed, RegistrationFailed)
+    assert (failed.status, failed.reason) == (0, "no such name")
+
+
+def test_the_outbound_proxy_gets_the_register(stage: Stage) -> None:
+    account = Account("sip:a@lab.example", "sip:lab.example", None, "alice", routes=("<sip:127.0.0.2;lr>",))
+    stage.handle = stage.agent.register(account, now=0)
+    stage.run(0.02)
+    assert (stage.last().uri, stage.last().headers.get("Route")) == ("sip:lab.example", "<sip:127.0.0.2;lr>")
 
 
 def test_invite_and_bye_answer_challenges_too(stage: Stage) -> None:

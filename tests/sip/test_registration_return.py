@@ -27,6 +27,7 @@ from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.registering import ACCOUNT, CONTACT, REGISTRAR, US, Stage
 from tests.support.sip_link import listen_at
+from tests.support.sip_party import SDP
 
 PATIENT = dataclasses.replace(ACCOUNT, retry=RetryPolicy(first_tries=None))
 
@@ -355,6 +356,24 @@ def test_the_snapshot_tells_what_the_registrar_said_and_what_it_took() -> None:
     assert figures.registered_at is not None
     assert snapshot.stands_until - figures.registered_at == 200 * SECOND
     assert snapshot.flow == REGISTRAR
+
+
+def test_calls_of_the_account_go_out_by_the_service_route() -> None:
+    """RFC 3608 6.1: in the order given, in place of the account's own routes."""
+    stage = Stage()
+    stage.register(dataclasses.replace(ACCOUNT, routes=("<sip:127.0.0.2;lr>",)))
+    routes = ["<sip:127.0.0.2:5060;lr>", "<sip:out.example;lr>"]
+    stage.respond(200, [("Contact", f"{CONTACT};expires=300"), *[("Service-Route", route) for route in routes]])
+    account = stage.agent.registration_snapshot(stage.handle).account
+    stage.agent.invite("sip:bob@lab.example", account=account, body=SDP, now=stage.link.now)
+    stage.run(0.02)
+    assert stage.last("INVITE").headers.get_all("Route") == routes
+    stage.run(240.1)
+    assert stage.last().headers.get_all("Route") == ["<sip:127.0.0.2;lr>"]  # REGISTER keeps to its own
+    stage.accept()
+    stage.agent.invite("sip:bob@lab.example", account=account, body=SDP, now=stage.link.now)
+    stage.run(0.02)
+    assert stage.last("INVITE").headers.get_all("Route") == ["<sip:127.0.0.2;lr>"]
 
 
 def test_a_200_without_our_contact_is_taken_and_counted() -> None:
