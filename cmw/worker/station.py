@@ -14,10 +14,12 @@ from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.errors import LocalProtocolError, SettingsError
 from cmw.net._media import MediaEngine
+from cmw.net.dns import DnsClient
 from cmw.net.driver import Trace
 from cmw.net.ids import RandomIds
 from cmw.net.sip_bind import Bind
 from cmw.net.sip_flows import FlowSettings
+from cmw.net.sip_locator import SipLocator
 from cmw.net.sip_tls import TlsSettings
 from cmw.net.sip_transport import UDP_AND_TCP, SipTransport, open_sip_transport
 from cmw.net.udp import bind_udp
@@ -293,6 +295,7 @@ async def open_station(
             settings=reach.flows,
             ids=station.ids,
             trace=trace,
+            locate=SipLocator(DnsClient(), station.ids),
         )
     except OSError as error:
         raise SettingsError(f"SIP: {error.strerror or error}") from None
