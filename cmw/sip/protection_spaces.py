@@ -51,11 +51,12 @@ class Space:
 
         A proxy takes its part out before it sends a request on. What is in Authorization goes all the way to whoever
         is called, so what the registrar gave is kept for it until somebody asks a call for the same, or unless the
-        challenge says that its domain is wider. Source: RFC 3261 22.2, 22.3; RFC 7616 3.3, domain.
+        challenge says that its domain is wider. A REGISTER brings what a REGISTER was asked for: the proxy that a call
+        met may not be on its way. Source: RFC 3261 22.2, 22.3; RFC 7616 3.3, domain.
         """
-        if header == "Proxy-Authorization":
-            return True
-        if self.is_for_register if method == "REGISTER" else self.is_for_others:
+        if method == "REGISTER":
+            return self.is_for_register
+        if self.is_for_others or header == "Proxy-Authorization":
             return True
         domain = self.sessions[0].challenge.domain
         return bool(domain) and any(_is_within(uri, part) for part in domain)

@@ -24,7 +24,7 @@ from cmw.sip.binding_update import (
     supported_extensions,
 )
 from cmw.sip.date import format_date
-from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
+from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.sip.location import MAX_CONTACTS, Binding, LocationTable
 from cmw.sip.message import (
@@ -249,15 +249,18 @@ class Registrar:
         unknown = [token for token in request.headers.get_tokens("Require") if token.lower() not in EXTENSIONS]
         if unknown:
             raise RegisterRefusedError(420, ("Unsupported", ", ".join(unknown)))
-        username = self._authenticate(request, now)
+        proof = self._authenticate(request, now)
         user = self._registered_user(request)
-        if username is not None and username not in (user, f"{user}@{request.to.sip_uri().host}"):
+        if proof is not None and proof.username not in (user, f"{user}@{request.to.sip_uri().host}"):
             raise RegisterRefusedError(403)
         update = plan_update(request, source, user, self._locations, self._rules, now=now)
         if any(binding.destination[:2] in self._addresses for binding in update.added):
             raise RegisterRefusedError(403)
         self._apply(update, now)
-        return self._told(request, user, update, now)
+        rows = self._told(request, user, update, now)
+        if proof is not None and self._verifier is not None:
+            rows.append(("Authentication-Info", self._verifier.info(proof, now=now)))
+        return rows
 
     def _told(self, request: Request, user: str, update: BindingUpdate, now: Nanos) -> list[tuple[str, str]]:
         """Return the rows of a 200. Source: RFC 3261 10.3 step 8, RFC 3327 5.3, RFC 3608 6.3, RFC 5626 6."""
@@ -274,13 +277,14 @@ class Registrar:
             rows.append(("Date", format_date(self._clock.unix_at(now) // SECOND)))
         return rows
 
-    def _authenticate(self, request: Request, now: Nanos) -> str | None:
-        """Return the name that a REGISTER proved, None when nobody need to."""
+    def _authenticate(self, request: Request, now: Nanos) -> DigestResult | None:
+        """Return what a REGISTER proved, None when nobody need to."""
         if self._verifier is None:
             return None
-        result = self._verifier.verify(request.headers.get_all("Authorization"), "REGISTER", now=now)
+        values = request.headers.get_all("Authorization")
+        result = self._verifier.verify(values, "REGISTER", body=request.body, now=now)
         if result.status is DigestStatus.ACCEPTED:
-            return result.username
+            return result
         stale = result.status is DigestStatus.STALE
         rows = [("WWW-Authenticate", value) for value in self._verifier.challenges(now=now, stale=stale)]
         raise RegisterRefusedError(401, *rows)

@@ -128,6 +128,9 @@ def test_what_a_registration_learned_serves_its_calls() -> None:
     assert rows(another)["Authorization"]["nc"] == "00000002"
     found = rows(registration, "REGISTER")
     assert (found["Authorization"]["nonce"], found["Authorization"]["nc"]) == ("c", "00000003")
+    call.absorb(challenge('Digest realm="p2", nonce="d"', status=407))
+    assert len(call.headers("INVITE", "sip:a")) == 3
+    assert len(registration.headers("REGISTER", "sip:a")) == 2
 
 
 @pytest.mark.parametrize(("domain", "expected"), [("sip:a sips:lab", True), ("sip:labs", False), ("", False)])
