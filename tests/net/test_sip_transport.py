@@ -14,11 +14,13 @@ import pytest
 import uvloop
 
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.net.dns import DnsClient
 from cmw.net.ids import RandomIds
 from cmw.net.sip_bind import Bind
 from cmw.net.sip_flow import FlowEnd
 from cmw.net.sip_flows import FlowSettings
 from cmw.net.sip_liveness import FlowLimits
+from cmw.net.sip_locator import SipLocator
 from cmw.net.sip_tls import TlsSettings
 from cmw.net.sip_transport import SipTransport, open_sip_transport
 from cmw.sip.events import CallAnswered, CallEnded, CallOffered, CallRejected
@@ -27,6 +29,7 @@ from cmw.sip.listener import Listener
 from cmw.sip.message import parse_message
 from cmw.sip.user_agent import UserAgent
 from tests.support.certificates import Authority
+from tests.support.dns_server import DnsServer
 from tests.support.sip_party import SDP
 
 UDP, TCP, TLS, WS, WSS = Transport
@@ -247,6 +250,39 @@ def test_200_connections_at_once(run: Any) -> None:
             statuses = [(await client.outcome()).status for _ in range(200)]
             assert statuses == [200] * 200
             assert len({source.flow for source in server.sources}) >= 200
+
+    run(scene())
+
+
+# Names.
+
+
+def test_a_name_leads_to_the_next_server_when_one_is_down(run: Any) -> None:
+    async def scene() -> None:
+        async with phone(TCP) as server:
+            with socket.socket() as gone:
+                gone.bind((IP, 0))
+                down = gone.getsockname()[1]
+            name_server = DnsServer(
+                {
+                    "example.com NAPTR": ['1 1 "s" "SIP+D2T" "" _sip._tcp.example.com.'],
+                    "_sip._tcp.example.com SRV": [
+                        f"1 1 {down} h.example.com.",
+                        f"2 1 {server.transport.local_of(TCP).port} h.example.com.",
+                    ],
+                    "h.example.com A": [IP],
+                }
+            )
+            dns = DnsClient([await name_server.start()], hosts_file="/nonexistent")
+            async with phone(UDP, locate=SipLocator(dns, RandomIds())) as client:
+                for _ in range(3):
+                    client.call("sip:bob@example.com")
+                    assert (await client.outcome()).status == 200
+                client.call("sip:bob@other.example")
+                event = await client.outcome()
+                assert (event.is_response, event.reason) == (False, "host 'other.example' does not exist")
+                assert name_server.asked.count("example.com NAPTR") == 1
+            name_server.close()
 
     run(scene())
 
