@@ -253,6 +253,9 @@ class Authentication:
         return DigestSession(challenge, credentials, self._ids.cnonce(), ha1=ha1)
 
     def _renew(self, session: DigestSession, nonce: str) -> None:
+        """Go on with the next nonce; some servers name the present one, whose count then just rises."""
+        if nonce == session.challenge.nonce:
+            return
         renewed = session.renewed(nonce)
         for spaces in (self._spaces, self._own):
             if spaces is not None:

@@ -258,6 +258,14 @@ def test_a_proof_is_not_asked_for_unless_told_and_rubbish_is_no_harm() -> None:
     assert rows(authentication)["Authorization"]["nonce"] == "m"
 
 
+def test_a_next_nonce_that_is_the_present_one_goes_on_counting() -> None:
+    authentication = make()
+    authentication.absorb(challenge('Digest realm="r", nonce="n", qop="auth"'))
+    assert rows(authentication)["Authorization"]["nc"] == "00000001"
+    authentication.take_info(info('nextnonce="n"'))
+    assert rows(authentication)["Authorization"]["nc"] == "00000002"
+
+
 def test_home_is_where_requests_go_and_what_the_user_named() -> None:
     home = Hop("192.0.2.1", 5060)
     authentication = Authentication(Credentials("u", "p", hosts=("192.0.2.9",)), CountingIds())
