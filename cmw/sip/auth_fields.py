@@ -125,6 +125,6 @@ def decode_extended(value: str) -> str:
     if charset.upper() != "UTF-8" or not mark or not second_mark:
         fail("UTF-8'' before a name", charset)
     try:
-        return unquote_to_bytes(encoded).decode("utf-8")
+        return unquote_to_bytes(encoded.encode("utf-8", "surrogateescape")).decode("utf-8")
     except UnicodeDecodeError as error:
         raise RemoteProtocolError("expected UTF-8 as a name, found something else", hint=400) from error

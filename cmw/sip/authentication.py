@@ -194,7 +194,7 @@ class Authentication:
         proofs = false_proofs = 0
         for name, header in _INFOS.items():
             for info in _parse_infos(response.headers.get_all(name)):
-                answer = _find_proved(info, [each for each in sent if each.header == header], response.body)
+                answer = _find_proved(info, sent, header, response.body)
                 proofs += answer is not None and bool(info.rspauth)
                 false_proofs += answer is None and bool(info.rspauth)
                 if answer is not None and info.nextnonce:
@@ -283,9 +283,13 @@ def _parse_infos(values: Iterable[str]) -> list[AuthenticationInfo]:
     return infos
 
 
-def _find_proved(info: AuthenticationInfo, answers: list[_Sent], body: bytes) -> _Sent | None:
-    """Return the answer that a server speaks of: the one that its proof fits; without a proof, the only one."""
+def _find_proved(info: AuthenticationInfo, sent: list[_Sent], header: str, body: bytes) -> _Sent | None:
+    """Return the answer that a server speaks of: the one that its proof fits; without a proof, the only one.
+
+    A proof tells by itself what it is of, and there are proxies that say Authentication-Info as if they were servers.
+    """
     if not info.rspauth:
+        answers = [each for each in sent if each.header == header]
         return answers[0] if len(answers) == 1 else None
-    fitting = (each for each in answers if each.session.is_proved(info, each.nc, each.uri, body))
+    fitting = (each for each in sent if each.session.is_proved(info, each.nc, each.uri, body))
     return next(fitting, None)

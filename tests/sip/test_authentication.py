@@ -258,6 +258,17 @@ def test_a_proof_is_not_asked_for_unless_told_and_rubbish_is_no_harm() -> None:
     assert rows(authentication)["Authorization"]["nonce"] == "m"
 
 
+def test_a_proxy_may_prove_itself_in_the_header_of_servers() -> None:
+    """As kamailio does."""
+    authentication = make()
+    authentication.absorb(challenge('Digest realm="r", nonce="n"', status=407))
+    rows(authentication)
+    words = {"username": "u", "realm": "r", "password": "p", "method": "", "uri": "sip:a", "nonce": "n"}
+    proof = digest_response(algorithm="MD5", qop="", nc="", cnonce="", **words)
+    authentication.take_info(info(f'rspauth="{proof}"'))
+    assert (authentication.spaces.counts.proofs, authentication.spaces.counts.false_proofs) == (1, 0)
+
+
 def test_a_next_nonce_that_is_the_present_one_goes_on_counting() -> None:
     authentication = make()
     authentication.absorb(challenge('Digest realm="r", nonce="n", qop="auth"'))
