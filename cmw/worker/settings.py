@@ -77,10 +77,10 @@ class WorkerSettings(BaseModel):
         examples=["203.0.113.10"],
         json_schema_extra={"default_text": "same as `MEDIA_IP`"},
     )
-    sip_port_start: Port = Field(5060, description="First UDP port for SIP listeners.", examples=["5060"])
+    sip_port_start: Port = Field(5060, description="First port for SIP listeners, UDP and TCP.", examples=["5060"])
     sip_port_end: Port = Field(
         5080,
-        description="Last UDP port for SIP listeners; give workers on one host ranges of their own.",
+        description="Last port for SIP listeners; give workers on one host ranges of their own.",
         examples=["5080"],
     )
     rtp_port_min: Port = Field(10000, description="Lowest UDP port for RTP and RTCP.", examples=["10000"])

@@ -123,6 +123,10 @@ class Station:
         """Return the port that SIP is bound to, UDP and TCP."""
         return self._bound.local.port
 
+    def address_of(self, transport: Transport) -> Address:
+        """Return where we listen over `transport`. Raises `KeyError` when we do not."""
+        return self._bound.local_of(transport)
+
     def close(self) -> None:
         """Stop listening and end the media thread."""
         if self._listener is not None:
@@ -247,8 +251,8 @@ class SipReach:
         return binds
 
 
-MakeRegistrar = Callable[[Address, Ids], Registrar]
-"""Makes the registrar for the address that was bound."""
+MakeRegistrar = Callable[[tuple[Listener, ...], Ids], Registrar]
+"""Makes the registrar for the addresses that were bound."""
 
 
 async def open_station(
@@ -281,7 +285,7 @@ async def open_station(
         agent = UserAgent(listeners=listeners, ids=station.ids, user_agent=f"cmw/{__version__}")
         if make_registrar is None:
             return agent
-        return SharedSocket(agent, make_registrar(listeners[0].local, station.ids))
+        return SharedSocket(agent, make_registrar(listeners, station.ids))
 
     try:
         listener = await open_sip_transport(

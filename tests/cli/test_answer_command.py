@@ -1,0 +1,70 @@
+"""`cmw answer` is reached over every transport that it was told to listen on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cmw.core.address import Address
+from cmw.net.sip_flows import FlowSettings
+from cmw.net.sip_tls import TlsSettings
+from cmw.sip.hop import Hop, Transport
+from tests.support.certificates import Authority
+from tests.support.phone import TCP, TLS, UDP, WS, WSS, phone
+from tests.support.processes import Callee, cmw
+
+pytestmark = pytest.mark.loopback
+
+NewIp = Callable[[], str]
+
+
+def call_over(directory: Path, callee: Callee, ip: str, transports: list[Transport], ca_file: str | None) -> list[int]:
+    """Call over each transport, and return the statuses."""
+    listening = next(entry for entry in callee.log if entry["event"] == "listening")
+
+    async def scene() -> list[int]:
+        statuses = []
+        async with phone(UDP, TCP, settings=FlowSettings(tls=TlsSettings(ca_file=ca_file))) as caller:
+            for transport in transports:
+                text = listening.get(transport.lower(), listening["sip"])
+                address = Address(ip, int(text.rpartition(":")[2]))
+                caller.call(f"sip:600@{address}", Hop(*address, transport))
+                statuses.append((await caller.outcome()).status)
+        return statuses
+
+    return asyncio.run(scene())
+
+
+def test_udp_and_tcp_by_default(tmp_path: Path, loopback_ip: NewIp) -> None:
+    ip = loopback_ip()
+    with Callee(tmp_path, ip) as callee:
+        assert call_over(tmp_path, callee, ip, [UDP, TCP], None) == [200] * 2
+        assert callee.stop()["calls"] == 2
+
+
+def test_tls_and_secure_websockets_with_a_certificate(tmp_path: Path, loopback_ip: NewIp) -> None:
+    ip, authority = loopback_ip(), Authority(tmp_path)
+    with Callee(tmp_path, ip, "--tls-cert", authority.issue(addresses=[ip]), "--ws", "0") as callee:
+        assert call_over(tmp_path, callee, ip, [UDP, TCP, TLS, WSS], authority.file) == [200] * 4
+
+
+def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) -> None:
+    ip = loopback_ip()
+    with Callee(tmp_path, ip, "--ws", "0") as callee:
+        assert call_over(tmp_path, callee, ip, [WS], None) == [200]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--tls-key", "x.pem"], 2, "--tls-cert"),
+        (["--tls-cert", "/nonexistent.pem"], 78, "TLS certificate: expected a PEM file, found none"),
+    ],
+)
+def test_what_is_wrong_with_the_certificate_is_told(words: list[str], code: int, text: str) -> None:
+    program = cmw("answer", "--listen", "127.0.0.1:0", *words)
+    assert program.wait() == code
+    assert text in program.output
