@@ -211,9 +211,11 @@ def _parse_media(text: str) -> MediaDescription:
 
 
 def _parse_media_line(line: str) -> tuple[str, int, str, tuple[str, ...], int]:
+    if len(line) > MAX_LINE_CHARS:
+        fail(f"an m= line of at most {MAX_LINE_CHARS} characters", line)
     kind, _, rest = line.partition(" ")
     ports, _, what = rest.lstrip(" ").partition(" ")
-    protocol, formats = _parse_formats(what) if len(what) <= MAX_LINE_CHARS else fail("a shorter m= line", line)
+    protocol, formats = _parse_formats(what)
     if not is_token(kind):
         fail("a kind of media", kind)
     port, slash, count = ports.partition("/")
