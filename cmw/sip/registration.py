@@ -160,6 +160,8 @@ class Registration:
             else:
                 when = parse_retry_after(response.headers)
                 self._fail(response.status, response.reason, when.after_s if when is not None else None, now)
+        elif not self._authentication.take_info(response):
+            self._fail(0, "the registrar did not prove to know the password", None, now)
         elif self.state is RegistrationState.UNREGISTERING:
             self._end(RegistrationEnded(self.handle, now))
         else:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
+from cmw.sip.digest import Credentials, digest_response
 from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.hop import Hop
 from cmw.sip.registration_snapshot import RegistrationState
@@ -47,6 +50,17 @@ def test_a_challenge_is_answered_once(stage: Stage, status: int) -> None:
     stage.accept()
     assert stage.events() == [RegistrationSucceeded(stage.handle, 300, stage.events()[-1].at)]  # type: ignore[attr-defined]
     assert stage.agent.registration_state(stage.handle) is RegistrationState.REGISTERED
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_a_registrar_may_have_to_prove_that_it_knows_the_password(stage: Stage, *, is_proved: bool) -> None:
+    credentials = Credentials("alice", "secret", requires_proof=True)
+    stage.register(replace(ACCOUNT, credentials=credentials))
+    stage.respond(401, [("WWW-Authenticate", 'Digest realm="lab", nonce="n"')])
+    words = {"username": "alice", "realm": "lab", "password": "secret" if is_proved else "guess", "nonce": "n"}
+    proof = digest_response(algorithm="MD5", method="", uri="sip:lab.example", qop="", nc="", cnonce="", **words)
+    stage.respond(200, [("Contact", f"{CONTACT};expires=300"), ("Authentication-Info", f'rspauth="{proof}"')])
+    assert type(stage.events()[-1]) is (RegistrationSucceeded if is_proved else RegistrationFailed)
 
 
 def test_wrong_credentials_fail_after_one_try(stage: Stage) -> None:
