@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cmw.sip.digest import Credentials
+from cmw.sip.credentials import Credentials
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.retry_policy import DEFAULT_RETRY_POLICY, RetryPolicy
 
@@ -16,7 +16,8 @@ class Account:
     Args:
         aor: address of record, such as ``sip:alice@example.com``.
         registrar: URI that REGISTER goes to, such as ``sip:example.com``.
-        credentials: user name and password, None when no challenge is to be answered.
+        credentials: user name and password, or several of them for several realms: the registrar's and an outbound
+            proxy's; None when no challenge is to be answered.
         contact_user: user part of the Contact; has to be different for each account of one listener.
         destination: where requests go, resolved; None takes the literal address in `registrar`.
         transport: how requests go to a URI that does not say; None for the usual way.
@@ -34,7 +35,7 @@ class Account:
 
     aor: str
     registrar: str
-    credentials: Credentials | None
+    credentials: Credentials | tuple[Credentials, ...] | None
     contact_user: str
     destination: Hop | None = None
     transport: Transport | None = None
