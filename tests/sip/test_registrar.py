@@ -166,6 +166,7 @@ def test_a_password_is_asked_for_and_checked() -> None:
             make_register(["<sip:a@192.0.2.10>"], cseq=2, branch=f"z9hG4bK{status}", headers=[header])
         )
         assert response.status == status
+        assert ("rspauth=" in (response.headers.get("Authentication-Info") or "")) is (status == 200)
 
 
 def test_nobody_registers_for_another() -> None:
