@@ -111,18 +111,22 @@ def agree_on(
     """
     media = session.media[section]
     facts = media.attributes.facts
+    connection = session.media_connection(media)
+    assert connection is not None, "what has no address is no candidate"
+    is_away = kind_of_host(connection.host) is HostKind.NOBODY
     mux = side.mux and facts.rtcp_mux and formats.muxable
-    remote, remote_rtcp = _find_addresses(session, media, mux=mux)
-    theirs = _find_direction(session, media, remote)
-    wish = side.direction
+    remote = Address(connection.host, media.port)
+    theirs = facts.direction or session.attributes.facts.direction or Direction.SENDRECV  # RFC 3264 5.1: the default
+    if is_away and theirs.receives:
+        theirs = Direction.of(sends=theirs.sends, receives=False)  # RFC 3264 8.4: whatever it says
     return NegotiatedAudio(
         remote,
-        remote_rtcp,
+        _find_rtcp(remote, facts.rtcp, is_away=is_away, mux=mux),
         formats.payload_type,
         formats.codec,
         formats.clock_hz,
         policy.choose_ptime_ms(facts.ptime_ms, facts.max_ptime_ms),
-        Direction.of(sends=wish.sends and theirs.receives, receives=wish.receives and theirs.sends),
+        _MEETINGS[side.direction, theirs],
         formats.channels,
         formats.parameters,
         formats.receive_payload_type,
@@ -141,20 +145,33 @@ def agree_on(
     )
 
 
-def _find_addresses(session: SessionDescription, media: MediaDescription, *, mux: bool) -> tuple[Address, Address]:
-    """Return where RTP and RTCP go. Source: RFC 3264 6.1, RFC 3605 2.1, RFC 5761 5.1.1."""
-    connection = session.media_connection(media)
-    assert connection is not None, "what has no address is no candidate"
-    remote = Address(connection.host, media.port)
-    if kind_of_host(connection.host) is HostKind.NOBODY:
-        return remote, Address(remote.host, 0)  # on hold, RFC 3264 8.4: nobody is there, and the kernel would take us
+_MEETINGS = {
+    (ours, theirs): Direction.of(sends=ours.sends and theirs.receives, receives=ours.receives and theirs.sends)
+    for ours in Direction
+    for theirs in Direction
+}
+"""What we do, by what we wish and what the peer says of itself. Source: RFC 3264 6.1."""
+
+
+def _find_rtcp(remote: Address, said: str | None, *, is_away: bool, mux: bool) -> Address:
+    """Return where RTCP goes; port 0 when nobody is there, or the kernel would send it to ourselves.
+
+    Args:
+        remote: where RTP goes.
+        said: the peer's a=rtcp, None without. Source: RFC 3605 2.1.
+        is_away: the peer's address is all zeros. Source: RFC 3264 8.4.
+        mux: the port is shared. Source: RFC 5761 5.1.1.
+    """
+    if is_away:
+        return Address(remote.host, 0)
     if mux:
-        return remote, remote
-    rtcp = media.attributes.facts.rtcp
-    if rtcp is None:
-        return remote, Address(remote.host, media.port + 1 if media.port < 65535 else media.port)
-    port, elsewhere = _parse_rtcp(rtcp)
-    return remote, Address(elsewhere.host if elsewhere is not None else remote.host, port)
+        return remote
+    if said is None:
+        return Address(remote.host, remote.port + 1 if remote.port < 65535 else remote.port)
+    port, elsewhere = _parse_rtcp(said)
+    if elsewhere is None:
+        return Address(remote.host, port)
+    return Address(elsewhere.host, 0 if kind_of_host(elsewhere.host) is HostKind.NOBODY else port)
 
 
 @lru_cache(maxsize=CACHE_VALUES)
@@ -163,17 +180,6 @@ def _parse_rtcp(value: str) -> tuple[int, Connection | None]:
     port, _, rest = value.partition(" ")
     number = parse_number(port, "an RTCP port", maximum=65535) or fail("an RTCP port of at least 1", port)
     return number, parse_connection(rest) if rest.strip(" ") else None
-
-
-def _find_direction(session: SessionDescription, media: MediaDescription, remote: Address) -> Direction:
-    """Return the direction of a section, from its side; sendrecv by default. Source: RFC 3264 5.1.
-
-    To an address of zeros nothing can be sent, whatever is said. Source: RFC 3264 8.4.
-    """
-    said = media.attributes.facts.direction or session.attributes.facts.direction or Direction.SENDRECV
-    if said.receives and kind_of_host(remote.host) is HostKind.NOBODY:
-        return Direction.of(sends=said.sends, receives=False)
-    return said
 
 
 def find_refusal(media: MediaDescription, policy: AudioPolicy) -> SdpWarning | None:

@@ -207,6 +207,9 @@ def test_who_takes_rtcp_elsewhere_says_so() -> None:
     """RFC 3605."""
     side = ours(rtcp_port=4100)
     assert "a=rtcp:4100" in lines_of(side.make_offer())
+    audio = side.read_answer(sdp(AUDIO, "a=rtcp:9 IN IP4 0.0.0.0"))  # as browsers write for nowhere
+    assert audio is not None
+    assert (audio.remote.port, audio.remote_rtcp.port) == (5004, 0)
 
 
 # What is refused.
