@@ -150,11 +150,11 @@ class TransactionLayer:
 
         Args:
             flow: number of the connection.
-            hop: the other end, as requests over it named it.
+            hop: the other end, as requests over it named it: with the flow 0, or the negative one of their own.
             reason: what the network said, for people.
         """
         self.transport_failed(hop._replace(flow=flow), reason, now=now)
-        self.transport_failed(hop._replace(flow=0), reason, now=now)
+        self.transport_failed(hop, reason, now=now)
         for transaction in self._answering.pop(flow, ()):
             transaction.destination = transaction.reopened
 
