@@ -22,6 +22,7 @@ from cmw.core.ids import Ids
 from cmw.errors import SettingsError
 from cmw.load.outcome import EndpointReport
 from cmw.net.clock import wall_clock
+from cmw.net.sip_tls import TlsSettings
 from cmw.rtp.source import SOURCES
 from cmw.sip.hop import Hop
 from cmw.sip.listener import Listener
@@ -35,7 +36,7 @@ from cmw.worker.capacity import endpoint_capacity
 from cmw.worker.logs import LEVELS, configure_logging, get_logger
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import read_wav
-from cmw.worker.station import MakeRegistrar, open_station
+from cmw.worker.station import MakeRegistrar, SipReach, open_station
 
 HANG_UP_PATIENCE_S = 2.0
 """How long the BYEs of the end may take to be answered."""
@@ -62,17 +63,31 @@ def answer(
     realm: Annotated[
         str | None, typer.Option(help="Realm of the challenges.", show_default="address of --listen")
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM file of a certificate: TLS too, on the next free port.", metavar="FILE")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key.", metavar="FILE", show_default="in --tls-cert")
+    ] = None,
+    ws: Annotated[
+        int | None,
+        typer.Option(
+            help="WebSockets too, on this port, 0 for any; WSS with --tls-cert.", metavar="PORT", max=65535, min=0
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="error, warn, info, debug or trace.")] = "info",
     json_wanted: Annotated[
         bool, typer.Option("--json", help="Log in JSON, and print the totals on stdout at the end.")
     ] = False,
 ) -> int:
-    """Answer calls until a signal comes: every user part is taken, except users that registered here.
+    """Answer calls over UDP and TCP until a signal comes: every user part is taken, except users that registered here.
 
     With --registrar, users register with digest (SHA-256 or MD5), and calls to a registered user are sent on to it.
     """
     if registrar != (accounts is not None):
         raise typer.BadParameter("expected both or neither", param_hint="--registrar and --accounts")
+    if tls_key is not None and tls_cert is None:
+        raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-key")
     settings = AnswererSettings(
         audio=_audio(media, codec or list(CODECS)),
         answering=AnswerChoice(after_ns=parse_duration_option(delay, "--delay"), reject=reject),
@@ -88,7 +103,15 @@ def answer(
         raise typer.BadParameter(f"found {rtp_ports!r}, expected an even port and the next", param_hint="--rtp-ports")
     make_registrar = _registrar_maker(accounts, realm) if accounts is not None else None
     totals, number = uvloop.run(
-        _serve(address, sdp_ip, ports, settings, make_registrar, is_traced=log_level == "trace")
+        _serve(
+            address,
+            sdp_ip,
+            ports,
+            settings,
+            make_registrar,
+            _reach(tls_cert, tls_key, ws),
+            is_traced=log_level == "trace",
+        )
     )
     if json_wanted:
         json.dump(totals, sys.stdout)
@@ -111,6 +134,13 @@ def _audio(media: str, codecs: list[str]) -> AudioChoice:
     return AudioChoice(codecs=tuple(codecs), source=media)
 
 
+def _reach(tls_cert: Path | None, tls_key: Path | None, ws: int | None) -> SipReach:
+    if tls_cert is None:
+        return SipReach(websocket_port=ws)
+    tls = TlsSettings(certificate=str(tls_cert), key=None if tls_key is None else str(tls_key))
+    return SipReach(server_tls=tls, websocket_port=ws)
+
+
 def _registrar_maker(accounts: Path, realm: str | None) -> MakeRegistrar:
     passwords = {account.username: account.password.get_secret_value() for account in read_accounts(accounts)}
 
@@ -128,6 +158,7 @@ async def _serve(
     ports: PortRange,
     settings: AnswererSettings,
     make_registrar: MakeRegistrar | None,
+    reach: SipReach,
     *,
     is_traced: bool,
 ) -> tuple[dict[str, Any], int]:
@@ -154,6 +185,7 @@ async def _serve(
         slots=endpoint_capacity(ports),
         trace=trace if is_traced else None,
         make_registrar=make_registrar,
+        reach=reach,
     )
 
     await station.sounds.prepare(settings.audio.source, settings.audio.codecs, settings.audio.ptime_ms)
@@ -163,8 +195,13 @@ async def _serve(
 
     station.registrar_watcher = partial(_log_registrar, log)
     answerer = Answerer(station, Alarm(loop), settings, report)
+    more = {kind.lower(): str(station.address_of(kind)) for bind in reach.binds(0)[1:] for kind in bind.transports}
     log.info(
-        "listening", sip=f"{address.host}:{station.port}", rtp_ports=str(ports), registrar=make_registrar is not None
+        "listening",
+        sip=f"{address.host}:{station.port}",
+        **more,
+        rtp_ports=str(ports),
+        registrar=make_registrar is not None,
     )
     number = await ended
     answerer.hang_up()

@@ -123,6 +123,10 @@ class Station:
         """Return the port that SIP is bound to, UDP and TCP."""
         return self._bound.local.port
 
+    def address_of(self, transport: Transport) -> Address:
+        """Return where we listen over `transport`. Raises `KeyError` when we do not."""
+        return self._bound.local_of(transport)
+
     def close(self) -> None:
         """Stop listening and end the media thread."""
         if self._listener is not None:
