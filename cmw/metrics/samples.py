@@ -25,17 +25,17 @@ class SampleAggregate:
     def add(self, columns: Mapping[str, array[float] | array[int]]) -> None:
         """Add one batch: arrays of one value for each endpoint, by column name (``receive.jitter_ms``); NaN is absent.
 
-        Columns that are no gauge of this version are passed over; one with a value below zero is left out and counted.
+        Columns that are no gauge of this version are passed over; one with a value that its metric cannot have (below
+        zero, but for levels and rate errors) is left out and counted.
         """
         self._seconds += 1
         for name, values in columns.items():
             if name not in GAUGE_COLUMNS:
                 continue
-            histogram = self._histograms.setdefault(name, ExponentialHistogram())
-            try:
-                histogram.record_many(values)
-            except ValueError:
+            if not COLUMNS[name].metric.may_be_negative and any(value < 0 for value in values):
                 self._rejected += 1
+                continue
+            self._histograms.setdefault(name, ExponentialHistogram()).record_many(values)
 
     def merge(self, other: SampleAggregate) -> None:
         """Add what `other` holds, which stays as it is."""

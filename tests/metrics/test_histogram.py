@@ -67,11 +67,41 @@ def test_absent_values_are_not_counted_and_zero_is() -> None:
     assert (histogram.count, histogram.min, histogram.quantile(0.5)) == (3, 0.0, 0.0)
 
 
-def test_a_value_below_zero_is_refused_and_changes_nothing() -> None:
-    histogram = _of([1.0])
-    with pytest.raises(ValueError, match="0 or more"):
-        histogram.record_many([2.0, -1.0])
-    assert histogram.count == 1
+SIGNED = st.lists(
+    st.floats(min_value=-1e12, max_value=-1e-6) | st.just(0.0) | st.floats(min_value=1e-6, max_value=1e12),
+    min_size=1,
+    max_size=200,
+)
+
+
+@given(SIGNED, st.floats(min_value=0, max_value=1))
+def test_quantiles_below_zero_have_the_same_error(values: list[float], q: float) -> None:
+    exact = sorted(values)[max(ceil(q * len(values)), 1) - 1]
+    assert _of(values).quantile(q) == pytest.approx(exact, rel=RELATIVE_ERROR + 1e-9)
+
+
+@given(SIGNED, SIGNED)
+def test_values_below_zero_merge_and_survive_the_wire(left: list[float], right: list[float]) -> None:
+    merged = _of(left)
+    merged.merge(ExponentialHistogram.from_dict(json.loads(json.dumps(_of(right).to_dict()))))
+    together = _of(left + right)
+    assert merged.quantiles((0.05, 0.5, 0.99)) == together.quantiles((0.05, 0.5, 0.99))
+    assert (merged.count, merged.min, merged.max) == (together.count, together.min, together.max)
+
+
+def test_the_wire_form_of_values_above_zero_is_as_it_was() -> None:
+    assert _of([0.0, 1.0]).to_dict().keys() == {"scale", "zero_count", "offset", "counts", "sum", "min", "max"}
+
+
+@given(SIGNED, SIGNED, SIGNED)
+def test_merging_in_any_order_is_the_same(one: list[float], two: list[float], three: list[float]) -> None:
+    first, second = _of(one), _of(three)
+    first.merge(_of(two))
+    first.merge(_of(three))
+    second.merge(_of(two))
+    second.merge(_of(one))
+    assert first.to_dict()["counts"] == second.to_dict()["counts"]
+    assert first.to_dict().get("negative_counts") == second.to_dict().get("negative_counts")
 
 
 def test_a_bucket_holds_its_upper_bound() -> None:

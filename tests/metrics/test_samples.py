@@ -41,3 +41,9 @@ def test_it_survives_json() -> None:
     aggregate = SampleAggregate()
     aggregate.add(_batch(4.0, 3.0))
     assert SampleAggregate.from_dict(json.loads(json.dumps(aggregate.to_dict()))).to_dict() == aggregate.to_dict()
+
+
+def test_levels_and_rate_errors_may_be_below_zero() -> None:
+    aggregate = SampleAggregate()
+    aggregate.add({"receive.clock_drift_estimate": array("f", [-20.0, 5.0])})
+    assert (aggregate.rejected_columns, aggregate.histogram("receive.clock_drift_estimate").min) == (0, -20.0)
