@@ -18,11 +18,14 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     RTP_HEADER_BYTES = 12           # without CSRC and extension
-    RTCP_MAX_BYTES = 512            # room that rtcp_build needs in the worst case (CNAME of 255 bytes)
+    RTCP_MAX_BYTES = 512            # room that rtcp_build needs in the worst case (CNAME of 255 bytes, XR): 456
     NO_PAYLOAD_TYPE = 255           # for event_payload_type: no telephone-event was negotiated
     SPACING_BUCKETS = 8             # of 250 ms: the 2 s window of packet spacing
     HISTOGRAM_BUCKETS = 2688        # indices -640 .. 2047 at scale 6: 1/1024 .. 2^32
     LATE_LIMIT_NS = 100000000       # default of what a packet may be late without being called so
+    CLOCK_SAMPLES = 20              # sender reports of the regression
+    VOIP_BYTES = 32                 # contents of the blocks of RFC 3611 4.7 and 4.6
+    SUMMARY_BYTES = 36
 
 
 # Same values as cmw.rtp.verdict.PacketVerdict. Up to WRONG_PAYLOAD_TYPE the packet belongs to the stream and was
@@ -111,6 +114,34 @@ cdef struct HeldPacket:
     uint8_t held                    # 0 when there is none
 
 
+# How long the listener's jitter buffer waits: cmw.rtp.jitter_buffer.BufferSettings.
+cdef struct BufferSettings:
+    int64_t start_ns
+    int64_t min_ns                  # equal to max_ns: a fixed buffer
+    int64_t max_ns
+
+
+# The model of that buffer; delays in 1/256 and 1/4096 RTP unit.
+cdef struct JitterBuffer:
+    BufferSettings settings
+    int64_t delay_q8
+    int64_t min_q8
+    int64_t max_q8
+    int64_t mean_q12                # of how much later than the fastest packets come
+    int64_t deviation_q12           # from that mean
+    int64_t pushed
+    int64_t late
+
+
+# Differences of neighbouring transit times since the last statistics summary: RFC 3611 4.6.
+cdef struct TransitDifferences:
+    int64_t count
+    int64_t lowest_q8
+    int64_t highest_q8
+    double sum_q8
+    double squares_q16
+
+
 # Bursts of packets lost or discarded, and the gaps between them: RFC 3611 4.7.2 with Gmin 16.
 cdef struct BurstGap:
     int64_t bursts
@@ -168,6 +199,8 @@ cdef struct RtpReceiver:
     int64_t anchor_arrival_ns
     int64_t late_limit_ns
     int64_t late_limit_q8           # the same in 1/256 RTP unit
+    JitterBuffer buffer
+    TransitDifferences differences
     int64_t late_packets            # later than the fastest of the last 10 to 20 s by more than the limit
     int64_t timestamp_jumps
     int64_t payload_type_changes
@@ -189,11 +222,49 @@ cdef struct RtpReceiver:
     int64_t malformed
 
 
+# A sender report as the regression sees it.
+cdef struct ClockSample:
+    uint64_t ntp
+    int64_t rtp                     # extended from the first report on
+    int64_t arrival_ns
+
+
+# What one receiver last told about our stream, raw, and when the blocks were valid.
+cdef struct RemoteView:
+    uint8_t voip[VOIP_BYTES]
+    uint8_t summary[SUMMARY_BYTES]
+    uint8_t voip_known
+    uint8_t summary_known
+
+
 # The control protocol about both directions.
 cdef struct RtcpSession:
     int64_t unix_offset_ns          # wall clock minus monotonic clock, taken once
-    int64_t next_due_ns             # when the next report is due, monotonic
+    int64_t next_due_ns             # when the next report is due, monotonic (RFC 3550 6.3: tn)
+    int64_t sent_ns                 # when the last one left, or the session began (tp)
+    int64_t average_q4              # size of control packets in 1/16 byte (avg_rtcp_size)
+    int64_t members                 # as of the last computation of the interval (pmembers)
+    int64_t last_control_ns         # arrival of the newest control packet; below 0 before the first
+    int64_t control_interval_ns     # between the last two; below 0 when not known
     uint64_t random_state
+    uint8_t any_sent                # of ours (initial is over)
+    uint8_t peer_left               # it said BYE and nothing since
+    uint8_t extended                # we add XR
+    uint8_t reference_known         # the peer sent a reference time
+    uint32_t reference_ssrc
+    uint32_t reference_middle       # middle 32 bits of its NTP timestamp
+    int64_t reference_ns            # when it came
+    int64_t summary_next_seq        # extended; below 0 before the first summary
+    int64_t summary_expected        # as of the last summary
+    int64_t summary_received
+    int64_t summary_duplicates
+    RemoteView remote
+    ClockSample samples[CLOCK_SAMPLES]
+    int32_t sample_count
+    uint8_t drift_known
+    uint8_t skew_known
+    double drift_ppm
+    double skew_ppm
     int64_t sent_prior              # packets_sent at the last report ...
     int64_t sent_before             # ... and at the one before
     int64_t rtcp_sent
@@ -250,7 +321,9 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
 
 cdef void rtp_receiver_open(
     RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type,
-    int64_t late_limit_ns) noexcept nogil
+    int64_t late_limit_ns, const BufferSettings* buffer) noexcept nogil
+# 40 ms to begin with, then 20 to 200 ms.
+cdef BufferSettings usual_buffer() noexcept nogil
 # Measures another payload type from now on; the counters go on.
 cdef void rtp_change_payload(
     RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type) noexcept nogil
@@ -261,9 +334,11 @@ cdef RtpVerdict rtp_receive(
 
 cdef void rtcp_open(
     RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed,
-    int64_t now_ns) noexcept nogil
-cdef bint rtcp_due(const RtcpSession* session, int64_t now_ns) noexcept nogil
-# Writes SR or RR, SDES and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes
+    int64_t now_ns, bint extended) noexcept nogil
+# May put it off: timer reconsideration, RFC 3550 6.3.6.
+cdef bint rtcp_due(
+    const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, int64_t now_ns) noexcept nogil
+# Writes SR or RR, SDES, XR if wanted and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes
 # written.
 cdef size_t rtcp_build(
     RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns, bint bye,

@@ -9,9 +9,9 @@ cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport ceil, log2
+from libc.math cimport ceil, fabs, log2, sqrt
 from libc.stdint cimport INT64_MAX
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from cmw.errors import LocalProtocolError
 
@@ -29,12 +29,27 @@ cdef enum:
     RTCP_RR = 201
     RTCP_SDES = 202
     RTCP_BYE = 203
+    RTCP_XR = 207
+    XR_REFERENCE_TIME = 4           # block types, RFC 3611 4
+    XR_DELAY_SINCE = 5
+    XR_SUMMARY = 6
+    XR_VOIP = 7
+    XR_UNAVAILABLE = 127
+    XR_SUMMARY_FLAGS = 0xE0         # loss, duplicates, jitter; no TTL
+    RTCP_BANDWIDTH = 500            # bytes a second: 5 % of a G.711 stream with its headers, RFC 3550 6.2
+    RTCP_LOWER_LAYERS = 28          # bytes of UDP and IPv4 with each control packet
+    RTCP_FIRST_SIZE = 128           # bytes that our first control packet probably has
+    MIN_CLOCK_SAMPLES = 3
     HISTOGRAM_SCALE = 6
     HISTOGRAM_FIRST_INDEX = -640
 
 cdef int64_t SECOND_NS = 1_000_000_000
 cdef int64_t SPACING_BUCKET_NS = 250_000_000
 cdef int64_t RTCP_INTERVAL_NS = 5_000_000_000      # RFC 3550 6.2, Tmin
+cdef int64_t RTCP_MEMBER_NS = 25_000_000_000       # RFC 3550 6.3.5: a peer silent for five intervals is no member
+cdef int64_t RTCP_SENDER_NS = 10_000_000_000       # and one without RTP for two is no sender
+cdef int64_t MAX_BUFFER_NS = 10_000_000_000
+cdef double NTP_SECOND = 4294967296.0
 cdef int64_t RTT_FLOOR_Q16 = -655                  # -10 ms: what rounding of two clocks' fractions may explain
 cdef int64_t NTP_UNIX_OFFSET_S = 2_208_988_800     # RFC 868
 cdef int64_t BASE_NS = 10_000_000_000              # the fastest transit is that of one or two such spans
@@ -44,6 +59,8 @@ cdef int64_t CLOCK_HZ_MAX = 10_000_000             # beyond it, a second in 1/25
 # cmw.rtp.snapshot is imported at first use: its package chooses between the twins and so imports this module.
 cdef object _StreamSnapshot = None
 cdef object _ReceptionBlock = None
+cdef object _parse_voip = None
+cdef object _parse_summary = None
 
 
 @cython.final
@@ -93,7 +110,7 @@ cdef class StreamTable:
         self, int slot, *, int64_t start_ns, int64_t period_ns, int64_t late_bound_ns=0, uint32_t ssrc,
         uint16_t sequence, uint32_t timestamp, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type,
         uint8_t event_payload_type=NO_PAYLOAD_TYPE, bytes cname=b"", int64_t unix_offset_ns=0, uint64_t seed=0,
-        int64_t late_limit_ns=LATE_LIMIT_NS
+        int64_t late_limit_ns=LATE_LIMIT_NS, buffer=(40_000_000, 20_000_000, 200_000_000), bint extended_reports=False
     ):
         """Open `slot` for one stream in both directions; the first packet is due at `start_ns`."""
         self.require_free(slot)
@@ -106,13 +123,17 @@ cdef class StreamTable:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
         if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
             raise ValueError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
+        cdef BufferSettings settings
+        settings.start_ns, settings.min_ns, settings.max_ns = buffer
+        if not 0 <= settings.min_ns <= settings.start_ns <= settings.max_ns <= MAX_BUFFER_NS:
+            raise ValueError(f"buffer: expected 0 <= min <= start <= max <= {MAX_BUFFER_NS}, got {tuple(buffer)}")
         rtp_sender_open(
             &self.senders[slot], start_ns, period_ns, late_bound_ns, ssrc, sequence, timestamp, timestamp_step,
             clock_hz, payload_type)
-        rtp_receiver_open(&self.receivers[slot], clock_hz, payload_type, event_payload_type, late_limit_ns)
+        rtp_receiver_open(&self.receivers[slot], clock_hz, payload_type, event_payload_type, late_limit_ns, &settings)
         rtcp_open(
             &self.sessions[slot], <const uint8_t*>PyBytes_AS_STRING(cname), <uint8_t>len(cname), unix_offset_ns, seed,
-            start_ns)
+            start_ns, extended_reports)
         self.used[slot] = 1
         self.due_ns[slot] = start_ns
 
@@ -193,9 +214,9 @@ cdef class StreamTable:
     # --- control
 
     def rtcp_due(self, int slot, *, int64_t now):
-        """Tell whether `slot` has a control packet to send."""
+        """Tell whether `slot` has a control packet to send; may put it off. Source: RFC 3550 6.3.6."""
         self.require_open(slot)
-        return bool(rtcp_due(&self.sessions[slot], now))
+        return bool(rtcp_due(&self.senders[slot], &self.receivers[slot], &self.sessions[slot], now))
 
     def next_rtcp_due(self, int slot):
         """Return when the next control packet of `slot` is due, or None after BYE."""
@@ -373,7 +394,8 @@ cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil:
 # --- receiving -------------------------------------------------------------------------------------------------------
 
 cdef void rtp_receiver_open(
-    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type, int64_t late_limit_ns
+    RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type, int64_t late_limit_ns,
+    const BufferSettings* buffer
 ) noexcept nogil:
     cdef int i
     memset(receiver, 0, sizeof(RtpReceiver))
@@ -383,9 +405,20 @@ cdef void rtp_receiver_open(
     receiver.last_payload_type = NO_PAYLOAD_TYPE
     receiver.late_limit_ns = late_limit_ns
     receiver.late_limit_q8 = rtp_units(late_limit_ns, clock_hz, 8)
+    receiver.buffer.settings = buffer[0]
+    set_buffer_clock(&receiver.buffer, clock_hz)
+    begin_differences(&receiver.differences)
     receiver.spacing_min_ns = INT64_MAX
     for i in range(SPACING_BUCKETS):
         receiver.spacing[i].index = -1
+
+
+cdef BufferSettings usual_buffer() noexcept nogil:
+    cdef BufferSettings settings
+    settings.start_ns = 40_000_000
+    settings.min_ns = 20_000_000
+    settings.max_ns = 200_000_000
+    return settings
 
 
 cdef void rtp_change_payload(
@@ -400,6 +433,8 @@ cdef void rtp_change_payload(
     forget_lowest(receiver)
     if clock_hz == before_hz:
         return
+    set_buffer_clock(&receiver.buffer, clock_hz)
+    begin_differences(&receiver.differences)
     receiver.jitter_q12 = 0
     receiver.jitter_min_q12 = scaled(receiver.jitter_min_q12, clock_hz, before_hz)
     receiver.jitter_max_q12 = scaled(receiver.jitter_max_q12, clock_hz, before_hz)
@@ -430,7 +465,7 @@ cdef RtpVerdict rtp_receive(
             return RTP_WRONG_PAYLOAD_TYPE
     if not receiver.started:
         begin_run(receiver, header.ssrc, header.seq)
-        count_packet(receiver, header, arrival_ns, 0, 1)
+        count_packet(receiver, header, arrival_ns, 0, 0, 1)
         return RTP_FIRST
     if header.ssrc != receiver.ssrc:
         return hold_or_switch(receiver, header, arrival_ns)
@@ -439,13 +474,13 @@ cdef RtpVerdict rtp_receive(
     ahead = <uint16_t>(header.seq - <uint16_t>receiver.max_ext_seq)
     if 0 < ahead < MAX_DROPOUT:
         move_window(receiver, ahead)
-        count_packet(receiver, header, arrival_ns, ahead, 1)
+        count_packet(receiver, header, arrival_ns, ahead, 0, 1)
         verdict = RTP_OK
     elif 0 < ahead <= SEQ_MOD - MAX_MISORDER:
         return hold_or_switch(receiver, header, arrival_ns)
     else:
         verdict = mark_behind(receiver, <uint16_t>(0 - ahead))
-        count_packet(receiver, header, arrival_ns, 0, verdict == RTP_OUT_OF_ORDER)
+        count_packet(receiver, header, arrival_ns, 0, <uint16_t>(0 - ahead), verdict == RTP_OUT_OF_ORDER)
     # In the sequence but not negotiated: counted as received, or the network would be blamed for its loss.
     return verdict if known_type else RTP_WRONG_PAYLOAD_TYPE
 
@@ -580,8 +615,10 @@ cdef RtpVerdict mark_behind(RtpReceiver* receiver, uint16_t behind) noexcept nog
 
 
 cdef void count_packet(
-    RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead, bint fresh
+    RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns, uint16_t ahead, uint16_t behind, bint fresh
 ) noexcept nogil:
+    # `ahead` of the highest before it, or `behind` the highest; `fresh` but for duplicates.
+    cdef int64_t late_q8
     cdef int64_t spacing_ns = arrival_ns - receiver.last_arrival_ns
     cdef bint first = receiver.received + receiver.received_before == 0
     cdef bint in_order
@@ -594,8 +631,11 @@ cdef void count_packet(
         if ahead and header.marker and ends_silence(receiver, header, spacing_ns, ahead):
             receiver.transit_known = 0
         update_jitter(receiver, header.timestamp, arrival_ns)
-        if fresh and relative_transit(receiver, arrival_ns) > receiver.late_limit_q8:
-            receiver.late_packets += 1
+        if fresh:
+            late_q8 = relative_transit(receiver, arrival_ns)
+            receiver.late_packets += late_q8 > receiver.late_limit_q8
+            if not buffer_receive(&receiver.buffer, late_q8):
+                receiver.discarded[behind >> 6] |= <uint64_t>1 << (behind & 63)
     if in_order:
         receiver.last_timestamp = header.timestamp
         note_payload_type(receiver, header.payload_type)
@@ -668,6 +708,46 @@ cdef inline int64_t relative_transit(RtpReceiver* receiver, int64_t arrival_ns) 
 cdef inline void forget_lowest(RtpReceiver* receiver) noexcept nogil:
     receiver.lowest_known = 0
     receiver.lowest_before_known = 0
+    receiver.buffer.mean_q12 = 0
+    receiver.buffer.deviation_q12 = 0
+
+
+cdef void set_buffer_clock(JitterBuffer* buffer, int64_t clock_hz) noexcept nogil:
+    buffer.delay_q8 = rtp_units(buffer.settings.start_ns, clock_hz, 8)
+    buffer.min_q8 = rtp_units(buffer.settings.min_ns, clock_hz, 8)
+    buffer.max_q8 = rtp_units(buffer.settings.max_ns, clock_hz, 8)
+    buffer.mean_q12 = 0
+    buffer.deviation_q12 = 0
+
+
+cdef inline bint buffer_receive(JitterBuffer* buffer, int64_t late_q8) noexcept nogil:
+    # Played when it comes no later after the fastest than the buffer waits. See cmw/rtp/jitter_buffer.py.
+    cdef bint played = late_q8 <= buffer.delay_q8
+    cdef int64_t off_q8 = late_q8 - (buffer.mean_q12 >> 4)
+    cdef int64_t wanted_q8
+    buffer.mean_q12 += late_q8 - ((buffer.mean_q12 + 8) >> 4)
+    buffer.deviation_q12 += (off_q8 if off_q8 >= 0 else -off_q8) - ((buffer.deviation_q12 + 8) >> 4)
+    buffer.pushed += played
+    buffer.late += not played
+    if buffer.settings.min_ns == buffer.settings.max_ns:
+        return played
+    wanted_q8 = (buffer.mean_q12 + 4 * buffer.deviation_q12) >> 4
+    if not played:
+        wanted_q8 = max(wanted_q8, late_q8)
+    wanted_q8 = max(buffer.min_q8, min(wanted_q8, buffer.max_q8))
+    if wanted_q8 >= buffer.delay_q8:
+        buffer.delay_q8 = wanted_q8
+    else:
+        buffer.delay_q8 -= (buffer.delay_q8 - wanted_q8 + 255) >> 8
+    return played
+
+
+cdef void begin_differences(TransitDifferences* found) noexcept nogil:
+    found.count = 0
+    found.lowest_q8 = INT64_MAX
+    found.highest_q8 = 0
+    found.sum_q8 = 0.0
+    found.squares_q16 = 0.0
 
 
 cdef inline int64_t signed40(uint64_t difference) noexcept nogil:
@@ -699,6 +779,11 @@ cdef void update_jitter(RtpReceiver* receiver, uint32_t timestamp, int64_t arriv
         return
     if d_q8 < 0:
         d_q8 = -d_q8
+    receiver.differences.count += 1
+    receiver.differences.lowest_q8 = min(receiver.differences.lowest_q8, d_q8)
+    receiver.differences.highest_q8 = max(receiver.differences.highest_q8, d_q8)
+    receiver.differences.sum_q8 += <double>d_q8
+    receiver.differences.squares_q16 += <double>d_q8 * <double>d_q8
     receiver.jitter_q12 += d_q8 - ((receiver.jitter_q12 + 8) >> 4)
     if receiver.jitter_count == 0 or receiver.jitter_q12 < receiver.jitter_min_q12:
         receiver.jitter_min_q12 = receiver.jitter_q12
@@ -772,9 +857,9 @@ cdef RtpVerdict restart(RtpReceiver* receiver, const RtpHeader* header, int64_t 
     first.timestamp = held.timestamp
     first.payload_type = held.payload_type
     first.payload_bytes = held.payload_bytes
-    count_packet(receiver, &first, held.arrival_ns, 0, 1)
+    count_packet(receiver, &first, held.arrival_ns, 0, 0, 1)
     move_window(receiver, 1)
-    count_packet(receiver, header, arrival_ns, 1, 1)
+    count_packet(receiver, header, arrival_ns, 1, 0, 1)
     return RTP_NEW_SSRC if new_source else RTP_RESYNC
 
 
@@ -803,30 +888,108 @@ cdef struct ReceptionReport:
 
 cdef void rtcp_open(
     RtcpSession* session, const uint8_t* cname, uint8_t cname_bytes, int64_t unix_offset_ns, uint64_t seed,
-    int64_t now_ns
+    int64_t now_ns, bint extended
 ) noexcept nogil:
     memset(session, 0, sizeof(RtcpSession))
     memcpy(session.cname, cname, cname_bytes)
     session.cname_bytes = cname_bytes
     session.unix_offset_ns = unix_offset_ns
     session.random_state = seed
-    session.next_due_ns = now_ns + rtcp_interval(session) // 2      # RFC 3550 6.2: half before the first packet
+    session.extended = extended
+    session.sent_ns = now_ns
+    session.average_q4 = RTCP_FIRST_SIZE << 4
+    session.members = 1
+    session.last_control_ns = -1
+    session.control_interval_ns = -1
+    session.summary_next_seq = -1
+    session.next_due_ns = now_ns + rtcp_interval(session, 1, 0, False)
 
 
-cdef bint rtcp_due(const RtcpSession* session, int64_t now_ns) noexcept nogil:
-    return now_ns >= session.next_due_ns
+cdef bint rtcp_due(
+    const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, int64_t now_ns
+) noexcept nogil:
+    # RFC 3550 6.3.6: when the time has come but the session has changed, put it off.
+    cdef int64_t members, again_ns
+    if now_ns < session.next_due_ns or session.next_due_ns == INT64_MAX:
+        return False
+    members = count_members(receiver, session, now_ns)
+    again_ns = session.sent_ns + rtcp_interval(
+        session, members, count_senders(sender, receiver, session, now_ns), is_sending(sender, session))
+    session.members = members
+    if again_ns <= now_ns:
+        return True
+    session.next_due_ns = again_ns
+    return False
 
 
-cdef int64_t rtcp_interval(RtcpSession* session) noexcept nogil:
-    # RFC 3550 6.3.1: 0.5 .. 1.5 times the interval, divided by e - 3/2 = 1.21828.
+cdef inline bint is_sending(const RtpSender* sender, const RtcpSession* session) noexcept nogil:
+    # RFC 3550 6.4: a packet left since the report before the previous one.
+    return sender.packets_sent > session.sent_before
+
+
+cdef int64_t count_members(const RtpReceiver* receiver, const RtcpSession* session, int64_t now_ns) noexcept nogil:
+    cdef int64_t heard_ns = session.last_control_ns
+    if receiver.started:
+        heard_ns = max(heard_ns, receiver.last_arrival_ns)
+    if session.peer_left or heard_ns < 0 or now_ns - heard_ns >= RTCP_MEMBER_NS:
+        return 1
+    return 2
+
+
+cdef int64_t count_senders(
+    const RtpSender* sender, const RtpReceiver* receiver, const RtcpSession* session, int64_t now_ns
+) noexcept nogil:
+    cdef int64_t senders = 1 if is_sending(sender, session) else 0
+    if receiver.started and not session.peer_left and now_ns - receiver.last_arrival_ns < RTCP_SENDER_NS:
+        senders += 1
+    return senders
+
+
+cdef int64_t rtcp_interval(RtcpSession* session, int64_t members, int64_t senders, bint we_sent) noexcept nogil:
+    # RFC 3550 6.3.1: 0.5 .. 1.5 times Td, divided by e - 3/2 = 1.21828.
     # The random numbers are splitmix64: their only purpose is that sessions do not report in step.
+    cdef int64_t share = 4          # of the bandwidth in quarters, and by how many
+    cdef int64_t sharing = members
+    cdef int64_t wanted_ns = RTCP_INTERVAL_NS if session.any_sent else RTCP_INTERVAL_NS // 2
     cdef uint64_t z
+    if 4 * senders <= members:
+        share = 1 if we_sent else 3
+        sharing = senders if we_sent else members - senders
+    wanted_ns = max(wanted_ns, sharing * session.average_q4 * SECOND_NS // (4 * share * RTCP_BANDWIDTH))
     session.random_state += 0x9E3779B97F4A7C15U
     z = session.random_state
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBU
     cdef int64_t unit_q16 = <int64_t>((z ^ (z >> 31)) >> 48)
-    return (RTCP_INTERVAL_NS * (32768 + unit_q16) >> 16) * 100_000 // 121_828
+    return (wanted_ns * (32768 + unit_q16) >> 16) * 100_000 // 121_828
+
+
+cdef inline void add_size(RtcpSession* session, size_t size) noexcept nogil:
+    session.average_q4 += <int64_t>size + RTCP_LOWER_LAYERS - (session.average_q4 >> 4)     # RFC 3550 6.3.3
+
+
+cdef void schedule_report(
+    const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, size_t size, int64_t now_ns
+) noexcept nogil:
+    cdef int64_t members = count_members(receiver, session, now_ns)
+    add_size(session, size)
+    session.sent_ns = now_ns
+    session.any_sent = 1
+    session.members = members
+    session.next_due_ns = now_ns + rtcp_interval(
+        session, members, count_senders(sender, receiver, session, now_ns), is_sending(sender, session))
+
+
+cdef void reconsider_backwards(
+    const RtpReceiver* receiver, RtcpSession* session, int64_t now_ns
+) noexcept nogil:
+    # RFC 3550 6.3.4: report sooner, as there are fewer.
+    cdef int64_t members = count_members(receiver, session, now_ns)
+    if members >= session.members or session.next_due_ns == INT64_MAX:
+        return
+    session.next_due_ns = now_ns + max(<int64_t>0, session.next_due_ns - now_ns) * members // session.members
+    session.sent_ns = now_ns - max(<int64_t>0, now_ns - session.sent_ns) * members // session.members
+    session.members = members
 
 
 cdef size_t rtcp_build(
@@ -834,8 +997,7 @@ cdef size_t rtcp_build(
 ) noexcept nogil:
     cdef ReceptionReport report
     cdef size_t size
-    # RFC 3550 6.4: a sender report when a packet left since the report before the previous one.
-    cdef bint sending = sender.packets_sent > session.sent_before
+    cdef bint sending = is_sending(sender, session)
     report.received_interval = 0
     if receiver.started:
         close_report_interval(receiver, session, now_ns, &report)
@@ -845,12 +1007,16 @@ cdef size_t rtcp_build(
         out[0] |= 1
     put16(out + 2, <uint16_t>(size // 4 - 1))
     size += put_description(out + size, sender, session)
+    if session.extended:
+        size += put_extended(out + size, sender, receiver, session, now_ns)
     if bye:
         size += put_bye(out + size, sender)
+        session.next_due_ns = INT64_MAX
+    else:
+        schedule_report(sender, receiver, session, size, now_ns)
     session.sent_before = session.sent_prior
     session.sent_prior = sender.packets_sent
     session.rtcp_sent += 1
-    session.next_due_ns = INT64_MAX if bye else now_ns + rtcp_interval(session)
     return size
 
 
@@ -950,6 +1116,137 @@ cdef size_t put_bye(uint8_t* out, const RtpSender* sender) noexcept nogil:
     return 8
 
 
+#    |V=2|P|reserved |   PT=XR=207   |             length            |
+#    |                              SSRC                             |
+#    :                         report blocks                         :      RFC 3611 2
+cdef size_t put_extended(
+    uint8_t* out, const RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns
+) noexcept nogil:
+    cdef uint64_t ntp = ntp_at(session, now_ns)
+    cdef size_t size = 8
+    put_block_head(out + size, XR_REFERENCE_TIME, 0, 2)
+    put32(out + size + 4, <uint32_t>(ntp >> 32))
+    put32(out + size + 8, <uint32_t>ntp)
+    size += 12
+    if session.reference_known:
+        put_block_head(out + size, XR_DELAY_SINCE, 0, 3)
+        put32(out + size + 4, session.reference_ssrc)
+        put32(out + size + 8, session.reference_middle)
+        put32(out + size + 12, to_q16(now_ns - session.reference_ns))
+        size += 16
+    if receiver.started:
+        size += put_summary(out + size, receiver, session)
+        size += put_voip(out + size, receiver, session)
+    out[0] = 0x80
+    out[1] = RTCP_XR
+    put16(out + 2, <uint16_t>(size // 4 - 1))
+    put32(out + 4, sender.ssrc)
+    return size
+
+
+cdef inline void put_block_head(uint8_t* out, uint8_t kind, uint8_t specific, uint16_t words) noexcept nogil:
+    out[0] = kind
+    out[1] = specific
+    put16(out + 2, words)
+
+
+#    |     BT=6      |L|D|J|ToH|rsvd.|       block length = 9        |
+#    |                        SSRC of source                         |
+#    |          begin_seq            |             end_seq           |
+#    |                        lost_packets                           |
+#    |                        dup_packets                            |
+#    |              min_jitter, max_jitter, mean_jitter, dev_jitter  |
+#    | min_ttl_or_hl | max_ttl_or_hl |mean_ttl_or_hl | dev_ttl_or_hl |      RFC 3611 4.6
+cdef size_t put_summary(uint8_t* out, RtpReceiver* receiver, RtcpSession* session) noexcept nogil:
+    cdef int64_t all_expected = receiver.expected_before + receiver.max_ext_seq - receiver.base_ext_seq + 1
+    cdef int64_t all_received = receiver.received_before + receiver.received
+    cdef int64_t duplicates = receiver.duplicate_packets - session.summary_duplicates
+    cdef int64_t lost = all_expected - session.summary_expected - (all_received - session.summary_received) + duplicates
+    cdef int64_t begin_seq = session.summary_next_seq
+    if not receiver.base_ext_seq <= begin_seq <= receiver.max_ext_seq + 1:
+        begin_seq = receiver.base_ext_seq
+    put_block_head(out, XR_SUMMARY, XR_SUMMARY_FLAGS, 9)
+    put32(out + 4, receiver.ssrc)
+    put16(out + 8, <uint16_t>begin_seq)
+    put16(out + 10, <uint16_t>(receiver.max_ext_seq + 1))
+    put32(out + 12, <uint32_t>max(<int64_t>0, lost))
+    put32(out + 16, <uint32_t>duplicates)
+    put_differences(out + 20, &receiver.differences)
+    put32(out + 36, 0)
+    session.summary_next_seq = receiver.max_ext_seq + 1
+    session.summary_expected = all_expected
+    session.summary_received = all_received
+    session.summary_duplicates = receiver.duplicate_packets
+    return 40
+
+
+cdef void put_differences(uint8_t* out, TransitDifferences* found) noexcept nogil:
+    cdef double mean_q8, variance_q16
+    if found.count == 0:
+        memset(out, 0, 16)
+        return
+    mean_q8 = found.sum_q8 / <double>found.count
+    variance_q16 = max(0.0, found.squares_q16 / <double>found.count - mean_q8 * mean_q8)
+    put32(out, whole_units(found.lowest_q8))
+    put32(out + 4, whole_units(found.highest_q8))
+    put32(out + 8, whole_units(<int64_t>mean_q8))
+    put32(out + 12, whole_units(<int64_t>sqrt(variance_q16)))
+    begin_differences(found)
+
+
+cdef inline uint32_t whole_units(int64_t value_q8) noexcept nogil:
+    return <uint32_t>min(value_q8 >> 8, <int64_t>0xFFFFFFFF)
+
+
+#    |     BT=7      |   reserved    |       block length = 8        |
+#    |                        SSRC of source                         |
+#    |   loss rate   | discard rate  | burst density |  gap density  |
+#    |       burst duration          |         gap duration          |
+#    |     round trip delay          |       end system delay        |
+#    | signal level  |  noise level  |     RERL      |     Gmin      |
+#    |   R factor    | ext. R factor |    MOS-LQ     |    MOS-CQ     |
+#    |   RX config   |   reserved    |          JB nominal           |
+#    |          JB maximum           |          JB abs max           |      RFC 3611 4.7
+cdef size_t put_voip(uint8_t* out, const RtpReceiver* receiver, const RtcpSession* session) noexcept nogil:
+    cdef RtpReceiver done = receiver[0]
+    cdef const BurstGap* found = &done.burst_gap
+    cdef int64_t expected = receiver.expected_before + receiver.max_ext_seq - receiver.base_ext_seq + 1
+    cdef int64_t lost = expected - receiver.received_before - receiver.received + receiver.duplicate_packets
+    cdef int64_t hz = receiver.clock_hz
+    cdef int64_t step = receiver.timestamp_step
+    cdef uint16_t delay_ms = block_ms(receiver.buffer.delay_q8, 256 * hz)
+    cdef uint16_t max_ms = block_ms(receiver.buffer.max_q8, 256 * hz)
+    flush_window(&done)
+    put_block_head(out, XR_VOIP, 0, 8)
+    put32(out + 4, receiver.ssrc)
+    out[8] = share_q8(lost, expected)
+    out[9] = share_q8(receiver.buffer.late, expected)
+    out[10] = share_q8(found.burst_lost, found.burst_packets)
+    out[11] = share_q8(found.gap_lost, found.gap_packets)
+    put16(out + 12, block_ms(found.burst_packets * step, found.bursts * hz))
+    put16(out + 14, block_ms(found.gap_packets * step, found.gaps * hz))
+    put16(out + 16, block_ms(session.rtt_q16, 65536) if session.rtt_known else 0)
+    put16(out + 18, <uint16_t>min(0xFFFF, delay_ms + block_ms(step, hz)))
+    memset(out + 20, XR_UNAVAILABLE, 8)
+    out[23] = GMIN
+    out[28] = 2 << 4 if receiver.buffer.settings.min_ns == receiver.buffer.settings.max_ns else 3 << 4
+    out[29] = 0
+    put16(out + 30, delay_ms)
+    put16(out + 32, max_ms)
+    put16(out + 34, max_ms)
+    return 36
+
+
+cdef inline uint8_t share_q8(int64_t part, int64_t whole) noexcept nogil:
+    if whole == 0 or part <= 0:
+        return 0
+    return <uint8_t>min(256 * part // whole, <int64_t>255)
+
+
+cdef inline uint16_t block_ms(int64_t units, int64_t per_second) noexcept nogil:
+    return <uint16_t>min(1000 * units // per_second, <int64_t>0xFFFF) if per_second else 0
+
+
 cdef RtcpVerdict rtcp_receive(
     const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, const uint8_t* data, size_t size,
     int64_t arrival_ns
@@ -962,11 +1259,15 @@ cdef RtcpVerdict rtcp_receive(
         session.rtcp_malformed += 1
         return verdict
     session.rtcp_received += 1
+    add_size(session, size)
+    if session.last_control_ns >= 0:
+        session.control_interval_ns = max(<int64_t>0, arrival_ns - session.last_control_ns)
+    session.last_control_ns = arrival_ns
     while offset < size:
         packet = data + offset
         count = packet[0] & 0x1F
         if packet[1] == RTCP_SR:
-            take_sender_report(session, packet, arrival_ns)
+            take_sender_report(receiver, session, packet, arrival_ns)
             for i in range(count):
                 take_block(sender, session, packet + 28 + 24 * i, arrival_ns)
         elif packet[1] == RTCP_RR:
@@ -977,8 +1278,49 @@ cdef RtcpVerdict rtcp_receive(
                 if receiver.started and get32(packet + 4 + 4 * i) == receiver.ssrc:
                     session.byes_received += 1
                     verdict = RTCP_BYE_RECEIVED
+        elif packet[1] == RTCP_XR:
+            take_extended(sender, session, packet, body_end(packet), arrival_ns)
         offset += 4 * (<size_t>get16(packet + 2) + 1)
+    session.peer_left = verdict == RTCP_BYE_RECEIVED
+    reconsider_backwards(receiver, session, arrival_ns)
     return verdict
+
+
+cdef inline size_t body_end(const uint8_t* packet) noexcept nogil:
+    # Bytes from the start of a checked packet to the end of its contents, padding left out.
+    cdef size_t length = 4 * (<size_t>get16(packet + 2) + 1)
+    return length - packet[length - 1] if packet[0] & 0x20 else length
+
+
+cdef void take_extended(
+    const RtpSender* sender, RtcpSession* session, const uint8_t* packet, size_t end, int64_t arrival_ns
+) noexcept nogil:
+    # RFC 3611 3: unknown blocks are passed over; one that runs past the end is none.
+    cdef size_t at = 8
+    cdef size_t size, row
+    cdef const uint8_t* contents
+    while at + 4 <= end:
+        size = 4 * <size_t>get16(packet + at + 2)
+        contents = packet + at + 4
+        if at + 4 + size > end:
+            return
+        if packet[at] == XR_REFERENCE_TIME and size == 8:
+            session.reference_known = 1
+            session.reference_ssrc = get32(packet + 4)
+            session.reference_middle = get32(contents + 2)
+            session.reference_ns = arrival_ns
+        elif packet[at] == XR_DELAY_SINCE:
+            for row in range(size // 12):
+                if get32(contents + 12 * row) == sender.ssrc:
+                    take_round_trip(session, get32(contents + 12 * row + 4), get32(contents + 12 * row + 8), arrival_ns)
+        elif size >= 4 and get32(contents) == sender.ssrc:
+            if packet[at] == XR_VOIP and size == VOIP_BYTES:
+                memcpy(session.remote.voip, contents, VOIP_BYTES)
+                session.remote.voip_known = 1
+            elif packet[at] == XR_SUMMARY and size == SUMMARY_BYTES:
+                memcpy(session.remote.summary, contents, SUMMARY_BYTES)
+                session.remote.summary_known = 1
+        at += 4 + size
 
 
 cdef RtcpVerdict check_compound(const uint8_t* data, size_t size) noexcept nogil:
@@ -1023,20 +1365,96 @@ cdef size_t contents_bytes(uint8_t packet_type, size_t count) noexcept nogil:
     return 4
 
 
-cdef void take_sender_report(RtcpSession* session, const uint8_t* packet, int64_t arrival_ns) noexcept nogil:
+cdef void take_sender_report(
+    const RtpReceiver* receiver, RtcpSession* session, const uint8_t* packet, int64_t arrival_ns
+) noexcept nogil:
+    cdef uint64_t ntp = <uint64_t>get32(packet + 8) << 32 | get32(packet + 12)
+    if not session.sr_known or get32(packet + 4) != session.sr_ssrc:
+        forget_clock(session)
+    add_clock_sample(session, ntp, get32(packet + 16), arrival_ns, receiver.clock_hz)
     session.sr_known = 1
     session.sr_ssrc = get32(packet + 4)
-    session.sr_ntp_middle = <uint32_t>get16(packet + 10) << 16 | get16(packet + 12)
+    session.sr_ntp_middle = <uint32_t>(ntp >> 16)
     session.sr_arrival_ns = arrival_ns
     session.remote_packets_sent = get32(packet + 20)
     session.remote_bytes_sent = get32(packet + 24)
 
 
+cdef void forget_clock(RtcpSession* session) noexcept nogil:
+    session.sample_count = 0
+    session.drift_known = 0
+    session.skew_known = 0
+
+
+cdef void add_clock_sample(
+    RtcpSession* session, uint64_t ntp, uint32_t timestamp, int64_t arrival_ns, int64_t clock_hz
+) noexcept nogil:
+    # A report that lies a second or more beside the one before begins anew: one of the clocks was set.
+    cdef ClockSample* last
+    cdef int64_t rtp = timestamp
+    cdef int64_t step
+    cdef double span_s
+    if ntp == 0:                    # RFC 3550 6.4.1: a sender without a wall clock
+        return
+    if session.sample_count:
+        last = &session.samples[session.sample_count - 1]
+        step = <int32_t>(timestamp - <uint32_t>last.rtp)
+        rtp = last.rtp + step
+        span_s = <double><int64_t>(ntp - last.ntp) / NTP_SECOND
+        if not (span_s > 0.0 and fabs(<double>step / <double>clock_hz - span_s) < 1.0):
+            forget_clock(session)
+    if session.sample_count == CLOCK_SAMPLES:
+        memmove(&session.samples[0], &session.samples[1], (CLOCK_SAMPLES - 1) * sizeof(ClockSample))
+        session.sample_count -= 1
+    last = &session.samples[session.sample_count]
+    last.ntp = ntp
+    last.rtp = rtp
+    last.arrival_ns = arrival_ns
+    session.sample_count += 1
+    if session.sample_count >= MIN_CLOCK_SAMPLES:
+        regress_clock(session, clock_hz)
+
+
+cdef void regress_clock(RtcpSession* session, int64_t clock_hz) noexcept nogil:
+    cdef double media[CLOCK_SAMPLES]
+    cdef double wall[CLOCK_SAMPLES]
+    cdef double ours[CLOCK_SAMPLES]
+    cdef const ClockSample* first = &session.samples[0]
+    cdef const ClockSample* sample
+    cdef int i
+    for i in range(session.sample_count):
+        sample = &session.samples[i]
+        media[i] = <double>(sample.rtp - first.rtp) / <double>clock_hz
+        wall[i] = <double><int64_t>(sample.ntp - first.ntp) / NTP_SECOND
+        ours[i] = <double>(sample.arrival_ns - first.arrival_ns) / 1e9
+    session.drift_known = rate_error_ppm(wall, media, session.sample_count, &session.drift_ppm)
+    session.skew_known = rate_error_ppm(ours, media, session.sample_count, &session.skew_ppm)
+
+
+cdef bint rate_error_ppm(const double* x, const double* y, int count, double* found) noexcept nogil:
+    # The slope of the line of least squares, less 1, in millionths.
+    cdef double mean_x = 0.0
+    cdef double mean_y = 0.0
+    cdef double products = 0.0
+    cdef double squares = 0.0
+    cdef int i
+    for i in range(count):
+        mean_x += x[i]
+        mean_y += y[i]
+    mean_x /= <double>count
+    mean_y /= <double>count
+    for i in range(count):
+        products += (x[i] - mean_x) * (y[i] - mean_y)
+        squares += (x[i] - mean_x) * (x[i] - mean_x)
+    if not squares > 0.0:
+        return False
+    found[0] = (products / squares - 1.0) * 1e6
+    return True
+
+
 cdef void take_block(
     const RtpSender* sender, RtcpSession* session, const uint8_t* block, int64_t arrival_ns
 ) noexcept nogil:
-    cdef uint32_t lsr
-    cdef int32_t rtt_q16
     if get32(block) != sender.ssrc:
         return
     session.report_known = 1
@@ -1044,10 +1462,14 @@ cdef void take_block(
     session.remote_packets_lost = <int32_t>(get32(block + 4) << 8) >> 8
     session.remote_ext_seq = get32(block + 8)
     session.remote_jitter = get32(block + 12)
-    lsr = get32(block + 16)
-    if lsr == 0:                    # RFC 3550 6.4.1: no sender report of ours had come
+    take_round_trip(session, get32(block + 16), get32(block + 20), arrival_ns)
+
+
+cdef void take_round_trip(RtcpSession* session, uint32_t middle, uint32_t held_q16, int64_t arrival_ns) noexcept nogil:
+    cdef int32_t rtt_q16
+    if middle == 0:                 # RFC 3550 6.4.1, RFC 3611 4.5: nothing of ours had come
         return
-    rtt_q16 = <int32_t>(<uint32_t>(ntp_at(session, arrival_ns) >> 16) - lsr - get32(block + 20))
+    rtt_q16 = <int32_t>(<uint32_t>(ntp_at(session, arrival_ns) >> 16) - middle - held_q16)
     if rtt_q16 >= RTT_FLOOR_Q16:
         session.rtt_known = 1
         session.rtt_q16 = <uint32_t>max(rtt_q16, 0)
@@ -1164,6 +1586,15 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
         late_packets=receiver.late_packets,
         timestamp_jumps=receiver.timestamp_jumps,
         payload_type_changes=receiver.payload_type_changes,
+        buffer_pushed=receiver.buffer.pushed,
+        buffer_late=receiver.buffer.late,
+        buffer_delay_ms=receiver.buffer.delay_q8 * 1000.0 / (256.0 * hz) if started else None,
+        buffer_jitter_ms=q12_to_ms(receiver.buffer.deviation_q12, hz) if started else None,
+        rtcp_interval_ms=session.control_interval_ns / 1e6 if session.control_interval_ns >= 0 else None,
+        clock_drift_ppm=session.drift_ppm if session.drift_known else None,
+        clock_skew_ppm=session.skew_ppm if session.skew_known else None,
+        remote_voip=_parse_voip(session.remote.voip[:VOIP_BYTES]) if session.remote.voip_known else None,
+        remote_summary=_parse_summary(session.remote.summary[:SUMMARY_BYTES]) if session.remote.summary_known else None,
         ssrc=receiver.ssrc if started else None,
         ext_highest_seq=receiver.max_ext_seq if started else None,
     )
@@ -1214,10 +1645,13 @@ cdef inline double q12_to_ms(double value_q12, double clock_hz) noexcept nogil:
 
 
 cdef int load_types() except -1:
-    global _StreamSnapshot, _ReceptionBlock
+    global _StreamSnapshot, _ReceptionBlock, _parse_voip, _parse_summary
     if _StreamSnapshot is None:
+        from cmw.rtp.extended_report import parse_summary, parse_voip
         from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
         _ReceptionBlock = ReceptionBlock
+        _parse_voip = parse_voip
+        _parse_summary = parse_summary
         _StreamSnapshot = StreamSnapshot
     return 0
 

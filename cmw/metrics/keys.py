@@ -59,6 +59,11 @@ class Metric:
     worse: str = ""
 
     @property
+    def may_be_negative(self) -> bool:
+        """Tell whether values below zero make sense: levels against full scale, and errors of a rate."""
+        return self.unit in ("dBov", "dB", "ppm")
+
+    @property
     def column(self) -> str | None:
         """Return the typecode of its samples: 'f' float32, 'I' uint32 modulo 2^32; None when it is not sampled."""
         if self.kind is Kind.ONE_SHOT:
@@ -93,8 +98,10 @@ METRICS: tuple[Metric, ...] = (
            "Share of the packets expected in the interval that did not come; below zero counts as zero. Receive: of the last "
            "second. Send: the peer's report.", "RFC 3550 6.4.1, A.3", "above 3 choppy", True, "high"),
     Metric("clock_drift_estimate", "ppm", _G, _R, QUALITY,
-           "Rate error of the peer's clock, by regression over sender reports.", "RFC 3550 6.4.1"),
-    Metric("clock_skew_estimate", "ppm", _G, _R, QUALITY, "Offset in rate between sender and receiver.", "RFC 3550 6.4.1"),
+           "Rate error of the peer's media clock against its wall clock, by regression over its last 20 sender reports; "
+           "above 0 is fast.", "RFC 3550 6.4.1", "", True),
+    Metric("clock_skew_estimate", "ppm", _G, _R, QUALITY,
+           "Rate error of the peer's media clock against ours, by the same regression over arrivals.", "RFC 3550 6.4.1", "", True),
     Metric("timestamp_jumps", "count", _C, _R, QUALITY, "Steps of the RTP timestamp that the codec's clock does not explain.",
            "RFC 3550 5.1", "0 expected", True, "high"),
     Metric("ssrc_switches", "count", _C, _R, QUALITY, "Changes of the SSRC of the received stream.", "RFC 3550 8.2",
@@ -103,7 +110,8 @@ METRICS: tuple[Metric, ...] = (
            "RFC 3711 3.3", "0 normal, 1-5 warning, above critical", worse="high"),
     Metric("dtls_rehandshakes", "count", _C, _B, QUALITY, "DTLS handshakes after the first.", "RFC 5764",
            "0 normal, 1 warning, 2 critical", worse="high"),
-    Metric("rtcp_sr_rr_interval_ms", "ms", _G, _R, QUALITY, "Time between RTCP reports of the peer.", "RFC 3550 6.2"),
+    Metric("rtcp_sr_rr_interval_ms", "ms", _G, _R, QUALITY, "Time between the last two RTCP packets of the peer.", "RFC 3550 6.2",
+           "", True),
     Metric("burst_density", "ratio", _G, _R, QUALITY,
            "Share of packets lost or discarded within bursts of loss, since the start; 0 without bursts.", "RFC 3611 4.7.2",
            "below 0.05 good", True, "high"),
@@ -156,14 +164,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("sli_count", "count", _C, _B, FEEDBACK, "Slice Loss Indications.", "RFC 4585 6.3.2"),
 
     Metric("jitter_buffer_packets_pushed", "packets", _C, _R, JITTER_BUFFER,
-           "Packets handed on by the jitter buffer: received minus lost, late and duplicate."),
-    Metric("jitter_buffer_late_packets", "packets", _C, _R, JITTER_BUFFER, "Packets that came after their turn.",
-           worse="high"),
-    Metric("jitter_buffer_duplicates", "packets", _C, _R, JITTER_BUFFER, "Second copies that were dropped."),
+           "Packets that the model of the jitter buffer (40 ms, then 20 to 200 ms) would have played.", "", "", True),
+    Metric("jitter_buffer_late_packets", "packets", _C, _R, JITTER_BUFFER,
+           "Packets that it would have discarded for coming after their turn.", "", "", True, "high"),
+    Metric("jitter_buffer_duplicates", "packets", _C, _R, JITTER_BUFFER, "Second copies that it would have dropped.", "", "",
+           True),
+    Metric("jitter_buffer_delay_ms", "ms", _G, _R, JITTER_BUFFER, "How long it waits after the fastest packet.", "", "", True,
+           "high"),
     Metric("rtx_requests", "count", _C, _R, JITTER_BUFFER, "Retransmissions asked for.", "RFC 4588"),
     Metric("rtx_success", "count", _C, _R, JITTER_BUFFER, "Retransmissions that came in time.", "RFC 4588"),
     Metric("average_jitter_ms", "ms", _G, _R, JITTER_BUFFER,
-           "Running mean of the deviation of arrivals inside the buffer; not the jitter of RFC 3550.", worse="high"),
+           "Running mean of the deviation of arrivals inside the buffer; not the jitter of RFC 3550.", "", "", True, "high"),
 
     Metric("plc_events", "count/s", _G, _R, AUDIO, "Entries into concealment (Opus).", "RFC 6716 4.4", worse="high"),
     Metric("plc_duration_ms", "ms/s", _G, _R, AUDIO, "Audio concealed within a second (Opus).", "RFC 6716 4.4",

@@ -3,6 +3,7 @@
 from typing import Self, final
 
 from cmw.net.media import PacingSnapshot
+from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 
 __test__: dict[str, str]  # Cython makes it
@@ -34,6 +35,8 @@ class MediaEngine:
         cname: bytes,
         mode: int,
         event_payload_type: int | None = None,
+        extended_reports: bool = True,
+        jitter_buffer: BufferSettings | None = None,
     ) -> None: ...
     def change_remote(self, slot: int, *, remote_ip: str, remote_rtp_port: int, remote_rtcp_port: int) -> None: ...
     def set_sending(self, slot: int, on: bool) -> None: ...

@@ -323,7 +323,8 @@ cdef class MediaEngine:
     def start_stream(
         self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, int payload_type,
         uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
-        bytes cname not None, int mode, event_payload_type=None,
+        bytes cname not None, int mode, event_payload_type=None, bint extended_reports=True,
+        jitter_buffer=None,
     ) -> None:
         """Begin to send and to measure what comes; the first packet leaves within 6 ticks and one ptime.
 
@@ -340,6 +341,8 @@ cdef class MediaEngine:
             cname: name for SDES, up to 255 bytes.
             mode: a `MediaMode`.
             event_payload_type: of telephone-event (RFC 4733) when it was negotiated.
+            extended_reports: add XR to our control packets. Source: RFC 3611.
+            jitter_buffer: `cmw.rtp.jitter_buffer.BufferSettings`; None for the usual one.
 
         Raises:
             LocalProtocolError: an argument is out of its range, or the slot is not open, or its stream runs.
@@ -354,7 +357,12 @@ cdef class MediaEngine:
         cdef uint8_t name_bytes = min(len(cname), 255)
         cdef uint8_t events = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
         cdef bint idle
+        cdef BufferSettings buffer = usual_buffer()
         cdef int family = self._family(slot)
+        if jitter_buffer is not None:
+            if not jitter_buffer.is_sound():
+                raise LocalProtocolError(f"jitter_buffer: expected 0 <= min <= start <= max, got {jitter_buffer}")
+            buffer.start_ns, buffer.min_ns, buffer.max_ns = jitter_buffer
         if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000 or len(cname) > 255:
             raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz > 0, ptime_ms 1 .. 1000, cname < 256")
         MediaMode(mode)
@@ -380,8 +388,10 @@ cdef class MediaEngine:
                 rtp_sender_open(
                     &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
                     timestamp, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
-                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events, LATE_LIMIT_NS)
-                rtcp_open(&s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns)
+                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events, LATE_LIMIT_NS, &buffer)
+                rtcp_open(
+                    &s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns,
+                    extended_reports)
                 self.states[slot] = ACTIVE
                 self._count_early(s)
                 self.next_due[slot] = rtp_next_due(&s.sender) if mode == SEND_RECEIVE else INT64_MAX
@@ -583,8 +593,11 @@ cdef class MediaEngine:
         self._drain_ready()
         if self.tick % REPORT_TICKS == 0:
             for i in range(self.high_water):
-                if self.states[i] == ACTIVE and rtcp_due(&self.slots[i].control, now_ns):
+                if self.states[i] == ACTIVE and self._report_due(&self.slots[i], now_ns):
                     self._send_report(&self.slots[i], 0)
+
+    cdef bint _report_due(self, Slot* s, int64_t now_ns) noexcept nogil:
+        return rtcp_due(&s.sender, &s.receiver, &s.control, now_ns)
 
     cdef void _read_offset(self) noexcept nogil:
         """Tie the kernel's clock of arrivals to ours, anew each tick: it may be stepped or slewed."""
@@ -845,10 +858,11 @@ cdef class MediaEngine:
 
     cdef void _clear(self, Slot* s) noexcept nogil:
         """Begin every figure of the slot anew; packets_before_start stays, it tells of the time before."""
+        cdef BufferSettings buffer = usual_buffer()
         rtp_sender_open(&s.sender, 0, SECOND_NS, SECOND_NS, 0, 0, 0, 1, 1, 0)
         rtp_sender_stop(&s.sender)
-        rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE, 0)
-        rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0)
+        rtp_receiver_open(&s.receiver, 1, 0, NO_PAYLOAD_TYPE, 0, &buffer)
+        rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0, 0)
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.network_errors = 0
         s.energy = s.energy_samples = 0
@@ -888,6 +902,7 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
     """Tell whether RTP from `source` belongs to the stream; see the head of this file."""
     cdef uint16_t port = port_of(source)
     cdef int64_t strangers
+    cdef BufferSettings buffer
     if not same_host(source, s.rtp_peer.address):
         return 0
     if port == s.heard_port:
@@ -895,9 +910,11 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
     if port != port_of(s.rtp_peer.address):
         return s.heard_port == 0
     if s.heard_elsewhere:
+        buffer = s.receiver.buffer.settings
         strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
         rtp_receiver_open(
-            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type, LATE_LIMIT_NS)
+            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type, LATE_LIMIT_NS,
+            &buffer)
         s.receiver.strangers = strangers
         s.heard_elsewhere = 0
         s.energy = s.energy_samples = 0

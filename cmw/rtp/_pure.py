@@ -12,6 +12,8 @@ from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.rtp.burst_gap import BurstGap
 from cmw.rtp.control import ControlSession
+from cmw.rtp.extended_report import parse_summary, parse_voip
+from cmw.rtp.jitter_buffer import MAX_BUFFER_NS, USUAL_BUFFER, BufferSettings
 from cmw.rtp.lateness import HistogramDict, LatenessHistogram
 from cmw.rtp.packet import HEADER_BYTES
 from cmw.rtp.schedule import SendSchedule
@@ -70,6 +72,8 @@ class StreamTable:
         unix_offset_ns: int = 0,
         seed: int = 0,
         late_limit_ns: int = LATE_LIMIT_NS,
+        buffer: tuple[int, int, int] = USUAL_BUFFER,
+        extended_reports: bool = False,
     ) -> None:
         """Open `slot` for one stream in both directions; the first packet is due at `start_ns`.
 
@@ -87,6 +91,8 @@ class StreamTable:
             unix_offset_ns: wall clock less monotonic clock, for sender reports and round trips.
             seed: spreads the reports of many sessions, 0 .. 2^64 - 1.
             late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late; 0 .. 60 s.
+            buffer: `BufferSettings` of the model of the listener's jitter buffer.
+            extended_reports: add XR to our control packets. Source: RFC 3611.
 
         Raises:
             IndexError: no such slot.
@@ -104,6 +110,9 @@ class StreamTable:
             raise ValueError(f"cname: expected up to 255 bytes, got {len(cname)}")
         if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
             raise ValueError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
+        settings = BufferSettings(*buffer)
+        if not settings.is_sound():
+            raise ValueError(f"buffer: expected 0 <= min <= start <= max <= {MAX_BUFFER_NS}, got {tuple(buffer)}")
         _require_unsigned(16, sequence)
         _require_unsigned(32, ssrc, timestamp, timestamp_step)
         _require_unsigned(64, seed)
@@ -123,8 +132,17 @@ class StreamTable:
             payload_type=payload_type,
             event_payload_type=event_payload_type,
             late_limit_ns=late_limit_ns,
+            buffer=settings,
         )
-        control = ControlSession(sender, receiver, cname=cname, unix_offset_ns=unix_offset_ns, seed=seed, now=start_ns)
+        control = ControlSession(
+            sender,
+            receiver,
+            cname=cname,
+            unix_offset_ns=unix_offset_ns,
+            seed=seed,
+            now=start_ns,
+            extended_reports=extended_reports,
+        )
         self._streams[slot] = _Stream(sender, receiver, control)
 
     def stop(self, slot: int) -> None:
@@ -212,9 +230,8 @@ class StreamTable:
     # --- control
 
     def rtcp_due(self, slot: int, *, now: Nanos) -> bool:
-        """Tell whether `slot` has a control packet to send."""
-        due = self._stream(slot).control.next_due
-        return due is not None and now >= due
+        """Tell whether `slot` has a control packet to send; may put it off. Source: RFC 3550 6.3.6."""
+        return self._stream(slot).control.is_due(now)
 
     def next_rtcp_due(self, slot: int) -> Nanos | None:
         """Return when the next control packet of `slot` is due, or None after BYE."""
@@ -340,9 +357,22 @@ def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: Contro
         late_packets=receiver.late_packets,
         timestamp_jumps=receiver.timestamp_jumps,
         payload_type_changes=receiver.payload_type_changes,
+        buffer_pushed=receiver.buffer.pushed,
+        buffer_late=receiver.buffer.late,
+        buffer_delay_ms=_q8_to_ms(receiver.buffer.delay_q8, receiver.clock_hz) if started else None,
+        buffer_jitter_ms=to_ms(receiver.buffer.deviation_q12) if started else None,
+        rtcp_interval_ms=control.rtcp_interval_ns / 1e6 if control.rtcp_interval_ns is not None else None,
+        clock_drift_ppm=control.clock_rate.drift_ppm,
+        clock_skew_ppm=control.clock_rate.skew_ppm,
+        remote_voip=parse_voip(control.remote_voip) if control.remote_voip is not None else None,
+        remote_summary=parse_summary(control.remote_summary) if control.remote_summary is not None else None,
         ssrc=receiver.ssrc,
         ext_highest_seq=receiver.window.highest if started else None,
     )
+
+
+def _q8_to_ms(value_q8: int, clock_hz: int) -> float:
+    return value_q8 * 1000.0 / (256.0 * clock_hz)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from cmw.core.clock import SECOND, Nanos, WallClock
+from cmw.rtp.clock_rate import ClockRate
+from cmw.rtp.extended_report import (
+    DELAY_SINCE,
+    REFERENCE_TIME,
+    SUMMARY,
+    VOIP,
+    XR,
+    DelaySince,
+    serialize_delay_since,
+    serialize_reference_time,
+    split_blocks,
+)
+from cmw.rtp.extended_reporter import ExtendedReporter
+from cmw.rtp.report_interval import ReportInterval
 from cmw.rtp.rtcp import (
     BYE,
     CNAME,
@@ -13,6 +28,7 @@ from cmw.rtp.rtcp import (
     ControlError,
     ControlPacket,
     Goodbye,
+    OtherControl,
     ReceiverReport,
     SenderReport,
     SourceDescription,
@@ -26,12 +42,12 @@ from cmw.rtp.snapshot import ReceptionBlock
 from cmw.rtp.statistics import ReceiveStatistics
 from cmw.rtp.verdict import ControlVerdict
 
-INTERVAL_NS: Final = 5 * SECOND
-"""Source: RFC 3550 6.2, Tmin."""
+MEMBER_NS: Final = 25 * SECOND
+"""A peer that was silent for so long, five intervals, is no member any more. Source: RFC 3550 6.3.5."""
+SENDER_NS: Final = 10 * SECOND
+"""And one without RTP for two intervals no sender."""
 RTT_FLOOR_Q16: Final = -655
 """-10 ms in 1/65536 s: a round trip below 0 by no more than this is rounding and counts as 0."""
-
-_WORD64 = (1 << 64) - 1
 
 
 class ControlSession:
@@ -42,6 +58,7 @@ class ControlSession:
         unix_offset_ns: wall clock less monotonic clock, taken once.
         seed: 0 .. 2^64 - 1; its only purpose is that sessions do not report in step.
         now: the first report is due half an interval later. Source: RFC 3550 6.2.
+        extended_reports: add XR to what we send. Source: RFC 3611.
     """
 
     def __init__(
@@ -53,18 +70,23 @@ class ControlSession:
         unix_offset_ns: int,
         seed: int,
         now: Nanos,
+        extended_reports: bool = False,
     ) -> None:
         self._sender = sender
         self._receiver = receiver
         self._cname = cname
         self._clock = WallClock(0, unix_offset_ns)
-        self._random_state = seed
+        self._interval = ReportInterval(seed, now)
+        self._extended = ExtendedReporter(sender, receiver) if extended_reports else None
         self._sent_prior = 0  # packets_sent at the last report ...
         self._sent_before = 0  # ... and at the one before
         self._sr_ssrc: int | None = None
         self._sr_ntp_middle = 0
         self._sr_arrival_ns: Nanos = 0
-        self.next_due: Nanos | None = now + self._interval_ns() // 2
+        self._last_control_ns: Nanos | None = None
+        self._peer_left = False
+        self._reference: DelaySince | None = None  # the peer's reference time, its delay not filled in
+        self._reference_ns: Nanos = 0
         self.rtcp_sent = 0
         self.rtcp_received = 0
         self.rtcp_malformed = 0
@@ -72,6 +94,15 @@ class ControlSession:
         self.remote_packets_sent: int | None = None
         self.remote_block: ReceptionBlock | None = None
         self.rtt_q16: int | None = None
+        self.rtcp_interval_ns: int | None = None
+        self.clock_rate = ClockRate()
+        self.remote_voip: bytes | None = None
+        self.remote_summary: bytes | None = None
+
+    @property
+    def next_due(self) -> Nanos | None:
+        """Return when the next report is due; None after BYE."""
+        return self._interval.next_due
 
     # --- inputs
 
@@ -83,6 +114,7 @@ class ControlSession:
             self.rtcp_malformed += 1
             return error.verdict
         self.rtcp_received += 1
+        self._note_arrival(len(data), arrival_ns)
         verdict = ControlVerdict.OK
         for packet_type, count, body in parts:
             if packet_type == SR:
@@ -95,25 +127,36 @@ class ControlSession:
                 ours = sum(int.from_bytes(body[4 * i : 4 * i + 4], "big") == self._receiver.ssrc for i in range(count))
                 self.byes_received += ours
                 verdict = ControlVerdict.BYE_RECEIVED if ours else verdict
+            elif packet_type == XR:
+                self._take_extended(body, arrival_ns)
+        self._peer_left = verdict is ControlVerdict.BYE_RECEIVED
+        self._interval.member_left(self._members(arrival_ns), arrival_ns)
         return verdict
+
+    def is_due(self, now: Nanos) -> bool:
+        """Tell whether a report is to be sent; may put it off. Source: RFC 3550 6.3.6."""
+        return self._interval.is_due(now, self._members(now), self._senders(now), we_sent=self._is_sending())
 
     def build(self, *, now: Nanos, bye: bool) -> bytes:
         """Return SR or RR with SDES, and BYE at the end; close the report interval, schedule the next report."""
         block, received_interval = self.close_interval(now=now)
         blocks = (block,) if block is not None and received_interval else ()
         # RFC 3550 6.4: a sender report when a packet left since the report before the previous one.
-        sending = self._sender.packets_sent > self._sent_before
+        sending = self._is_sending()
         report = self._sender_report(blocks, now) if sending else ReceiverReport(self._sender.ssrc, blocks)
         packets: list[ControlPacket] = [
             report,
             SourceDescription(((self._sender.ssrc, ((CNAME, self._cname),)),)),
         ]
+        if self._extended is not None:
+            packets.append(OtherControl(XR, 0, self._extended_body(now)))
         if bye:
             packets.append(Goodbye((self._sender.ssrc,)))
+        data = serialize_compound(packets)
+        self._schedule(len(data), now, bye=bye)
         self._sent_before, self._sent_prior = self._sent_prior, self._sender.packets_sent
         self.rtcp_sent += 1
-        self.next_due = None if bye else now + self._interval_ns()
-        return serialize_compound(packets)
+        return data
 
     def close_interval(self, *, now: Nanos) -> tuple[ReceptionBlock | None, int]:
         """Return the report block and the packets received since the last one; None when none ever came."""
@@ -142,9 +185,68 @@ class ControlSession:
             blocks=blocks,
         )
 
+    def _is_sending(self) -> bool:
+        """Tell whether a packet left since the report before the previous one. Source: RFC 3550 6.4."""
+        return self._sender.packets_sent > self._sent_before
+
+    def _schedule(self, size: int, now: Nanos, *, bye: bool) -> None:
+        if bye:
+            self._interval.stop()
+        else:
+            members, senders = self._members(now), self._senders(now)
+            self._interval.sent(size, now, members, senders, we_sent=self._is_sending())
+
+    def _members(self, now: Nanos) -> int:
+        """Return 2 while the peer is there, else 1."""
+        heard = [at for at in (self._last_control_ns, self._receiver.last_arrival_ns) if at is not None]
+        return 1 + (not self._peer_left and bool(heard) and now - max(heard) < MEMBER_NS)
+
+    def _senders(self, now: Nanos) -> int:
+        last_ns = self._receiver.last_arrival_ns
+        peer_sends = not self._peer_left and last_ns is not None and now - last_ns < SENDER_NS
+        return self._is_sending() + peer_sends
+
+    def _note_arrival(self, size: int, arrival_ns: Nanos) -> None:
+        self._interval.add_size(size)
+        if self._last_control_ns is not None:
+            self.rtcp_interval_ns = max(0, arrival_ns - self._last_control_ns)
+        self._last_control_ns = arrival_ns
+
+    def _extended_body(self, now: Nanos) -> bytes:
+        """Return an extended report: our reference time, the answer to the peer's, and what we saw of its stream."""
+        assert self._extended is not None
+        blocks = [self._sender.ssrc.to_bytes(4, "big"), serialize_reference_time(self._clock.ntp_at(now))]
+        if self._reference is not None:
+            answer = self._reference._replace(dlrr=_to_q16(now - self._reference_ns))
+            blocks.append(serialize_delay_since(answer))
+        if self._receiver.ssrc is not None:
+            blocks += self._extended.blocks(self.rtt_q16)
+        return b"".join(blocks)
+
+    def _take_extended(self, body: bytes, arrival_ns: Nanos) -> None:
+        for kind, _, contents in split_blocks(body):
+            if kind == REFERENCE_TIME and len(contents) == 8:
+                sender = int.from_bytes(body[:4], "big")
+                self._reference = DelaySince(sender, int.from_bytes(contents[2:6], "big"), 0)
+                self._reference_ns = arrival_ns
+            elif kind == DELAY_SINCE:
+                for at in range(0, len(contents) - 11, 12):
+                    ssrc, lrr, dlrr = struct.unpack_from("!III", contents, at)
+                    if ssrc == self._sender.ssrc:
+                        self._take_round_trip(lrr, dlrr, arrival_ns)
+            elif int.from_bytes(contents[:4], "big") == self._sender.ssrc:
+                if kind == VOIP and len(contents) == 32:
+                    self.remote_voip = contents
+                elif kind == SUMMARY and len(contents) == 36:
+                    self.remote_summary = contents
+
     def _take_sender_report(self, body: bytes, arrival_ns: Nanos) -> None:
-        self._sr_ssrc = int.from_bytes(body[:4], "big")
-        self._sr_ntp_middle = int.from_bytes(body[6:10], "big")
+        ssrc, ntp, rtp_ts = struct.unpack_from("!IQI", body)
+        if ssrc != self._sr_ssrc:
+            self.clock_rate.forget()
+        self.clock_rate.add(ntp, rtp_ts, arrival_ns, self._receiver.clock_hz)
+        self._sr_ssrc = ssrc
+        self._sr_ntp_middle = ntp >> 16 & 0xFFFFFFFF
         self._sr_arrival_ns = arrival_ns
         self.remote_packets_sent = int.from_bytes(body[16:20], "big")
 
@@ -152,19 +254,15 @@ class ControlSession:
         if block.ssrc != self._sender.ssrc:
             return
         self.remote_block = block
-        if block.lsr == 0:  # RFC 3550 6.4.1: no sender report of ours had come
+        self._take_round_trip(block.lsr, block.dlsr, arrival_ns)
+
+    def _take_round_trip(self, middle: int, held_q16: int, arrival_ns: Nanos) -> None:
+        """Take what left at `middle` of NTP and was held by the peer for so long."""
+        if middle == 0:  # RFC 3550 6.4.1, RFC 3611 4.5: nothing of ours had come
             return
-        rtt_q16 = signed32((self._clock.ntp_at(arrival_ns) >> 16) - block.lsr - block.dlsr)
+        rtt_q16 = signed32((self._clock.ntp_at(arrival_ns) >> 16) - middle - held_q16)
         if rtt_q16 >= RTT_FLOOR_Q16:
             self.rtt_q16 = max(rtt_q16, 0)
-
-    def _interval_ns(self) -> Nanos:
-        """Return 0.5 .. 1.5 times the interval, divided by e - 3/2. Source: RFC 3550 6.3.1."""
-        self._random_state = z = (self._random_state + 0x9E3779B97F4A7C15) & _WORD64  # splitmix64
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _WORD64
-        z = (z ^ z >> 27) * 0x94D049BB133111EB & _WORD64
-        unit_q16 = (z ^ z >> 31) >> 48
-        return (INTERVAL_NS * (32768 + unit_q16) >> 16) * 100_000 // 121_828
 
 
 def _to_q16(span_ns: Nanos) -> int:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from math import sqrt
+from typing import NamedTuple
+
 from cmw.core.clock import Nanos
 from cmw.rtp.sequence import rtp_units, signed
+
+
+class TransitDifferences(NamedTuple):
+    """Differences of neighbouring transit times in whole RTP units. Source: RFC 3611 4.6."""
+
+    lowest: int
+    highest: int
+    mean: int
+    deviation: int
 
 
 class JitterEstimate:
@@ -21,6 +33,10 @@ class JitterEstimate:
         self.max_q12 = 0
         self.count = 0
         self._sum_q12 = 0.0
+        self._differences = 0
+        self._lowest_q8 = self._highest_q8 = 0
+        self._sum_q8 = self._squares_q16 = 0.0
+        self._begin_interval()
 
     @property
     def rtp_units(self) -> int:
@@ -40,6 +56,11 @@ class JitterEstimate:
         if before_q8 is None:
             return transit_q8
         d_q8 = abs(signed(transit_q8 - before_q8, 40))  # modulo 2^32 units: a wrap of the timestamp does not show
+        self._differences += 1
+        self._lowest_q8 = min(self._lowest_q8, d_q8)
+        self._highest_q8 = max(self._highest_q8, d_q8)
+        self._sum_q8 += d_q8
+        self._squares_q16 += float(d_q8) * float(d_q8)
         self.jitter_q12 += d_q8 - ((self.jitter_q12 + 8) >> 4)
         self.min_q12 = self.jitter_q12 if self.count == 0 else min(self.min_q12, self.jitter_q12)
         self.max_q12 = max(self.max_q12, self.jitter_q12)
@@ -62,4 +83,22 @@ class JitterEstimate:
         self.min_q12 = self.min_q12 * clock_hz // self._clock_hz
         self.max_q12 = self.max_q12 * clock_hz // self._clock_hz
         self._sum_q12 = self._sum_q12 * clock_hz / self._clock_hz
+        self._begin_interval()
         self._clock_hz = clock_hz
+
+    def close_interval(self) -> TransitDifferences:
+        """Return the differences since the last call, zeros when there were none, and begin anew."""
+        if not self._differences:
+            return TransitDifferences(0, 0, 0, 0)
+        mean_q8 = self._sum_q8 / self._differences
+        variance_q16 = max(0.0, self._squares_q16 / self._differences - mean_q8 * mean_q8)
+        found = (self._lowest_q8, self._highest_q8, int(mean_q8), int(sqrt(variance_q16)))
+        self._begin_interval()
+        return TransitDifferences(*(min(value >> 8, 0xFFFFFFFF) for value in found))
+
+    def _begin_interval(self) -> None:
+        self._differences = 0
+        self._lowest_q8 = 1 << 62
+        self._highest_q8 = 0
+        self._sum_q8 = 0.0
+        self._squares_q16 = 0.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cmw.rtp.extended_report import Summary, VoipMetrics
+
 
 class StreamSnapshot(NamedTuple):
     """Everything known of one stream; counters since it was opened, gauges as they are now.
@@ -50,7 +52,7 @@ class StreamSnapshot(NamedTuple):
     jitter_max_ms: float | None
     """Its highest value."""
     rtt_ms: float | None
-    """Round trip by LSR and DLSR. Source: RFC 3550 6.4.1."""
+    """Round trip, by LSR and DLSR or by LRR and DLRR, whichever came last. Source: RFC 3550 6.4.1, RFC 3611 4.5."""
     remote_fraction_lost: float | None
     """Share of our packets that the peer missed in its last report interval, 0 .. 255/256."""
     remote_jitter_ms: float | None
@@ -109,6 +111,24 @@ class StreamSnapshot(NamedTuple):
     """Steps of the timestamp that neither the packets nor the time between them explain."""
     payload_type_changes: int
     """Changes of the payload type from packet to packet, events and comfort noise left out."""
+    buffer_pushed: int
+    """Packets that the model of the jitter buffer would have played; duplicates, events and other types left out."""
+    buffer_late: int
+    """Packets that it would have discarded for coming after their turn."""
+    buffer_delay_ms: float | None
+    """How long it waits now after the fastest packet."""
+    buffer_jitter_ms: float | None
+    """Mean deviation of arrivals from their mean lateness, over some 16 packets; not the jitter of RFC 3550."""
+    rtcp_interval_ms: float | None
+    """Time between the peer's last two control packets."""
+    clock_drift_ppm: float | None
+    """Rate error of the peer's media clock against its wall clock, by regression over its last 20 sender reports."""
+    clock_skew_ppm: float | None
+    """The same against our clock."""
+    remote_voip: VoipMetrics | None
+    """What the peer last told of our stream in VoIP metrics. Source: RFC 3611 4.7."""
+    remote_summary: Summary | None
+    """What it last told in a statistics summary. Source: RFC 3611 4.6."""
     ssrc: int | None
     """The source we listen to."""
     ext_highest_seq: int | None

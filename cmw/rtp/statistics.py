@@ -7,6 +7,7 @@ from typing import Final
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.rtp.jitter import JitterEstimate
+from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings, JitterBuffer
 from cmw.rtp.packet import PacketError, RtpHeader, parse_header
 from cmw.rtp.sequence import SEQ_MOD, rtp_units, seq_after, signed32
 from cmw.rtp.spacing import PacketSpacing
@@ -55,10 +56,17 @@ class ReceiveStatistics:
         clock_hz: RTP units a second.
         event_payload_type: of RFC 4733 events, counted but not part of the jitter; 255 for none.
         late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late.
+        buffer: the listener's jitter buffer.
     """
 
     def __init__(
-        self, *, clock_hz: int, payload_type: int, event_payload_type: int, late_limit_ns: int = LATE_LIMIT_NS
+        self,
+        *,
+        clock_hz: int,
+        payload_type: int,
+        event_payload_type: int,
+        late_limit_ns: int = LATE_LIMIT_NS,
+        buffer: BufferSettings = USUAL_BUFFER,
     ) -> None:
         self.clock_hz = clock_hz
         self._late_limit_ns = late_limit_ns
@@ -92,6 +100,7 @@ class ReceiveStatistics:
         self.timestamp_step = 0  # RTP units between neighbours, 0 until known
         self._late_limit_q8 = rtp_units(late_limit_ns, clock_hz, fraction_bits=8)
         self._relative = RelativeTransit()
+        self.buffer = JitterBuffer(buffer, clock_hz)
         self._anchor: _Anchor | None = None  # the newest in order of the negotiated type
         self._last_payload_type: int | None = None  # of the newest in order; no events, no comfort noise
         self._held: _Held | None = None
@@ -122,10 +131,11 @@ class ReceiveStatistics:
         self._event_payload_type = event_payload_type
         self.timestamp_step = 0
         self.jitter.forget_transit()
-        self._relative.forget()
+        self._forget_fastest()
         self._anchor = None
         if clock_hz != self.clock_hz:
             self.jitter.change_clock(clock_hz)
+            self.buffer.set_clock(clock_hz)
             self.clock_hz = clock_hz
             self._late_limit_q8 = rtp_units(self._late_limit_ns, clock_hz, fraction_bits=8)
 
@@ -187,10 +197,11 @@ class ReceiveStatistics:
             return PacketVerdict.OK
         if 0 < ahead <= SEQ_MOD - MAX_MISORDER:
             return self._hold_or_switch(header, arrival_ns)
-        new = self.window.mark(-ahead % SEQ_MOD)
+        behind = -ahead % SEQ_MOD
+        new = self.window.mark(behind)
         self.out_of_order_packets += new
         self.duplicate_packets += not new
-        self._count(header, arrival_ns, ahead=0, fresh=new)
+        self._count(header, arrival_ns, ahead=0, behind=behind, fresh=new)
         return PacketVerdict.OUT_OF_ORDER if new else PacketVerdict.DUPLICATE
 
     def _begin_run(self, header: RtpHeader) -> None:
@@ -205,11 +216,11 @@ class ReceiveStatistics:
         self._received_prior = 0
         self.timestamp_step = 0
         self.jitter.forget_transit()
-        self._relative.forget()
+        self._forget_fastest()
         self._anchor = None
 
-    def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int, *, fresh: bool = True) -> None:
-        """Count a packet that is `ahead` of the highest before it, 0 when it is not; `fresh` but for duplicates."""
+    def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int, *, behind: int = 0, fresh: bool = True) -> None:
+        """Count a packet `ahead` of the highest before it, or `behind` the highest; `fresh` but for duplicates."""
         spacing_ns = 0 if self.last_arrival_ns is None else arrival_ns - self.last_arrival_ns
         self.received_in_run += 1
         self.bytes_received += header.payload_bytes
@@ -221,8 +232,10 @@ class ReceiveStatistics:
                 self.jitter.forget_transit()
             transit_q8 = self.jitter.update(header.timestamp, arrival_ns)
             if fresh:
-                delay_q8 = self._relative.update(transit_q8, arrival_ns)
-                self.late_packets += delay_q8 > self._late_limit_q8
+                late_q8 = self._relative.update(transit_q8, arrival_ns)
+                self.late_packets += late_q8 > self._late_limit_q8
+                if not self.buffer.receive(late_q8):
+                    self.window.discard(behind)
         if in_order:
             self._last_timestamp = header.timestamp
             self._note_payload_type(header.payload_type)
@@ -242,7 +255,7 @@ class ReceiveStatistics:
         packets = self.window.highest - anchor.ext_seq
         if not self._explains(step, packets, arrival_ns - anchor.arrival_ns):
             self.timestamp_jumps += 1
-            self._relative.forget()
+            self._forget_fastest()
         elif packets == 1 and step > 0:
             self.timestamp_step = step
 
@@ -252,6 +265,11 @@ class ReceiveStatistics:
         if self.timestamp_step and abs(step - packets * self.timestamp_step) <= bound:
             return True
         return abs(step - rtp_units(elapsed_ns, self.clock_hz)) <= bound
+
+    def _forget_fastest(self) -> None:
+        """Begin anew with what is late: the sender may have set its clock."""
+        self._relative.forget()
+        self.buffer.restart()
 
     def _note_payload_type(self, payload_type: int) -> None:
         if payload_type in (self._event_payload_type, COMFORT_NOISE):

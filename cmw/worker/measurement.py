@@ -134,7 +134,7 @@ class CallFigures:
         lost = snapshot.remote_packets_lost
         loss = None if lost is None else _loss(lost, snapshot.packets_sent)
         row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
-        row |= _bursts(snapshot)
+        row |= _so_far(snapshot)
         return row | _known(
             {
                 "send.rtt_ms": snapshot.rtt_ms,
@@ -183,6 +183,9 @@ def _counters(snapshot: StreamSnapshot) -> Row:
             "receive.ssrc_switches": snapshot.ssrc_switches,
             "receive.late_packets": snapshot.late_packets,
             "receive.timestamp_jumps": snapshot.timestamp_jumps,
+            "receive.jitter_buffer_packets_pushed": snapshot.buffer_pushed,
+            "receive.jitter_buffer_late_packets": snapshot.buffer_late,
+            "receive.jitter_buffer_duplicates": snapshot.duplicate_packets,
         }
     )
 
@@ -205,13 +208,18 @@ def _state(snapshot: StreamSnapshot) -> Row:
             "receive.max_packet_spacing": snapshot.packet_spacing_max_ms,
             "receive.sequence_number_gaps": snapshot.sequence_gap,
         }
-    ) | _bursts(snapshot)
+    ) | _so_far(snapshot)
 
 
-def _bursts(snapshot: StreamSnapshot) -> Row:
-    """Return where the losses lie, from the start of the stream to now. Source: RFC 3611 4.7.2."""
+def _so_far(snapshot: StreamSnapshot) -> Row:
+    """Return what is of the whole stream up to now, each second and at the end."""
     return _known(
         {
+            "receive.rtcp_sr_rr_interval_ms": snapshot.rtcp_interval_ms,
+            "receive.clock_drift_estimate": snapshot.clock_drift_ppm,
+            "receive.clock_skew_estimate": snapshot.clock_skew_ppm,
+            "receive.jitter_buffer_delay_ms": snapshot.buffer_delay_ms,
+            "receive.average_jitter_ms": snapshot.buffer_jitter_ms,
             "receive.burst_density": snapshot.burst_density,
             "receive.gap_density": snapshot.gap_density,
             "receive.burst_duration": snapshot.burst_duration_ms,

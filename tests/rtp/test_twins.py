@@ -28,6 +28,7 @@ OPEN: dict[str, Any] = {
     "cname": b"twin",
     "unix_offset_ns": 1_700_000_000 * SECOND + 1,
     "seed": 42,
+    "extended_reports": True,
 }
 
 
@@ -135,7 +136,7 @@ def test_hostile_packets(datagrams: list[bytes]) -> None:
 
 
 control_packets = st.tuples(
-    st.sampled_from([200, 201, 200, 201, 202, 203, 204, 207]),
+    st.sampled_from([200, 201, 200, 201, 202, 203, 204, 207, 207]),
     st.integers(0, 3),
     st.booleans(),  # padding bit
     st.integers(0, 20),  # words of body
@@ -146,6 +147,17 @@ control_packets = st.tuples(
 def _control(packet_type: int, count: int, padding: bool, words: int, start: bytes) -> bytes:
     ssrcs = struct.pack("!III", OUR_SSRC, SSRC, 4)
     body = (start + ssrcs * 8)[: 4 * words]
+    if packet_type == 207 and start:
+        blocks = {4: 2, 5: 3, 6: 9, 7: 8}
+        kind = 4 + start[0] % 4
+        about = struct.pack("!II", SSRC, OUR_SSRC)
+        body = (
+            about[:4]
+            + struct.pack("!BBH", kind, 0, blocks[kind])
+            + about[4:]
+            + (start + bytes(36))[: 4 * blocks[kind] - 4]
+        )
+        words = len(body) // 4
     if padding and body:
         body = body[:-1] + b"\x04"
     return struct.pack("!BBH", 0x80 | padding << 5 | count, packet_type, words) + body
@@ -159,6 +171,7 @@ def test_hostile_control(datagrams: list[bytes]) -> None:
     for i, datagram in enumerate(datagrams):
         agree(pair, "receive_rtcp", 0, datagram, 2 * SECOND + i * 1_000_000)
         agree(pair, "snapshot", 0)
+        agree(pair, "next_rtcp_due", 0)
     agree(pair, "build_rtcp", 0, now=4 * SECOND)
 
 
@@ -202,3 +215,30 @@ def _stamp_both(pair: tuple[Any, Any], name: str, slot: int, *args: Any, **kwarg
         written.append(packet)
     assert written[0] == written[1]
     return True
+
+
+reports = st.tuples(
+    st.sampled_from([SSRC] * 6 + [7]),
+    st.one_of(st.just(5 << 32), st.integers(0, 1 << 36), st.integers(0, 1 << 64)),  # NTP step
+    st.one_of(st.just(40_000), st.integers(0, 80_000), st.integers(0, 1 << 32)),  # timestamp step
+    st.one_of(st.just(5 * SECOND), st.integers(0, 60 * SECOND)),  # arrival step
+    st.booleans(),  # BYE
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 1 << 64), st.lists(reports, max_size=40))
+def test_random_sender_reports(ntp: int, history: list[tuple[int, int, int, int, bool]]) -> None:
+    """Clock rates, report intervals and what we answer."""
+    pair = tables(start_ns=0)
+    timestamp, now = 5, 0
+    for ssrc, ntp_step, timestamp_step, step_ns, bye in history:
+        ntp, timestamp, now = (ntp + ntp_step) % (1 << 64), (timestamp + timestamp_step) % (1 << 32), now + step_ns
+        agree(pair, "receive", 0, struct.pack("!BBHII", 0x80, 0, now // SECOND % 65536, timestamp, SSRC), now)
+        report = struct.pack("!BBHIQIII", 0x80, 200, 6, ssrc, ntp, timestamp, 1, 2)
+        goodbye = struct.pack("!BBHI", 0x81, 203, 1, SSRC) if bye else b""
+        agree(pair, "receive_rtcp", 0, report + goodbye, now)
+        if agree(pair, "rtcp_due", 0, now=now):
+            agree(pair, "build_rtcp", 0, now=now)
+        agree(pair, "next_rtcp_due", 0)
+        agree(pair, "snapshot", 0)

@@ -233,6 +233,14 @@ def test_where_the_losses_lie_is_told_each_second_and_for_the_call() -> None:
         "longest_loss_burst": 3,
         "late_packets": 4,
         "timestamp_jumps": 1,
+        "rtcp_interval_ms": 5000.0,
+        "clock_drift_ppm": -12.0,
+        "clock_skew_ppm": 3.0,
+        "buffer_delay_ms": 25.0,
+        "buffer_jitter_ms": 0.5,
+        "buffer_pushed": 40,
+        "buffer_late": 2,
+        "duplicate_packets": 1,
     }
     wanted = {
         "receive.burst_density": 0.5,
@@ -241,6 +249,14 @@ def test_where_the_losses_lie_is_told_each_second_and_for_the_call() -> None:
         "receive.gap_duration": 900.0,
         "receive.late_packets": 4,
         "receive.timestamp_jumps": 1,
+        "receive.rtcp_sr_rr_interval_ms": 5000.0,
+        "receive.clock_drift_estimate": -12.0,
+        "receive.clock_skew_estimate": 3.0,
+        "receive.jitter_buffer_delay_ms": 25.0,
+        "receive.average_jitter_ms": 0.5,
+        "receive.jitter_buffer_packets_pushed": 40,
+        "receive.jitter_buffer_late_packets": 2,
+        "receive.jitter_buffer_duplicates": 1,
     }
     found = row(call, 50, 1, **bursts)
     assert found.items() >= (wanted | {"receive.sequence_number_gaps": 2}).items()
