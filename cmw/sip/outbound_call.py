@@ -42,6 +42,9 @@ from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_tables import State
 
+INVITE_TRIES = 2
+"""How often an INVITE is tried, 64*T1 each, where nothing came back but its hop answered others of late."""
+
 _SESSION_PROGRESS = 183
 
 MAX_FORKS = MAX_LEGS
@@ -218,6 +221,7 @@ class OutboundCall(Call):
             contact=self.contact[1:-1],
             contact_user=target.contact_user,
             follows=self._invite,
+            tries=INVITE_TRIES,
             now=now,
         )
 

@@ -14,14 +14,15 @@ from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.sip.client_request import ClientRequest, RequestOwner, Timed
-from cmw.sip.failed_hops import FailedHops
 from cmw.sip.hop import Datagram, Hop, Transport
+from cmw.sip.hop_memory import HopMemory
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.lookup import Lookup, literal_hop, question
 from cmw.sip.lookup_table import LookupTable
 from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.retry_after import parse_retry_after
+from cmw.sip.timing import Timing
 from cmw.sip.transaction_layer import Fact, ResponseReceived, TransactionLayer, TransactionTimedOut, TransportFailed
 
 MAX_UDP_BYTES: Final = 1300
@@ -39,6 +40,7 @@ class Sender:
         ids: source of branches.
         out: takes the datagrams to send.
         heap: wakes us.
+        timing: base values of the timers.
         max_udp_bytes: a longer request goes over TCP, if we have it and the hop takes it; else in fragments over UDP.
     """
 
@@ -50,6 +52,7 @@ class Sender:
         ids: Ids,
         out: list[Datagram],
         heap: DeadlineHeap[Timed],
+        timing: Timing,
         max_udp_bytes: int,
     ) -> None:
         self._layer = layer
@@ -57,8 +60,9 @@ class Sender:
         self._ids = ids
         self._out = out
         self._heap = heap
+        self._timing = timing
         self._max_udp_bytes = max_udp_bytes
-        self._failed_hops = FailedHops()
+        self._memory = HopMemory()
         self._lookups = LookupTable(own)
         self._failures: deque[tuple[ClientRequest, str]] = deque()
 
@@ -95,7 +99,8 @@ class Sender:
             contact_user: user part of that URI, "" for none.
             follows: the request that this one repeats with credentials or a change: its hop comes first, for no other
                 may know what was said there.
-            tries: how often all hops are tried when they are silent. Source: RFC 3261 21.4.9.
+            tries: how often all hops are tried that are silent now but answered something shortly before, or meanwhile:
+                it is the way then that loses much. Source: RFC 3261 21.4.9.
             now: instant of the monotonic clock, nanoseconds.
         """
         if not next_uri:
@@ -133,7 +138,7 @@ class Sender:
         """Send an ACK again; to its next hop when the one it went to has failed meanwhile."""
         if ack.hop is None:
             return
-        if self._failed_hops.has(ack.hop, now=now) and (ack.udp_hop is not None or ack.hops):
+        if self._memory.has_failed(ack.hop, now=now) and (ack.udp_hop is not None or ack.hops):
             self._send_next(ack, now)
         else:
             self._out.append(Datagram(ack.data, ack.hop))
@@ -166,7 +171,7 @@ class Sender:
 
     def hop_failed(self, hop: Hop, *, now: Nanos) -> None:
         """Remember that a hop failed, whoever waits for it."""
-        self._failed_hops.note(hop, now=now)
+        self._memory.note_failure(hop, now=now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Give up on lookups that nobody answers, and tell of requests that could not be sent at all."""
@@ -190,7 +195,7 @@ class Sender:
         if hops and not usable:
             reason = f"no listener for {hops[0].transport} to reach {hops[0]}"
         if len(usable) > 1:
-            usable = self._failed_hops.order(usable, now=now)
+            usable = self._memory.order(usable, now=now)
         if sent.fallback is not None:
             usable = _with_fallback(usable, sent.fallback)
         if not usable:
@@ -225,7 +230,7 @@ class Sender:
         data = self._stamp(sent.request, hop, branch, is_first=is_first)
         if len(data) > self._max_udp_bytes and hop.transport is _UDP and not came_back:
             tcp = hop._replace(transport=_TCP)
-            if _TCP in self._own and not self._failed_hops.has(tcp, now=now):
+            if _TCP in self._own and not self._memory.has_failed(tcp, now=now):
                 sent.udp_hop, hop = hop, tcp
                 data = self._stamp(sent.request, hop, branch, is_first=False)
         sent.hop = hop
@@ -257,10 +262,10 @@ class Sender:
     def _take_response(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         assert sent.hop is not None
         if response.status != 503:
-            self._failed_hops.forgive(sent.hop)
+            self._memory.note_answer(sent.hop, now=now)
         else:
             retry_after = parse_retry_after(response.headers)
-            self._failed_hops.note(sent.hop, None if retry_after is None else retry_after.after_s, now=now)
+            self._memory.note_failure(sent.hop, None if retry_after is None else retry_after.after_s, now=now)
             sent.udp_hop = None
             if sent.hops and not sent.is_kept:
                 self._send_next(sent, now)
@@ -270,9 +275,9 @@ class Sender:
 
     def _take_silence(self, sent: ClientRequest, now: Nanos) -> None:
         assert sent.hop is not None
-        self._failed_hops.note(sent.hop, now=now)
+        self._memory.note_failure(sent.hop, now=now)
         sent.udp_hop = None
-        if not sent.hops and sent.tries > 1:
+        if not sent.hops and sent.tries > 1 and self._is_lossy(sent, now):
             sent.tries -= 1
             sent.hops = sent.hops_again
         if sent.hops and not sent.is_kept:
@@ -280,11 +285,16 @@ class Sender:
         elif not sent.is_withdrawn:
             sent.owner.transaction_failed(sent, 408, "timeout", now=now)
 
+    def _is_lossy(self, sent: ClientRequest, now: Nanos) -> bool:
+        """Tell whether a hop of a request that timed out answered anything while it was tried, or as long before."""
+        since = now - 2 * self._timing.timeout_ns
+        return any(self._memory.has_answered(hop, since=since) for hop in sent.hops_again)
+
     def _take_refusal(self, sent: ClientRequest, reason: str, now: Nanos) -> None:
         """Take an error of the network; of UDP, `hop_failed` tells whether it was the hop's fault."""
         assert sent.hop is not None
         if sent.hop.transport.is_reliable:
-            self._failed_hops.note(sent.hop, now=now)
+            self._memory.note_failure(sent.hop, now=now)
         if (sent.hops or sent.udp_hop is not None) and not sent.is_kept:
             self._send_next(sent, now)
         elif not sent.is_withdrawn:

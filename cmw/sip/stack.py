@@ -51,7 +51,7 @@ class Stack:
         self.layer = TransactionLayer(own=self.own, ids=ids, timing=timing, out=self.out)
         self.heap: DeadlineHeap[Timed] = DeadlineHeap()
         self.sender = Sender(
-            self.layer, own=self.own, ids=ids, out=self.out, heap=self.heap, max_udp_bytes=max_udp_bytes
+            self.layer, own=self.own, ids=ids, out=self.out, heap=self.heap, timing=timing, max_udp_bytes=max_udp_bytes
         )
         self.last_handle = 0
         self.dialogs: dict[tuple[str, str], object] = {}

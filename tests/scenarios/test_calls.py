@@ -210,6 +210,9 @@ def test_bye_lost_for_ever() -> None:
     call, other = stage.answered()
     stage.caller.hang_up(call, now=stage.link.now)
     stage.run(40 * SECOND)
+    assert stage.events(CALLER, CallEnded) == []  # the callee answered shortly before, so it is tried once more
+    assert stage.sent(CALLER).count("BYE") > 11
+    stage.run(100 * SECOND)
     ended = stage.events(CALLER, CallEnded)[0]
     assert (ended.by, ended.status, ended.reason) == (Ending.LOCAL, 0, "timeout")
     assert stage.callee.call_snapshot(other).state is CallState.CONFIRMED

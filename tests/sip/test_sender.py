@@ -50,7 +50,9 @@ class Bench:
         self.out: list[Datagram] = []
         self.heap: DeadlineHeap[Timed] = DeadlineHeap()
         self.layer = TransactionLayer(own=own, ids=ids, timing=Timing(), out=self.out)
-        self.sender = Sender(self.layer, own=own, ids=ids, out=self.out, heap=self.heap, max_udp_bytes=max_udp_bytes)
+        self.sender = Sender(
+            self.layer, own=own, ids=ids, out=self.out, heap=self.heap, timing=Timing(), max_udp_bytes=max_udp_bytes
+        )
         self.owner = Owner()
 
     def send(
@@ -295,9 +297,12 @@ def test_a_hop_that_failed_is_tried_all_the_same_when_there_is_no_other() -> Non
     assert bench.hops() == [A]
 
 
-def test_a_request_may_be_tried_again_where_all_were_silent() -> None:
+def test_a_request_may_be_tried_again_where_a_hop_answered_of_late() -> None:
     """RFC 3261 21.4.9: after 408 a request may be repeated without modification at any later time."""
     bench = Bench()
+    bench.send()
+    bench.answer(bench.take()[0][0], 200, A)
+    bench.now += 31 * SECOND
     bench.send("BYE", tries=2)
     bench.wait(32 * SECOND)
     assert bench.owner.failures == []
@@ -306,6 +311,14 @@ def test_a_request_may_be_tried_again_where_all_were_silent() -> None:
     assert len(set(branches)) == 2
     bench.wait(32 * SECOND)
     assert bench.owner.failures == [(408, "timeout")]
+
+
+def test_where_nobody_ever_answered_it_is_not_tried_again() -> None:
+    bench = Bench()
+    bench.send("INVITE", tries=2)
+    bench.wait(32 * SECOND)
+    assert bench.owner.failures == [(408, "timeout")]
+    assert bench.hops() == [A] * 7
 
 
 def test_a_repetition_with_credentials_goes_where_the_challenge_came_from() -> None:
