@@ -82,7 +82,7 @@ from cmw.sip.retry_policy import RetryPolicy
 from cmw.sip.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription, serialize_sdp
 from cmw.sip.sdp_attributes import Direction
 from cmw.sip.sdp_parser import parse_sdp
-from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings
+from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings, warning_rows
 from cmw.sip.session_timer import Refresher, SessionTimerChoice, Support
 from cmw.sip.status import reason_phrase
 from cmw.sip.timing import Timer, Timing
@@ -217,4 +217,5 @@ __all__ = [
     "serialize_message",
     "serialize_sdp",
     "serialize_warnings",
+    "warning_rows",
 ]

@@ -173,9 +173,9 @@ class Call:
         self.changes.answer(body, now=now)
         self.rearm()
 
-    def reject_reoffer(self, status: int, *, now: Nanos) -> None:
+    def reject_reoffer(self, status: int, headers: tuple[tuple[str, str], ...] = (), *, now: Nanos) -> None:
         """Refuse the change that the peer asked for; the session stays as it is."""
-        self.changes.reject(status, now=now)
+        self.changes.reject(status, headers, now=now)
         self.rearm()
 
     def request(

@@ -205,9 +205,9 @@ class CallCommands(CallServer):
         """Agree to what `CallReoffered` told."""
         self._call(call).answer_reoffer(body, now=self._advance(now))
 
-    def reject_reoffer(self, call: int, *, status: int = 488, now: Nanos) -> None:
-        """Refuse what `CallReoffered` told; the call goes on as it is."""
-        self._call(call).reject_reoffer(status, now=self._advance(now))
+    def reject_reoffer(self, call: int, *, status: int = 488, headers: Headers = (), now: Nanos) -> None:
+        """Refuse what `CallReoffered` told, with further rows such as Warning; the call goes on as it is."""
+        self._call(call).reject_reoffer(status, _check_headers(headers), now=self._advance(now))
 
     # commands: transfers
 

@@ -106,7 +106,7 @@ class Changes:
             self._call.instants.modified_at = now
             self._call.emit(CallModified(self._call.handle, b"", now, Ending.REMOTE, method))
 
-    def reject(self, status: int, *, now: Nanos) -> None:
+    def reject(self, status: int, headers: tuple[tuple[str, str], ...] = (), *, now: Nanos) -> None:
         """Refuse what the peer asked for."""
         if not 300 <= status <= 699:
             raise LocalProtocolError(f"expected a status of 300 to 699 to refuse a change with, found {status}")
@@ -115,7 +115,7 @@ class Changes:
         transaction, leg = self._require_theirs()
         self._theirs = self._leg = None
         leg.offers.take(Move.SEND_ANSWER)
-        self._call.stack.respond(transaction, status, now=now)
+        self._call.stack.respond(transaction, status, headers=headers, now=now)
 
     # inputs
 

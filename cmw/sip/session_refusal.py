@@ -54,7 +54,7 @@ class SessionRefusedError(RemoteProtocolError):
         self.warnings = tuple(dict.fromkeys(warnings))[:_MAX_WARNINGS]
 
 
-def serialize_warnings(error: RemoteProtocolError, agent: str) -> str:
+def serialize_warnings(error: Exception, agent: str) -> str:
     """Return the value of the Warning header field that tells why; empty when the error holds none.
 
     Args:
@@ -63,6 +63,12 @@ def serialize_warnings(error: RemoteProtocolError, agent: str) -> str:
     """
     warnings = error.warnings if isinstance(error, SessionRefusedError) else ()
     return ", ".join([f'{warning.value} {agent} "{warning.text}"' for warning in warnings])
+
+
+def warning_rows(error: Exception, agent: str = "cmw") -> tuple[tuple[str, str], ...]:
+    """Return the header field that tells why, for a response; none when the error holds no warnings."""
+    text = serialize_warnings(error, agent)
+    return (("Warning", text),) if text else ()
 
 
 def refuse(expected: str, found: str, *warnings: SdpWarning) -> NoReturn:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CapacityError, CmwError, RemoteProtocolError
-from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTimedOut, TimeoutStage
+from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTimedOut, TimeoutStage, warning_rows
 from cmw.worker.endpoint import Endpoint
 
 SERVICE_UNAVAILABLE = 503
@@ -91,7 +91,7 @@ class Callee(Endpoint):
             return
         except RemoteProtocolError as error:
             outcome = Outcome(OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET, f"the offer cannot be accepted: {error}")
-            self._refuse(error.hint or 488, outcome)
+            self._refuse(error.hint or 488, outcome, warning_rows(error))
             return
         call = self._call_handle
         assert call is not None
@@ -103,12 +103,12 @@ class Callee(Endpoint):
             self._start_media()
             self._limit_hold()
 
-    def _refuse(self, status: int, outcome: Outcome) -> None:
+    def _refuse(self, status: int, outcome: Outcome, headers: tuple[tuple[str, str], ...] = ()) -> None:
         call = self._call_handle
         assert call is not None
         self.call.status = status
         self.lifecycle.settle(outcome)
-        self._station.command(lambda agent, now: agent.reject(call, status=status, now=now))
+        self._station.command(lambda agent, now: agent.reject(call, status=status, headers=headers, now=now))
 
     def _confirm(self, event: CallConfirmed) -> None:
         """Start at the ACK when it carries the answer to the offer in our 200."""

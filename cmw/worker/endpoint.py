@@ -25,6 +25,7 @@ from cmw.sip import (
     RegistrationFailed,
     RegistrationLost,
     RegistrationSucceeded,
+    warning_rows,
 )
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice, CallMedia
@@ -290,8 +291,10 @@ class Endpoint:
         try:
             answer = media.follow(event.body) if event.body else media.offer()
         except CmwError as error:
-            status = getattr(error, "hint", 0) or 488
-            self._station.command(lambda agent, now: agent.reject_reoffer(event.call, status=status, now=now))
+            status, why = getattr(error, "hint", 0) or 488, warning_rows(error)
+            self._station.command(
+                lambda agent, now: agent.reject_reoffer(event.call, status=status, headers=why, now=now)
+            )
             return
         self._station.command(lambda agent, now: agent.answer_reoffer(event.call, body=answer, now=now))
 

@@ -132,7 +132,8 @@ def test_an_offer_that_shares_no_codec() -> None:
     stage = Stage()
     callee = expect(stage)
     call(stage, SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 18").replace(b"0 PCMU", b"18 G729"))
-    assert stage.party.statuses("INVITE")[-1] == 488
+    refusal = stage.party.responses("INVITE")[-1]
+    assert (refusal.status, refusal.headers.get("Warning")) == (488, '305 cmw "Incompatible media format"')
     report = finish(stage, callee)
     assert (report.outcome, report.blame, report.call.status_code) == (
         OutcomeKind.NEGOTIATION_FAILED,
@@ -306,6 +307,24 @@ def test_a_change_that_the_stream_cannot_follow_is_refused_and_the_call_goes_on(
     in_dialog(stage, "ACK", 2)
     assert reoffer(stage, 3, SDP_THERE.replace(b"4000", b"4010")) == 200  # nothing of what was refused is left
     in_dialog(stage, "ACK", 3)
+    in_dialog(stage, "BYE", 4)
+    assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+
+def test_fax_is_refused_and_the_call_goes_on() -> None:
+    stage = Stage()
+    callee = expect(stage)
+    call(stage)
+    in_dialog(stage, "ACK", 1)
+    fax = b"m=image 4002 udptl t38\r\na=T38FaxVersion:0\r\n"
+    assert reoffer(stage, 2, SDP_THERE + fax) == 200
+    assert b"m=image 0 udptl t38\r\n" in stage.party.responses("INVITE")[-1].body
+    in_dialog(stage, "ACK", 2)
+    assert reoffer(stage, 3, SDP_THERE.replace(b"m=audio 4000", b"m=audio 0") + fax) == 488
+    assert stage.party.responses("INVITE")[-1].headers.get("Warning") == '304 cmw "Media type not available"'
+    in_dialog(stage, "ACK", 3)
+    (stream,) = stage.engine.streams.values()
+    assert stream.changes == ["sending"]
     in_dialog(stage, "BYE", 4)
     assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
 
