@@ -261,8 +261,9 @@ class Call:
         return self._transmit(asked, now)
 
     def send_ack(self, dialog: Dialog, invite: ClientRequest, body: bytes = b"", *, now: Nanos) -> ClientRequest:
-        """Send the ACK of a 2xx, with the credentials of its INVITE; return it. Source: RFC 3261 13.2.2.4."""
-        headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS]
+        """Send the ACK of a 2xx, towards home with the credentials of its INVITE; return it. RFC 3261 13.2.2.4."""
+        is_home = self._leads_home(dialog)  # a callee that takes it itself must not see them, whatever the RFC says
+        headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS and is_home]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
         ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
@@ -281,7 +282,7 @@ class Call:
         return self._unacked is not None
 
     def imply_ack(self, *, now: Nanos) -> None:
-        """Take a re-INVITE as the ACK of our last 2xx: the peer has seen that. Source: RFC 5407 3.1.5."""
+        """Take a re-INVITE as the ACK of our last 2xx: the peer has seen that. Source: RFC 5407 3.1.4."""
         if self._unacked is not None:
             self._take_ack(b"", now)
 

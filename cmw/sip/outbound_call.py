@@ -317,7 +317,8 @@ class OutboundCall(Call):
         """Send CANCEL once a provisional response allows it. Source: RFC 3261 9.1."""
         assert self._invite is not None
         if self._cancel is None and self._invite.state is State.PROCEEDING:
-            self._cancel = self.stack.sender.cancel(self._invite, self, now=now)
+            headers = (("Reason", self._bye_reason),) if self._bye_reason else ()
+            self._cancel = self.stack.sender.cancel(self._invite, self, headers, now=now)
             self.timers.clear()
             self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
             self.rearm()

@@ -7,7 +7,7 @@ Source: RFC 3261 8.1.2, 8.1.3.1, 18.1.1; RFC 3263 4.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cmw.core.clock import Nanos
@@ -118,13 +118,15 @@ class Sender:
             self._go(sent, (), f"nobody can be reached at {next_uri}", now)
         return sent
 
-    def cancel(self, invite: ClientRequest, owner: RequestOwner, *, now: Nanos) -> ClientRequest:
+    def cancel(
+        self, invite: ClientRequest, owner: RequestOwner, headers: Iterable[tuple[str, str]] = (), *, now: Nanos
+    ) -> ClientRequest:
         """Send the CANCEL of an INVITE that rings, to the same hop; the INVITE goes nowhere else. RFC 3261 9.1."""
         assert invite.transaction is not None
         invite.is_kept = True
         sent = ClientRequest(invite.request, owner, invite.next_uri, None, "", "", 1)
         sent.hop, sent.is_kept = invite.hop, True
-        sent.transaction = self._layer.send_cancel(invite.transaction, sent, now=now)
+        sent.transaction = self._layer.send_cancel(invite.transaction, sent, headers, now=now)
         sent.request = sent.transaction.request
         return sent
 

@@ -7,6 +7,7 @@ Source: RFC 3261 17, 18.2; RFC 3581; RFC 6026.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from cmw.core.clock import Nanos
@@ -153,8 +154,10 @@ class TransactionLayer:
             hop: the other end, as requests over it named it: with the flow 0, or the negative one of their own.
             reason: what the network said, for people.
         """
-        self.transport_failed(hop._replace(flow=flow), reason, now=now)
-        self.transport_failed(hop, reason, now=now)
+        for waited_for in (hop._replace(flow=flow), hop):
+            self.transport_failed(waited_for, reason, now=now)
+            if not self._own.towards(hop).is_reachable:
+                self._abandon(waited_for, reason)
         for transaction in self._answering.pop(flow, ()):
             transaction.destination = transaction.reopened
 
@@ -188,11 +191,15 @@ class TransactionLayer:
         self._rearm(transaction)
         return transaction
 
-    def send_cancel(self, invite: Transaction, owner: object, *, now: Nanos) -> Transaction:
-        """Start the transaction that cancels `invite`. Source: RFC 3261 9.1."""
+    def send_cancel(
+        self, invite: Transaction, owner: object, headers: Iterable[tuple[str, str]] = (), *, now: Nanos
+    ) -> Transaction:
+        """Start the transaction that cancels `invite`, with further rows such as Reason. Source: RFC 3261 9.1."""
         if invite.state is not State.PROCEEDING:
             raise LocalProtocolError(f"expected an INVITE in state PROCEEDING to cancel, found {invite.state.name}")
         cancel = make_cancel(invite.request)
+        for name, value in headers:
+            cancel.headers.add(name, value)
         return self.begin_client(
             cancel, invite.key.branch, serialize_message(cancel), invite.destination, owner, now=now
         )
@@ -319,6 +326,13 @@ class TransactionLayer:
         else:
             self._rearm(transaction)
         return left
+
+    def _abandon(self, destination: Hop, reason: str) -> None:
+        """End the INVITEs that ring: whoever answers them has no connection left to us, and cannot open one."""
+        for transaction in list(self._waiting.get(destination, ())):
+            owner = transaction.owner
+            self.forget(transaction)
+            self._facts.append(TransportFailed(transaction, owner, reason))
 
     def _shed(self, transaction: Transaction) -> None:
         """Let go of the request of a transaction that only lingers: there are thousands of those."""
