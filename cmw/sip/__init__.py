@@ -57,6 +57,7 @@ from cmw.sip.headers import Headers
 from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.sip.identity import Identity, read_identity
 from cmw.sip.listener import Listener
+from cmw.sip.lookup import Lookup
 from cmw.sip.message import (
     CSeq,
     MalformedMessageError,
@@ -143,6 +144,7 @@ __all__ = [
     "InfoReceived",
     "Keying",
     "Listener",
+    "Lookup",
     "LossCause",
     "MalformedMessageError",
     "MediaDescription",

@@ -14,7 +14,7 @@ from cmw.sip.lookup import Lookup
 from cmw.sip.message import Request, Response, make_response, parse_message
 from cmw.sip.sender import MAX_UDP_BYTES, Sender
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_layer import TransactionLayer
+from cmw.sip.transaction_layer import RequestReceived, TransactionLayer
 from cmw.sip.transaction_tables import State
 from tests.support.ids import CountingIds
 from tests.support.sip_link import listen_at
@@ -442,6 +442,34 @@ def test_the_loss_of_a_connection_fails_what_waits_on_it() -> None:
     bench.layer.flow_lost(3, A_TCP, "reset", now=0)
     bench.absorb()
     assert bench.owner.failures == [(503, "reset"), (503, "reset")]
+
+
+def test_what_is_still_to_be_answered_goes_to_the_via_when_its_connection_is_gone() -> None:
+    """RFC 3261 18.2.2: to `received`, at the port of sent-by."""
+    bench = Bench(US_TCP)
+    source = Hop("203.0.113.9", 40000, Transport.TCP, "", 3)
+    rows = [("From", "<sip:a@x>;tag=f"), ("To", "<sip:b@x>"), ("Call-ID", "c"), ("CSeq", "1 OPTIONS")]
+    via = ("Via", "SIP/2.0/TCP 10.0.0.1:5070;branch=z9hG4bKx;rport")
+    bench.layer.receive_message(Request("OPTIONS", "sip:b@x", Headers([via, *rows])), source, now=0)
+    fact = bench.layer.next_fact()
+    assert isinstance(fact, RequestReceived)
+    bench.layer.flow_lost(3, source._replace(flow=0), "reset", now=0)
+    bench.layer.respond(fact.transaction, make_response(fact.request, 200, to_tag="t"), now=0)
+    assert bench.out[0].destination == Hop("203.0.113.9", 5070, Transport.TCP)
+
+
+@pytest.mark.parametrize(("us", "failures"), [(US_TCP, []), (Hop("192.0.2.1", 0, Transport.WS), [(503, "reset")])])
+def test_an_invite_that_rings_outlives_its_connection_where_we_can_be_reached(
+    us: Hop, failures: list[tuple[int, str]]
+) -> None:
+    """RFC 3261 18.2.2: the server opens a connection to us for its response, unless nobody can: RFC 7118 5."""
+    bench = Bench(us)
+    hop = A._replace(transport=us.transport)
+    bench.send("INVITE", destination=hop)
+    bench.answer(bench.take()[0][0], 180, hop)
+    bench.layer.flow_lost(3, hop, "reset", now=0)
+    bench.absorb()
+    assert bench.owner.failures == failures
 
 
 # ACK and CANCEL
