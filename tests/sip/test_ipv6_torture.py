@@ -9,7 +9,7 @@ from cmw.sip.events import CallOffered
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request, parse_message
 from cmw.sip.name_addr import parse_name_addr
-from cmw.sip.sdp import parse_sdp
+from cmw.sip.sdp_parser import parse_sdp
 from cmw.sip.uri import parse_uri
 from tests.sip.test_torture import tell_agent, tell_registrar
 from tests.support.torture import IPV6_TORTURE
