@@ -10,7 +10,7 @@ from cmw.capture import CaptureError, Datagram, DatagramReader, read_frames
 from cmw.cli.session_directory import SessionDirectory
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import SettingsError
-from cmw.metrics.emodel import CODECS, stream_quality
+from cmw.metrics.emodel import is_rated, stream_quality
 from cmw.rtp.flows import FlowTable, Stream
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -120,6 +120,13 @@ def stream_document(stream: Stream) -> dict[str, Any]:
         "gap_density": _short(now.gap_density),
         "burst_duration_ms": _short(now.burst_duration_ms),
         "gap_duration_ms": _short(now.gap_duration_ms),
+        "jitter_buffer": {
+            "pushed": now.buffer_pushed,
+            "late": now.buffer_late,
+            "delay_ms": _short(now.buffer_delay_ms),
+        },
+        "clock_drift_ppm": _short(now.clock_drift_ppm),
+        "clock_skew_ppm": _short(now.clock_skew_ppm),
         "rtcp_packets": now.rtcp_received,
         "packets_sent": now.remote_packets_sent,
         "mos": _short(mos),
@@ -152,16 +159,19 @@ def _whole(datagram: Datagram) -> bytes:
 
 
 def _quality(stream: Stream, now: StreamSnapshot) -> tuple[float | None, float | None]:
-    """Return R and MOS by the loss of the stream; Nones for a codec whose impairment is not known."""
-    if stream.codec.name not in CODECS or not now.packets_expected:
+    """Return R and MOS by what a listener would have missed; Nones for a codec whose impairment is not known."""
+    if not is_rated(stream.codec.name) or not now.packets_expected:
         return None, None
-    return stream_quality(
-        max(0, now.packets_lost) / now.packets_expected,
+    unheard = max(0, now.packets_lost) + now.buffer_late
+    quality = stream_quality(
+        unheard / now.packets_expected,
         None,
         now.jitter_mean_ms or 0.0,
         codec=stream.codec.name,
         burst_ratio=now.burst_ratio or 1.0,
+        buffer_ms=now.buffer_delay_ms,
     )
+    return quality.r_factor, quality.mos
 
 
 def _instant(at_ns: Nanos | None) -> str | None:

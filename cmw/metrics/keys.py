@@ -80,9 +80,12 @@ JITTER_BUFFER, AUDIO, VIDEO, TIMING = "Jitter buffer", "Audio", "Video", "Call t
 # fmt: off
 METRICS: tuple[Metric, ...] = (
     Metric("mos", "1-5", _G, _B, QUALITY,
-           "Listening and conversational quality by the E-model, from loss of the last second, delay and codec. "
-           "Receive: of what arrives here. Send: of what arrives at the peer, from its RTCP reports.",
-           "ITU-T G.107, G.113", "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
+           "Conversational quality by the E-model, from loss of the last second, its burstiness, delay and codec. "
+           "Receive: of what arrives here, discards of the jitter buffer included. Send: of what arrives at the peer, from its "
+           "RTCP reports.",
+           "ITU-T G.107, G.107.1, G.113", "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
+    Metric("mos_listening", "1-5", _G, _B, QUALITY, "The same without the delay: how it sounds, not how it is to talk.",
+           "ITU-T G.107, G.107.1, G.113", "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
     Metric("r_factor", "0-100", _G, _B, QUALITY, "Transmission rating factor R of the E-model, before it becomes a MOS.",
            "ITU-T G.107", "90 excellent, 80 good, 70 acceptable, 60 poor, below unacceptable", True, "low"),
     Metric("jitter_ms", "ms", _G, _B, QUALITY,

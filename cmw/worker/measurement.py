@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cmw.core.clock import SECOND, Nanos
-from cmw.metrics.emodel import stream_quality
+from cmw.metrics.emodel import Quality, stream_quality
 from cmw.metrics.keys import METRICS
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -104,6 +104,7 @@ class CallFigures:
         """Return rates, loss and quality of the time since the last row."""
         last = self._last
         expected = snapshot.packets_expected - (last.packets_expected if last else 0)
+        discarded = snapshot.buffer_late - (last.buffer_late if last else 0)
         received = snapshot.packets_received - (last.packets_received if last else 0)
         row = _rates(
             sent=(
@@ -114,7 +115,7 @@ class CallFigures:
             sent_s=seconds,
             received_s=seconds,
         )
-        row |= self._quality("receive", _loss(expected - received, expected), snapshot.rtt_ms, snapshot.jitter_ms)
+        row |= self._heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms)
         loss = snapshot.remote_fraction_lost
         return row | self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
 
@@ -129,10 +130,10 @@ class CallFigures:
             sent_s=sent_s,
             received_s=received_s,
         )
-        loss = _loss(snapshot.packets_lost, snapshot.packets_expected)
-        row |= self._quality("receive", loss, snapshot.rtt_ms, snapshot.jitter_mean_ms)
-        lost = snapshot.remote_packets_lost
-        loss = None if lost is None else _loss(lost, snapshot.packets_sent)
+        lost, discarded = snapshot.packets_lost, snapshot.buffer_late
+        row |= self._heard(snapshot, snapshot.packets_expected, lost, discarded, snapshot.jitter_mean_ms)
+        told = snapshot.remote_packets_lost
+        loss = None if told is None else _loss(told, snapshot.packets_sent)
         row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
         row |= _so_far(snapshot)
         return row | _known(
@@ -148,12 +149,39 @@ class CallFigures:
             }
         )
 
+    def _heard(
+        self, snapshot: StreamSnapshot, expected: int, lost: int, discarded: int, jitter_ms: float | None
+    ) -> Row:
+        """Return loss, R and MOS of what we hear, by the buffer's delay and what came too late for it."""
+        loss, unheard = _loss(lost, expected), _loss(max(0, lost) + discarded, expected)
+        if loss is None or unheard is None:
+            return {}
+        quality = stream_quality(
+            unheard,
+            snapshot.rtt_ms,
+            jitter_ms or 0.0,
+            codec=self.codec,
+            ptime_ms=self.ptime_ms,
+            burst_ratio=snapshot.burst_ratio or 1.0,
+            buffer_ms=snapshot.buffer_delay_ms,
+        )
+        return _scores("receive", loss, quality)
+
     def _quality(self, side: str, loss: float | None, rtt_ms: float | None, jitter_ms: float | None) -> Row:
         """Return loss, R and MOS of a side; nothing when its loss is not known."""
         if loss is None:
             return {}
-        r_factor, mos = stream_quality(loss, rtt_ms, jitter_ms or 0.0, codec=self.codec, ptime_ms=self.ptime_ms)
-        return {f"{side}.fraction_lost": 100 * loss, f"{side}.r_factor": r_factor, f"{side}.mos": mos}
+        quality = stream_quality(loss, rtt_ms, jitter_ms or 0.0, codec=self.codec, ptime_ms=self.ptime_ms)
+        return _scores(side, loss, quality)
+
+
+def _scores(side: str, loss: float, quality: Quality) -> Row:
+    return {
+        f"{side}.fraction_lost": 100 * loss,
+        f"{side}.r_factor": quality.r_factor,
+        f"{side}.mos": quality.mos,
+        f"{side}.mos_listening": quality.mos_listening,
+    }
 
 
 def _oddities(snapshot: StreamSnapshot) -> list[str]:

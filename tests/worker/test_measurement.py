@@ -263,3 +263,19 @@ def test_where_the_losses_lie_is_told_each_second_and_for_the_call() -> None:
     call.finish(heard(500, **bursts), START + 10 * SECOND)
     totals = {f"receive.{key}": value for key, value in call.totals("receive").items()}
     assert totals.items() >= (wanted | {"receive.sequence_number_gaps": 3}).items()
+
+
+def test_what_the_jitter_buffer_discards_is_heard_as_loss_and_is_no_loss() -> None:
+    clean = row(figures(), 50, 1, buffer_delay_ms=20.0)
+    late = row(figures(), 50, 1, buffer_delay_ms=20.0, buffer_late=5)
+    assert late["receive.fraction_lost"] == clean["receive.fraction_lost"] == 0
+    assert late["receive.mos"] < clean["receive.mos"] - 0.5
+
+
+def test_bursts_and_a_long_buffer_cost_quality() -> None:
+    plain = row(figures(), 45, 1, lost=5, buffer_delay_ms=20.0, burst_ratio=1.0)
+    bursty = row(figures(), 45, 1, lost=5, buffer_delay_ms=20.0, burst_ratio=3.0)
+    slow = row(figures(), 45, 1, lost=5, buffer_delay_ms=400.0, burst_ratio=1.0)
+    assert bursty["receive.mos"] < plain["receive.mos"]
+    assert slow["receive.mos"] < plain["receive.mos"]
+    assert slow["receive.mos_listening"] == plain["receive.mos_listening"]
