@@ -63,7 +63,9 @@ def extensions() -> list[Extension]:
     if missing:
         sys.exit(f"cmw: the source tree is incomplete: {', '.join(missing)} was not found")
     return [
-        Extension(name, [source], extra_compile_args=["-O2", "-fno-strict-aliasing"], libraries=["m"])
+        Extension(
+            name, [source], extra_compile_args=["-O2", "-fno-strict-aliasing", "-ffp-contract=off"], libraries=["m"]
+        )
         for name, source in MODULES.items()
     ]
 
