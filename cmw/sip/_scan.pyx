@@ -15,7 +15,6 @@ from libc.string cimport memchr, memcmp, memcpy, memmove
 
 from cmw.sip._scan_pure import Headers as _PlainHeaders
 from cmw.sip.grammar import MAX_PARAMS as _PARAMS
-from cmw.sip.grammar import split_outside
 from cmw.sip.header_names import COMPACT_FORMS as _COMPACT_FORMS
 from cmw.sip.header_names import KNOWN_NAMES as _KNOWN_NAMES
 from cmw.sip.header_names import LIST_HEADERS as _LIST_HEADERS
@@ -23,7 +22,7 @@ from cmw.sip.header_names import MAX_HEADERS as _HEADERS
 from cmw.sip.header_names import MAX_LINE_BYTES as _LINE_BYTES
 from cmw.sip.header_names import SINGLE_HEADERS as _SINGLE_HEADERS
 from cmw.sip.header_names import SPELLINGS as _SPELLINGS
-from cmw.sip.header_names import canonical_name, find_repeated, read_row, unfold
+from cmw.sip.header_names import canonical_name, find_repeated, read_row, split_tokens, unfold
 
 IMPLEMENTATION = "compiled"
 
@@ -366,7 +365,7 @@ cdef class Headers:
 
     def get_tokens(self, str name not None):
         """Return the elements of a comma-separated header such as Allow or Supported, over all its rows."""
-        return [part for value in self.get_all(name) for part in split_outside(value, ",") if part]
+        return split_tokens(self.get_all(name))
 
     def select(self, names):
         """Return a copy that has only the rows of `names`, which are canonical."""
@@ -508,6 +507,7 @@ cdef class Headers:
         cdef Py_ssize_t at = start
         cdef Py_ssize_t end
         cdef Py_ssize_t after
+        cdef Py_ssize_t lines_left = MAX_ROWS
         cdef object fault = None
         cdef object found
         cdef unsigned char seen[MOST_NAMES]
@@ -521,7 +521,7 @@ cdef class Headers:
             after = end + 1
             if end > at and text[end - 1] == b"\r":
                 end -= 1
-            if end == at:
+            if end == at and after <= size:      # the line is empty, and a line feed ends it
                 break
             if not self._add_plain(text, at, end):
                 found = self._add_thoroughly(data[at:end])
@@ -532,7 +532,8 @@ cdef class Headers:
                 if known != UNKNOWN:
                     repeats |= seen[known] and _is_single[known]
                     seen[known] = 1
-            if self._count > MAX_ROWS:
+            lines_left -= 1
+            if self._count > MAX_ROWS or lines_left < 0:
                 while self._count > MAX_ROWS:
                     self._drop(self._count - 1)
                 return ("BAD_HEADER", f"at most {MAX_ROWS} header rows", "more"), _find_body(text, at, size)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from cmw.errors import LocalProtocolError
-from cmw.sip.grammar import Params, split_outside
+from cmw.sip.grammar import Params
 from cmw.sip.header_names import (
     LIST_HEADERS,
     MAX_HEADERS,
@@ -23,6 +23,7 @@ from cmw.sip.header_names import (
     canonical_name,
     find_repeated,
     read_row,
+    split_tokens,
     unfold,
 )
 
@@ -103,7 +104,7 @@ class Headers:
 
     def get_tokens(self, name: str) -> list[str]:
         """Return the elements of a comma-separated header such as Allow or Supported, over all its rows."""
-        return [part for value in self.get_all(name) for part in split_outside(value, ",") if part]
+        return split_tokens(self.get_all(name))
 
     def select(self, names: Collection[str]) -> Headers:
         """Return a copy that has only the rows of `names`, which are canonical."""
@@ -176,6 +177,7 @@ def scan_head(data: bytes, start: int) -> tuple[str, Headers, int, Fault | None]
     headers, fault = Headers(), None
     rows = headers._rows
     are_short = len(head) <= MAX_LINE_BYTES
+    lines_left = MAX_HEADERS
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         known = SPELLINGS.get(name)
@@ -190,7 +192,8 @@ def scan_head(data: bytes, start: int) -> tuple[str, Headers, int, Fault | None]
             name, values, found = read_row(line.encode("utf-8", "surrogateescape"))
             rows += [(name, value) for value in values]
             fault = fault or found
-        if len(rows) > MAX_HEADERS:
+        lines_left -= 1
+        if len(rows) > MAX_HEADERS or lines_left < 0:
             del rows[MAX_HEADERS:]
             fault = "BAD_HEADER", f"at most {MAX_HEADERS} header rows", "more"
             break
@@ -210,7 +213,7 @@ def _split_lines(head: bytes) -> list[str]:
 def _split_head(data: bytes, start: int) -> tuple[bytes, int]:
     """Return the lines before the first empty one, and where the body begins."""
     end = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start, end if end >= 0 else len(data))
+    bare = data.find(b"\n\n", start, end + 1 if end >= 0 else len(data))
     if bare >= 0:
         end, body_at = bare, bare + 2
     elif end >= 0:

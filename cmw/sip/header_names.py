@@ -6,9 +6,10 @@ Source: RFC 3261 7.3, 20; the IANA registry of SIP header fields.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import is_token, split_list
+from cmw.sip.grammar import is_token, split_list, split_outside
 
 MAX_HEADERS = 256
 """Header rows of one message, list elements counted; more is refused."""
@@ -120,6 +121,17 @@ def read_row(line: bytes) -> tuple[str, list[str], Fault | None]:
 def unfold(line: bytes) -> str:
     """Return a line and those that go on with it as one line of text. Source: RFC 3261 7.3.1."""
     return (_FOLD.sub(b" ", line) if b"\n" in line else line).decode("utf-8", "surrogateescape")
+
+
+def split_tokens(values: Iterable[str]) -> list[str]:
+    """Return the elements of comma-separated values; where quotes or brackets are left open, every comma counts."""
+    tokens: list[str] = []
+    for value in values:
+        try:
+            tokens += split_outside(value, ",")
+        except RemoteProtocolError:
+            tokens += [part.strip(" \t") for part in value.split(",")]
+    return [token for token in tokens if token]
 
 
 def find_repeated(names: list[str]) -> Fault | None:

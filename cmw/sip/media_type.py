@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
-from cmw.sip.grammar import Params, fail, get_param, is_token, parse_params, split_outside, unquote
+from cmw.sip.grammar import Params, fail, get_param, is_token, parse_params, unquote
+from cmw.sip.header_names import split_tokens
+
+MAX_ELEMENTS = 256
+"""Elements of Accept that are looked at."""
 
 
 class MediaType(NamedTuple):
@@ -67,7 +71,7 @@ def is_acceptable(kind: str, accepted: Iterable[str]) -> bool:
     """
     ranges = (f"{kind.partition('/')[0]}/*", "*/*")
     best, quality = 0, False
-    for element in (part for value in accepted for part in split_outside(value, ",") if part):
+    for element in split_tokens(accepted)[:MAX_ELEMENTS]:
         try:
             accept = parse_media_type(element)
         except RemoteProtocolError:

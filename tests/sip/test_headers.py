@@ -56,3 +56,8 @@ def test_changes() -> None:
 def test_tokens_of_all_rows() -> None:
     headers = Headers([("Allow", "INVITE, ACK,,BYE "), ("allow", ""), ("ALLOW", "INFO")])
     assert headers.get_tokens("Allow") == ["INVITE", "ACK", "BYE", "INFO"]
+
+
+def test_tokens_of_what_cannot_be_read() -> None:
+    headers = Headers([("Require", '<a, "b'), ("Require", "timer")])
+    assert headers.get_tokens("Require") == ["<a", '"b', "timer"]

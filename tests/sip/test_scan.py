@@ -34,6 +34,8 @@ def cut(module: ModuleType, data: bytes, start: int = 0) -> tuple[Any, ...]:
 @example(b"A\r\nB: c\r\n d\n\te\r\n\r\nbody")
 @example(b"A\r\nTo: 1\r\n \r\nTo: 2\r\n\r\n")
 @example(b"A\nb\r")
+@example(b"A\nb: c\r\n\r")
+@example(b"A\nb: c\n\n\r\nd")
 @example(b"A\nb: c\r\r\n")
 @example(b"A\n\n b")
 @example(b"A\n \r\n\r\n")
