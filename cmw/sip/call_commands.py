@@ -289,7 +289,8 @@ class CallCommands(CallServer):
         `RequestFailed`.
 
         Args:
-            method: any that has no command of its own.
+            method: any that has no command of its own. REGISTER asks the registrar `target` for the bindings of an
+                account and changes none. Source: RFC 3261 10.2.3.
             target: SIP URI to ask.
             account: whose address of record, credentials and routes are used.
             local_uri: From instead of the account's.

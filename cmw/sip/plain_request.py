@@ -13,8 +13,12 @@ from cmw.sip.message import Request, Response
 from cmw.sip.route_set import make_path
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 
-NOT_PLAIN = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "REGISTER"))
+NOT_PLAIN = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
 """Methods that have a command of their own, or mean nothing outside of a dialog."""
+
+
+WITHOUT_CONTACT = frozenset(("MESSAGE", "REGISTER"))
+"""Methods that would mean something else with one. Source: RFC 3428 4, RFC 3261 10.2.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +104,10 @@ class PlainRequest:
             add("Route", route)
         add("Max-Forwards", "70")
         add("From", f"<{target.local_uri}>;tag={self._tag}")
-        add("To", f"<{target.uri}>")
+        add("To", f"<{target.local_uri if target.method == 'REGISTER' else target.uri}>")
         add("Call-ID", self._call_id)
         add("CSeq", f"{self._seq} {target.method}")
-        shows_contact = target.method != "MESSAGE"  # "MUST NOT insert Contact" RFC 3428 4
+        shows_contact = target.method not in WITHOUT_CONTACT
         if shows_contact:
             add("Contact", f"<{target.contact}>")
         add("Allow", ALLOW)
