@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: E501  (a case is one line)
-
 import pytest
 
 from cmw.errors import RemoteProtocolError
