@@ -37,6 +37,7 @@ from cmw.sip.session_changes import Changes
 from cmw.sip.session_keeper import SessionKeeper
 from cmw.sip.stack import SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
+from cmw.sip.transaction_tables import State
 
 BYE_TRIES = 3
 """How often a BYE is tried, 64*T1 each, at a peer that is silent now but answered of late: a path that loses half lets
@@ -89,6 +90,7 @@ class Call:
         self._interval_ns: Nanos = 0
         self._retransmissions_sent = 0
         self._bye_reason = ""
+        self._is_change_cancelled = False
         self._changes: Changes | None = None
         self._keeper: SessionKeeper | None = None
         self._transfers: Transfers | None = None
@@ -123,7 +125,11 @@ class Call:
         if asked is None:
             if self._changes is not None:
                 self._changes.response_again(sent, response, now=now)
-        elif response.status >= 200:
+        elif response.status < 200:
+            if asked.method == "INVITE" and self.state is CallState.CONFIRMED and not self._is_change_cancelled:
+                self.timers.set(CallTimer.CHANGE_DUE, now + self.stack.timing.timer_c_ns)
+                self.rearm()
+        else:
             del self._asked[sent]
             self._answered(sent, asked, response, source, now)
             self.rearm()
@@ -393,18 +399,31 @@ class Call:
             self.lose(LossCause.UNANSWERED, 0, "no answer to the offer", now=now)
         elif timer is CallTimer.SESSION and self.state is CallState.CONFIRMED:
             self.keeper.fire(now=now)
+        elif timer is CallTimer.CHANGE_DUE:
+            self._give_up_changes(now)
         elif timer is CallTimer.CHANGE_AGAIN and self.state is CallState.CONFIRMED:
             self.changes.try_again(now=now)
         elif timer is CallTimer.TRANSFER_DUE:
             self.transfers.fire(now=now)
 
+    def _give_up_changes(self, now: Nanos) -> None:
+        """Cancel a re-INVITE that is never answered; forget one whose CANCEL, or whose call's end, changed nothing."""
+        waiting = [sent for sent, asked in self._asked.items() if asked.method == "INVITE"]
+        if self.state is CallState.CONFIRMED and not self._is_change_cancelled:
+            self._is_change_cancelled = True
+            for sent in waiting:
+                if sent.state is State.PROCEEDING:
+                    self.stack.sender.cancel(sent, self, now=now)
+            self.timers.set(CallTimer.CHANGE_DUE, now + self.stack.timing.timeout_ns)
+            return
+        for sent in waiting:
+            self.stack.sender.withdraw(sent)
+            self.transaction_failed(sent, 408, "no final response", now=now)
+
     def _bye_received(self, transaction: Transaction, now: Nanos) -> None:
         reason = transaction.request.headers.get("Reason") or "BYE"
         self.stack.respond(transaction, 200, now=now)
         self.instants.bye_at = self.instants.bye_at or now
-        if self._changes is not None:
-            # "The UAS MUST still respond to any pending requests received for that dialog." RFC 3261 15.1.2
-            self._changes.close(now=now)
         if self.state is CallState.DISCONNECTING:
             reason = "BYE crossed ours"
         self._end(CallEnded(self.handle, Ending.REMOTE, reason, 200, now), now)
@@ -439,6 +458,9 @@ class Call:
 
     def _answered(self, sent: ClientRequest, asked: DialogRequest, response: Response, source: Hop, now: Nanos) -> None:
         authentication, is_home = self._authentication, self._leads_home(asked.leg.dialog)
+        if asked.method == "INVITE":
+            self._is_change_cancelled = False
+            self.timers.stop(CallTimer.CHANGE_DUE)
         if response.status in (401, 407) and authentication.absorb(response, is_home=is_home, attempt=asked.attempt):
             self.counts.challenges += 1
             asked.challenged = sent
@@ -459,6 +481,9 @@ class Call:
         """Emit the last event and let go of the dialog; what was asked within it gets no answer any more."""
         if self.state is CallState.ENDED:
             return
+        if self._changes is not None:
+            # "The UAS MUST still respond to any pending requests received for that dialog." RFC 3261 15.1.2
+            self._changes.close(now=now)
         self.state = CallState.ENDED
         self.instants.ended_at = now
         self.timers.clear()
@@ -469,6 +494,8 @@ class Call:
                 if asked.method != "INVITE":  # its 2xx has to be acknowledged even now. RFC 5407 3.2
                     asked.asker.unanswered(asked, 0, "the call ended", now=now)
             self._asked = {key: asked for key, asked in self._asked.items() if asked.method == "INVITE"}
+            if self._asked:
+                self.timers.set(CallTimer.CHANGE_DUE, now + self.stack.timing.timeout_ns)
         if self._transfers is not None:
             self._transfers.close(now=now)
         self.rearm()

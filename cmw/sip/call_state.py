@@ -46,6 +46,8 @@ class CallTimer(Enum):
     """Our reliable provisional response is sent again, or given up. Source: RFC 3262 3."""
     CHANGE_AGAIN = "CHANGE_AGAIN"
     """A change that was refused with 491 or 500 is tried again. Source: RFC 3261 14.1."""
+    CHANGE_DUE = "CHANGE_DUE"
+    """Our re-INVITE has had a provisional response only; timer C, then 64*T1 after its CANCEL or the call's end."""
     SESSION = "SESSION"
     """The session is refreshed, or is over. Source: RFC 4028 10."""
     TRANSFER_DUE = "TRANSFER_DUE"

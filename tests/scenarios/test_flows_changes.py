@@ -323,3 +323,38 @@ def test_changes_are_refused_before_the_answer_and_after_the_end() -> None:
     stage.alice.hang_up(stage.call, now=stage.now)
     with pytest.raises(LocalProtocolError):
         stage.alice.reoffer(stage.call, body=OTHER, now=stage.now)
+
+
+def test_a_re_invite_that_is_never_answered_is_cancelled_after_timer_c_and_the_call_given_up() -> None:
+    stage = established()
+    stage.alice.reoffer(stage.call, body=OTHER, now=stage.now)
+    stage.run()
+    stage.respond(100, request=stage.party.requests("INVITE")[-1])
+    stage.run(181 * SECOND)
+    assert stage.party.requests("CANCEL")
+    assert stage.snapshot().state is CallState.CONFIRMED
+    stage.run(33 * SECOND)
+    assert stage.last(ALICE, CallLost).cause is LossCause.SILENCE
+
+
+def test_a_re_invite_that_was_cancelled_in_time_leaves_the_call_standing() -> None:
+    stage = established()
+    stage.alice.reoffer(stage.call, body=OTHER, now=stage.now)
+    stage.run()
+    request = stage.party.requests("INVITE")[-1]
+    stage.respond(100, request=request)
+    stage.run(181 * SECOND)
+    stage.respond(487, request=request)
+    assert stage.last(ALICE, CallReofferRejected).status == 487
+    stage.run(60 * SECOND)
+    assert stage.snapshot().state is CallState.CONFIRMED
+
+
+def test_a_re_invite_that_outlives_its_call_is_forgotten() -> None:
+    stage = established()
+    stage.alice.reoffer(stage.call, body=OTHER, now=stage.now)
+    stage.run()
+    stage.respond(100, request=stage.party.requests("INVITE")[-1])
+    stage.tell("BYE", cseq=1)
+    stage.run(40 * SECOND)
+    stage.finish()
