@@ -21,7 +21,6 @@ One file, because everything in it is what happens under that one lock.
 """
 
 import errno as errors
-import math
 import signal
 import socket
 import threading
@@ -31,6 +30,7 @@ from cmw.net.media import MediaMode, PacingSnapshot
 from cmw.rtp.g711 import linear_values
 
 cimport cython
+from libc.math cimport log10
 from libc.errno cimport EAGAIN, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -66,8 +66,12 @@ cdef enum:
     PCMU = 0                        # static payload types, RFC 3551 table 4
     PCMA = 8
     ENERGY_PACKETS = 4              # the level is taken from every 4th packet
+    LEVEL_BINS = 101                # of 1 dB: 0 to -100 dBov; the last one is digital silence
     FIFO_PRIORITY = 10              # modest: above everything ordinary, below the kernel's own threads
 
+cdef double FULL_SCALE = 1073741824.0   # 2^30: the square of 16-bit overload
+cdef double SPEECH_MARGIN_DB = 15.9     # ITU-T P.56: speech lies less than this below its own mean level
+cdef double SPEECH_FLOOR_DBOV = -60.0   # what stays below it is no speech
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
@@ -100,6 +104,10 @@ cdef struct Slot:
     int64_t rtcp_strangers
     int64_t energy                  # sum of squared linear samples
     int64_t energy_samples
+    int64_t bin_energy[LEVEL_BINS]  # the same by the level of the packet
+    int64_t bin_samples[LEVEL_BINS]
+    int64_t early_counted           # packets of the stream that came before its start
+    int64_t received_at_mute        # packets received when sending was last kept back; below 0 when it never was
     uint32_t echo_offset            # our timestamp minus theirs
     uint32_t rtp_drops              # the kernel's counters, modulo 2^32
     uint32_t rtcp_drops
@@ -423,11 +431,15 @@ cdef class MediaEngine:
 
         Packets kept back are neither sent nor skipped. Does nothing to a slot that has no running stream.
         """
+        cdef Slot* s
         self._family(slot)
         with nogil:
             pthread_mutex_lock(&self.lock)
             if self.states[slot] == ACTIVE:
-                self.slots[slot].muted = not on
+                s = &self.slots[slot]
+                s.muted = not on
+                if s.muted:
+                    s.received_at_mute = s.receiver.received_before + s.receiver.received
             pthread_mutex_unlock(&self.lock)
 
     def stop_stream(self, int slot) -> None:
@@ -783,6 +795,7 @@ cdef class MediaEngine:
                 s.packets_before_start -= 1
         s.muted = muted
         s.early_packets = 0
+        s.early_counted = s.receiver.received_before + s.receiver.received
 
     cdef void _take_control(
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
@@ -865,7 +878,9 @@ cdef class MediaEngine:
         rtcp_open(&s.control, self.packet, 0, self.offset_ns, 0, 0, 0)
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.network_errors = 0
-        s.energy = s.energy_samples = 0
+        clear_levels(s)
+        s.early_counted = 0
+        s.received_at_mute = -1
         s.echo_started = 0
         s.muted = 0
 
@@ -917,19 +932,65 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
             &buffer)
         s.receiver.strangers = strangers
         s.heard_elsewhere = 0
-        s.energy = s.energy_samples = 0
+        clear_levels(s)
     s.heard_port = port
     return 1
+
+
+cdef void clear_levels(Slot* s) noexcept nogil:
+    s.energy = s.energy_samples = 0
+    memset(s.bin_energy, 0, sizeof(s.bin_energy))
+    memset(s.bin_samples, 0, sizeof(s.bin_samples))
 
 
 cdef void measure(Slot* s, const uint8_t* payload, uint32_t size) noexcept nogil:
     cdef const int64_t* squares = SQUARES[s.law]
     cdef int64_t energy = 0
     cdef uint32_t i
+    cdef int place
+    if size == 0:
+        return
     for i in range(size):
         energy += squares[payload[i]]
+    place = <int>max(0.0, min(100.0, -to_dbov(<double>energy, size)))
     s.energy += energy
     s.energy_samples += size
+    s.bin_energy[place] += energy
+    s.bin_samples[place] += size
+
+
+cdef inline double to_dbov(double energy, int64_t samples) noexcept nogil:
+    return max(LEVEL_FLOOR_DBOV, 10.0 * log10(energy / samples / FULL_SCALE)) if energy > 0.0 else LEVEL_FLOOR_DBOV
+
+
+cdef int split_levels(const Slot* s, double* speech_dbov, double* noise_dbov) noexcept nogil:
+    """Tell speech and pauses apart by the level of packets; return 1 when there is speech, plus 2 when there are pauses.
+
+    From the loudest down, packets are speech until one is SPEECH_MARGIN_DB below the mean of those before it.
+    """
+    cdef double energy = 0.0
+    cdef double rest = 0.0
+    cdef int64_t samples = 0
+    cdef int64_t rest_samples = 0
+    cdef bint speech = 1
+    cdef int i
+    for i in range(LEVEL_BINS):
+        if s.bin_samples[i] == 0:
+            continue
+        if speech:
+            speech = i <= -SPEECH_FLOOR_DBOV
+            speech = speech and (samples == 0 or to_dbov(energy, samples) + i < SPEECH_MARGIN_DB)
+        if speech:
+            energy += s.bin_energy[i]
+            samples += s.bin_samples[i]
+        else:
+            rest += s.bin_energy[i]
+            rest_samples += s.bin_samples[i]
+    if samples:
+        speech_dbov[0] = to_dbov(energy, samples)
+    if rest_samples:
+        noise_dbov[0] = to_dbov(rest, rest_samples)
+    return (samples > 0) | (rest_samples > 0) << 1
 
 
 cdef void add_histogram(Histogram* into, const Histogram* other) noexcept nogil:
@@ -946,14 +1007,17 @@ cdef void add_histogram(Histogram* into, const Histogram* other) noexcept nogil:
 
 
 cdef object _look(Slot* s):
-    level = None
-    if s.energy_samples:
-        mean = s.energy / <double>s.energy_samples
-        level = max(LEVEL_FLOOR_DBOV, 10 * math.log10(mean / 2.0 ** 30)) if mean else LEVEL_FLOOR_DBOV
+    cdef double speech = 0.0
+    cdef double noise = 0.0
+    cdef int found = split_levels(s, &speech, &noise)
     return stream_snapshot(&s.sender, &s.receiver, &s.control)._replace(
         packets_before_start=s.packets_before_start, packets_after_stop=s.packets_after_stop,
         kernel_drops=s.kernel_drops, rtcp_strangers=s.rtcp_strangers, rtcp_send_errors=s.rtcp_send_errors,
-        network_errors=s.network_errors, received_level_dbov=level)
+        network_errors=s.network_errors, early_packets=s.early_counted,
+        packets_at_mute=s.received_at_mute if s.received_at_mute >= 0 else None,
+        received_energy=<double>s.energy, received_samples=s.energy_samples,
+        signal_level_dbov=speech if found & 1 else None, noise_level_dbov=noise if found & 2 else None,
+        received_level_dbov=to_dbov(<double>s.energy, s.energy_samples) if s.energy_samples else None)
 
 
 cdef int _set_peer(Peer* peer, int family, str ip, int port) except -1:

@@ -147,6 +147,18 @@ class StreamSnapshot(NamedTuple):
     """Control packets that the kernel or the peer's host refused."""
     network_errors: int = 0
     """Packets of ours that came back by ICMP: the peer's host, or a router, did not want them."""
+    early_packets: int = 0
+    """Packets of the stream that came before it was started: before we knew of the answer."""
+    packets_at_mute: int | None = None
+    """Packets received when sending was last kept back, as at a BYE; None when it never was."""
+    received_energy: float = 0.0
+    """Sum of the squared 16-bit samples that the level was taken from."""
+    received_samples: int = 0
+    """How many these are."""
+    signal_level_dbov: float | None = None
+    """Mean power of the packets with speech; None without any. Source: the margin of ITU-T P.56, by packets."""
+    noise_level_dbov: float | None = None
+    """Mean power of the others; None without any."""
     received_level_dbov: float | None = None
     """Mean power of what was heard, G.711 only; -100 stands for digital silence. Source: ITU-T G.100.1."""
 

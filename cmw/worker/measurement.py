@@ -7,8 +7,9 @@ A metric that cannot be known is absent from the row.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log10
 
-from cmw.core.clock import SECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.metrics.emodel import Quality, stream_quality
 from cmw.metrics.keys import METRICS
 from cmw.rtp.snapshot import StreamSnapshot
@@ -20,6 +21,10 @@ COLUMNS: dict[str, str] = {
     for side in metric.direction.sides
 }
 """Every column that a worker can fill, with its typecode: ``f`` float32 or ``I`` uint32."""
+
+FULL_SCALE = float(1 << 30)
+"""The square of a 16-bit sample at overload."""
+DIGITAL_SILENCE_DBOV = -100.0
 
 LEAST_SPAN_NS: Nanos = SECOND // 2
 """Rates and losses of less time than this are not told."""
@@ -44,6 +49,8 @@ class CallFigures:
         self.send_errors = 0
         self.kernel_drops = 0
         self.oddities: list[str] = []
+        self.first_packet_delay_ms: float | None = None
+        self.packets_after_bye: int | None = None
         self._began_at = began_at
         self._stopped_at: Nanos | None = None
         self._interval_at = began_at
@@ -80,7 +87,15 @@ class CallFigures:
         self.send_errors = snapshot.send_errors
         self.kernel_drops = snapshot.kernel_drops
         self.oddities = _oddities(snapshot)
+        self._note_edges(snapshot)
         self._totals = _counters(snapshot) | self._whole(snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND)
+
+    def _note_edges(self, snapshot: StreamSnapshot) -> None:
+        """Take when the first packet came, and how many after we had hung up."""
+        first_at = snapshot.first_packet_at_ns
+        self.first_packet_delay_ms = None if first_at is None else max(0, first_at - self._began_at) / MILLISECOND
+        before = snapshot.packets_at_mute
+        self.packets_after_bye = None if before is None else max(0, snapshot.packets_received - before)
 
     def totals(self, side: str) -> dict[str, float | int | None]:
         """Return the figures of the whole call for ``send`` or ``receive``, by key without the side.
@@ -116,6 +131,7 @@ class CallFigures:
             received_s=seconds,
         )
         row |= self._heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms)
+        row |= _level(snapshot, last)
         loss = snapshot.remote_fraction_lost
         return row | self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
 
@@ -135,7 +151,7 @@ class CallFigures:
         told = snapshot.remote_packets_lost
         loss = None if told is None else _loss(told, snapshot.packets_sent)
         row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
-        row |= _so_far(snapshot)
+        row |= _so_far(snapshot) | _level(snapshot, None)
         return row | _known(
             {
                 "send.rtt_ms": snapshot.rtt_ms,
@@ -145,6 +161,7 @@ class CallFigures:
                 "receive.min_packet_spacing": snapshot.total_spacing_min_ms,
                 "receive.avg_packet_spacing": snapshot.total_spacing_mean_ms,
                 "receive.max_packet_spacing": snapshot.total_spacing_max_ms,
+                "receive.packets_after_bye": self.packets_after_bye,
                 "receive.sequence_number_gaps": snapshot.longest_loss_burst if snapshot.packets_expected else None,
             }
         )
@@ -214,6 +231,10 @@ def _counters(snapshot: StreamSnapshot) -> Row:
             "receive.jitter_buffer_packets_pushed": snapshot.buffer_pushed,
             "receive.jitter_buffer_late_packets": snapshot.buffer_late,
             "receive.jitter_buffer_duplicates": snapshot.duplicate_packets,
+            "receive.payload_type_changes": snapshot.payload_type_changes,
+            "receive.wrong_payload_type_packets": snapshot.wrong_payload_type,
+            "receive.stranger_packets": snapshot.strangers,
+            "receive.early_packets": snapshot.early_packets,
         }
     )
 
@@ -239,11 +260,28 @@ def _state(snapshot: StreamSnapshot) -> Row:
     ) | _so_far(snapshot)
 
 
+def _level(snapshot: StreamSnapshot, last: StreamSnapshot | None) -> Row:
+    """Return the level of what was heard since `last`; nothing when none of it was measured."""
+    samples = snapshot.received_samples - (last.received_samples if last else 0)
+    energy = snapshot.received_energy - (last.received_energy if last else 0.0)
+    if samples <= 0:
+        return {}
+    mean = energy / samples / FULL_SCALE
+    return {
+        "receive.audio_level_rms_dbov": max(DIGITAL_SILENCE_DBOV, 10 * log10(mean))
+        if mean > 0
+        else DIGITAL_SILENCE_DBOV
+    }
+
+
 def _so_far(snapshot: StreamSnapshot) -> Row:
     """Return what is of the whole stream up to now, each second and at the end."""
     return _known(
         {
             "receive.rtcp_sr_rr_interval_ms": snapshot.rtcp_interval_ms,
+            "receive.max_jitter_ms": snapshot.jitter_max_ms,
+            "receive.signal_level_dbov": snapshot.signal_level_dbov,
+            "receive.noise_level_dbov": snapshot.noise_level_dbov,
             "receive.clock_drift_estimate": snapshot.clock_drift_ppm,
             "receive.clock_skew_estimate": snapshot.clock_skew_ppm,
             "receive.jitter_buffer_delay_ms": snapshot.buffer_delay_ms,

@@ -6,6 +6,7 @@ from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import OutcomeKind
 from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport
 from cmw.worker.endpoint import CallRecord, CallTimes, Endpoint, RegistrationRecord
+from cmw.worker.measurement import CallFigures
 
 MAX_TEXT = 500
 """Characters of a text in a report."""
@@ -28,7 +29,7 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
         blame=outcome.blame if outcome.kind is not OutcomeKind.SUCCESS else None,
         reason=_bounded(outcome.reason),
         registration=_registration(endpoint.registration),
-        call=_call(endpoint.call, figures.codec if figures else ""),
+        call=_call(endpoint.call, figures),
         media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
         one_way=figures is not None and heard != spoken,
         silent=figures is not None and not heard and not spoken,
@@ -45,7 +46,10 @@ def _registration(record: RegistrationRecord) -> RegistrationReport:
     )
 
 
-def _call(record: CallRecord, codec: str) -> CallReport:
+def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
+    timing = _timing(record.times, is_outbound=record.direction == "outbound")
+    if figures is not None and figures.first_packet_delay_ms is not None:
+        timing["first_packet_delay_ms"] = figures.first_packet_delay_ms
     return CallReport(
         attempted=record.attempted,
         answered=record.answered,
@@ -53,8 +57,8 @@ def _call(record: CallRecord, codec: str) -> CallReport:
         call_id=_bounded(record.call_id),
         target=_bounded(record.target),
         status_code=record.status,
-        codec=codec,
-        timing=_timing(record.times, is_outbound=record.direction == "outbound"),
+        codec=figures.codec if figures is not None else "",
+        timing=timing,
     )
 
 

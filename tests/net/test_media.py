@@ -292,6 +292,62 @@ def test_packets_outside_the_stream_are_counted_apart(engine: MediaEngine, pool:
     assert party.seen == frozen._replace(packets_after_stop=1)
 
 
+def test_what_came_before_sending_was_kept_back_is_known(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port)
+    outsider.say(party.port, 1)
+    wait_until(lambda: party.seen.packets_received == 1)
+    assert party.seen.packets_at_mute is None
+    engine.set_sending(party.slot, False)
+    for sequence in (2, 3):
+        outsider.say(party.port, sequence)
+    wait_until(lambda: party.seen.packets_received == 3)
+    assert party.seen.packets_at_mute == 1
+
+
+def frames_of(name: str) -> list[bytes]:
+    source = make_source(name, "PCMU")
+    return [source.frames[at : at + FRAME] for at in range(0, len(source.frames), FRAME)]
+
+
+class TestLevels:
+    """What is said of G.711, by every fourth packet."""
+
+    def hear(self, party: Party, outsider: Outsider, frames: list[bytes]) -> StreamSnapshot:
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        for sequence, frame in enumerate(frames):
+            outsider.say(party.port, 4 * sequence, payload=frame)
+            if sequence % 50 == 49:  # no more than the socket holds
+                wait_until(lambda sequence=sequence: party.seen.packets_received == sequence + 1)  # type: ignore[misc]
+        wait_until(lambda: party.seen.packets_received == len(frames))
+        return party.seen
+
+    def test_speech_and_its_pauses(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        seen = self.hear(Party(engine, pool), outsider, frames_of("speech"))
+        assert seen.signal_level_dbov == pytest.approx(-21, abs=2)
+        assert seen.noise_level_dbov is not None
+        assert -70 < seen.noise_level_dbov < -40
+        assert seen.received_level_dbov is not None
+        assert seen.noise_level_dbov < seen.received_level_dbov < seen.signal_level_dbov
+
+    def test_a_tone_has_no_pauses(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        seen = self.hear(Party(engine, pool), outsider, frames_of("tone"))
+        assert seen.signal_level_dbov == pytest.approx(-13, abs=0.2)
+        assert seen.noise_level_dbov is None
+
+    def test_silence_has_no_speech(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        seen = self.hear(Party(engine, pool), outsider, [b"\xff" * FRAME] * 20)
+        assert (seen.signal_level_dbov, seen.noise_level_dbov, seen.received_level_dbov) == (None, -100, -100)
+
+    def test_nothing_heard_has_no_level(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        seen = party.seen
+        assert (seen.signal_level_dbov, seen.noise_level_dbov, seen.received_level_dbov) == (None, None, None)
+
+
 def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
     engine: MediaEngine, pool: PortPool, outsider: Outsider
 ) -> None:
@@ -302,8 +358,10 @@ def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
     party.start(outsider.port, MediaMode.RECEIVE_ONLY)
     seen = party.seen
     assert (seen.packets_before_start, seen.packets_received, seen.packets_lost) == (0, 3, 1)
+    assert seen.early_packets == 3
     outsider.say(party.port, 9)
     wait_until(lambda: party.seen.packets_received == 4)
+    assert party.seen.early_packets == 3
     assert (party.seen.packets_lost, party.seen.out_of_order_packets) == (0, 1)
 
 

@@ -279,3 +279,52 @@ def test_bursts_and_a_long_buffer_cost_quality() -> None:
     assert bursty["receive.mos"] < plain["receive.mos"]
     assert slow["receive.mos"] < plain["receive.mos"]
     assert slow["receive.mos_listening"] == plain["receive.mos_listening"]
+
+
+def test_the_level_is_of_the_last_second_and_of_the_call() -> None:
+    call = figures()
+    full = float(1 << 30)
+    loud = row(call, 50, 1, received_energy=100 * full, received_samples=100)
+    assert loud["receive.audio_level_rms_dbov"] == 0
+    quiet = row(call, 100, 2, received_energy=100 * full, received_samples=200)
+    assert quiet["receive.audio_level_rms_dbov"] == -100
+    unheard = row(call, 150, 3, received_energy=100 * full, received_samples=200)
+    assert "receive.audio_level_rms_dbov" not in unheard
+    call.finish(heard(150, received_energy=100 * full, received_samples=200), START + 3 * SECOND)
+    assert call.totals("receive")["audio_level_rms_dbov"] == pytest.approx(-3.01, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("first_at", "delay_ms"), [(START + 35 * MILLISECOND, 35.0), (START - 20 * MILLISECOND, 0.0), (None, None)]
+)
+def test_how_long_the_first_packet_took(first_at: int | None, delay_ms: float | None) -> None:
+    call = figures()
+    call.finish(heard(50, first_packet_at_ns=first_at), START + SECOND)
+    assert call.first_packet_delay_ms == delay_ms
+
+
+def test_packets_after_the_bye_are_counted() -> None:
+    call = figures()
+    call.finish(heard(55, packets_at_mute=50), START + SECOND)
+    assert call.totals("receive")["packets_after_bye"] == 5
+    never_muted = figures()
+    never_muted.finish(heard(55), START + SECOND)
+    assert "packets_after_bye" not in never_muted.totals("receive")
+
+
+def test_what_else_came_is_counted() -> None:
+    found = row(
+        figures(),
+        50,
+        1,
+        strangers=3,
+        wrong_payload_type=2,
+        payload_type_changes=1,
+        early_packets=4,
+        signal_level_dbov=-20.0,
+    )
+    assert found["receive.stranger_packets"] == 3
+    assert found["receive.wrong_payload_type_packets"] == 2
+    assert found["receive.payload_type_changes"] == 1
+    assert found["receive.early_packets"] == 4
+    assert found["receive.signal_level_dbov"] == -20
