@@ -107,6 +107,8 @@ def refuse_body(request: Request) -> Refusal | None:
         return None
     if len(request.body) > MAX_BODY_BYTES:
         return Refusal(413)
+    if request.headers.get("Content-Type") == SDP_TYPE and "Content-Encoding" not in request.headers:
+        return None
     try:
         body = parse_body(request.headers, request.body)
     except RemoteProtocolError as error:
