@@ -190,10 +190,17 @@ def _rate(codec: str, loss_ratio: float, delay_ms: float, burst_ratio: float) ->
     """Return R on the scale up to 100, whichever the codec's band."""
     wide = WIDEBAND_CODECS.get(codec)
     if wide is None:
-        narrow = CODECS[codec]
-        return r_factor(impairment=narrow, loss_ratio=loss_ratio, one_way_delay_ms=delay_ms, burst_ratio=burst_ratio)
-    r = wideband_r_factor(impairment=wide, loss_ratio=loss_ratio, one_way_delay_ms=delay_ms, burst_ratio=burst_ratio)
-    return r / WIDEBAND_SCALE
+        return _without_codec(delay_ms) - effective_impairment(CODECS[codec], loss_ratio, burst_ratio)
+    return (
+        wideband_r_factor(impairment=wide, loss_ratio=loss_ratio, one_way_delay_ms=delay_ms, burst_ratio=burst_ratio)
+        / WIDEBAND_SCALE
+    )
+
+
+@lru_cache(maxsize=256)
+def _without_codec(delay_ms: float) -> float:
+    """Return R of a connection that only delays: a rating a second and stream is needed, and most delays repeat."""
+    return r_factor(impairment=Impairment(0.0, 1.0), one_way_delay_ms=delay_ms)
 
 
 def _bounded(r: float) -> float:

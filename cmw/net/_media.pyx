@@ -964,7 +964,7 @@ cdef inline double to_dbov(double energy, int64_t samples) noexcept nogil:
 
 
 cdef int split_levels(const Slot* s, double* speech_dbov, double* noise_dbov) noexcept nogil:
-    """Tell speech and pauses apart by the level of packets; return 1 when there is speech, plus 2 when there are pauses.
+    """Tell speech and pauses apart by the level of packets; return 1 for speech, plus 2 for pauses.
 
     From the loudest down, packets are speech until one is SPEECH_MARGIN_DB below the mean of those before it.
     """
