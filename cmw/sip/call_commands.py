@@ -16,13 +16,14 @@ from cmw.sip.call import Call
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_server import CallServer
 from cmw.sip.call_state import CallSnapshot, CallState
+from cmw.sip.call_target import CallTarget
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.grammar import is_token
 from cmw.sip.hop import Hop
 from cmw.sip.inbound_call import InboundCall
 from cmw.sip.lookup import literal_hop
 from cmw.sip.name_addr import parse_name_addr
-from cmw.sip.outbound_call import CallTarget, OutboundCall
+from cmw.sip.outbound_call import OutboundCall
 from cmw.sip.plain_request import NOT_PLAIN, PlainRequest, PlainTarget
 from cmw.sip.replaces import Replaces
 from cmw.sip.transfer import ReferTo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
@@ -66,6 +67,15 @@ class CallOptions:
         object.__setattr__(self, "supported", ", ".join(tags))
         object.__setattr__(self, "required", ", ".join(required))
         object.__setattr__(self, "known", frozenset(tags))
+
+    def invite_rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the rows of our INVITE that these options ask for, those of the session timer apart."""
+        if self.required:
+            yield "Require", self.required
+        if self.replaces is not None:
+            yield "Replaces", str(self.replaces)
+        if self.identity is not None:
+            yield from self.identity.rows()
 
 
 PLAIN = CallOptions()

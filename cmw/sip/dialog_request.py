@@ -64,3 +64,16 @@ def ends_call(method: str, status: int) -> bool:
     if method in CHANGING_METHODS:
         return status in ENDING_STATUSES
     return status == 481 and method not in ("NOTIFY", "BYE", "PRACK")
+
+
+class _Silent:
+    """The asker of what nobody wants to know the answer of."""
+
+    def answered(self, asked: DialogRequest, response: Response, source: Hop, *, now: Nanos) -> None:
+        """Ignore the answer."""
+
+    def unanswered(self, asked: DialogRequest, status: int, reason: str, *, now: Nanos) -> None:
+        """Ignore the silence."""
+
+
+SILENT = _Silent()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
@@ -22,9 +21,10 @@ from cmw.sip.call_events import (
 )
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_state import CallState, CallTimer
+from cmw.sip.call_target import CallTarget
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
-from cmw.sip.dialog_request import CHANGING_METHODS, DialogRequest
+from cmw.sip.dialog_request import CHANGING_METHODS, SILENT, DialogRequest
 from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
@@ -49,31 +49,6 @@ _SESSION_PROGRESS = 183
 
 MAX_FORKS = MAX_LEGS
 """Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallTarget:
-    """Whom to call, as whom, and with what.
-
-    Args:
-        uri: Request-URI and To.
-        local_uri: From.
-        contact: our Contact URI, as far as it is known which transport the INVITE takes.
-        contact_user: user part of it.
-        destination: where the INVITE goes; None for the way that `uri` tells.
-        body: the offer; empty leaves it to the peer.
-        headers: further rows of the INVITE.
-        routes: Route values that it begins with.
-    """
-
-    uri: str
-    local_uri: str
-    contact: str
-    contact_user: str
-    destination: Hop | None
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    routes: tuple[str, ...] = ()
 
 
 class OutboundCall(Call):
@@ -240,23 +215,14 @@ class OutboundCall(Call):
         yield "Supported", options.supported
         yield "User-Agent", self.stack.user_agent
         if options is not PLAIN:
-            yield from self._option_rows()
+            yield from options.invite_rows()
+        if self.has_keeper:
+            yield from self.keeper.timer.request_rows()
         is_home = not self._is_redirected
         yield from self._authentication.headers("INVITE", uri, target.body, is_home=is_home)
         yield from target.headers
         if target.body:
             yield "Content-Type", SDP_TYPE
-
-    def _option_rows(self) -> Iterable[tuple[str, str]]:
-        options = self.options
-        if options.required:
-            yield "Require", options.required
-        if self.has_keeper:
-            yield from self.keeper.timer.request_rows()
-        if options.replaces is not None:
-            yield "Replaces", str(options.replaces)
-        if options.identity is not None:
-            yield from options.identity.rows()
 
     def _send_again(self, now: Nanos) -> None:
         """Send the INVITE once more, with credentials, a longer interval, or to another target."""
@@ -401,7 +367,7 @@ class OutboundCall(Call):
         leg = self._early.legs.get(remote_tag) or Leg(remote_tag, self._offer)
         self._forks[remote_tag] = self.send_ack(leg.confirm(sent.request, response, source), sent, now=now)
         self.counts.forks_released += 1
-        self.ask(DialogRequest("BYE", leg, _SILENT), now=now)
+        self.ask(DialogRequest("BYE", leg, SILENT), now=now)
 
     def _fail(self, response: Response, now: Nanos) -> None:
         if self.state is CallState.ENDED:
@@ -504,16 +470,3 @@ class OutboundCall(Call):
 
     def _invite_retransmissions(self) -> int:
         return self._invite.retransmissions if self._invite is not None else 0
-
-
-class _Silent:
-    """The asker of what nobody wants to know the answer of."""
-
-    def answered(self, asked: DialogRequest, response: Response, source: Hop, *, now: Nanos) -> None:
-        """Ignore the answer."""
-
-    def unanswered(self, asked: DialogRequest, status: int, reason: str, *, now: Nanos) -> None:
-        """Ignore the silence."""
-
-
-_SILENT = _Silent()

@@ -1,0 +1,32 @@
+"""Whom an INVITE goes to. Source: RFC 3261 8.1.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cmw.sip.hop import Hop
+
+
+@dataclass(frozen=True, slots=True)
+class CallTarget:
+    """Whom to call, as whom, and with what.
+
+    Args:
+        uri: Request-URI and To.
+        local_uri: From.
+        contact: our Contact URI, as far as it is known which transport the INVITE takes.
+        contact_user: user part of it.
+        destination: where the INVITE goes; None for the way that `uri` tells.
+        body: the offer; empty leaves it to the peer.
+        headers: further rows of the INVITE.
+        routes: Route values that it begins with.
+    """
+
+    uri: str
+    local_uri: str
+    contact: str
+    contact_user: str
+    destination: Hop | None
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    routes: tuple[str, ...] = ()
