@@ -15,6 +15,8 @@ _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3
 _BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _TSRESOL, _TSOFFSET = 9, 14
 _SECOND_NS = 1_000_000_000
+MAX_AT_NS: Final = 1 << 62
+"""In the year 2116."""
 
 
 class _Interface(NamedTuple):
@@ -139,6 +141,11 @@ class _SectionReader:
             raise CaptureError(f"packet block before byte {at}: expected {captured} bytes of data, found {len(data)}")
         units = high << 32 | low
         self._last_ns = units * _SECOND_NS // interface.units_per_second + interface.offset_s * _SECOND_NS
+        if not 0 <= self._last_ns < MAX_AT_NS:
+            at = self._source.offset
+            raise CaptureError(
+                f"packet block before byte {at}: expected a time from 1970 to 2116, found {self._last_ns} ns"
+            )
         return Frame(self._last_ns, interface.link_type, data[:captured], max(original, captured))
 
     def _parse_simple_packet(self, original: int, data: bytes) -> Frame:

@@ -115,6 +115,8 @@ def test_a_file_cut_anywhere_gives_what_came_before_and_says_where(make) -> None
         (section() + interface(RAW)[:-4] + bytes(4), "its two lengths are 20 and 0"),
         (section() + enhanced(FRAMES[0]), "interface 0 was never described"),
         (section() + interface(RAW) + block(6, bytes(8)), "too short"),
+        (section() + interface(RAW) + enhanced(Captured(1 << 63, b"")), "expected a time from 1970 to 2116"),
+        (section() + interface(RAW, options=struct.pack("<HHq", 14, 8, -1)) + enhanced(Captured(0, b"")), "1970"),
         (section() + interface(RAW) + block(6, struct.pack("<IIIII", 0, 0, 0, 99, 99)), "expected 99 bytes of data"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,33 @@ def test_a_capture_that_kept_only_the_headers(capsys: Capsys, tmp_path: Path) ->
 def test_a_compressed_file(capsys: Capsys, tmp_path: Path) -> None:
     [stream] = analyze(capsys, tmp_path, gzip.compress(pcap(frames(*range(50)))))["streams"]
     assert stream["packets_received"] == 50
+
+
+def test_a_description_in_fragments_serves_too(capsys: Capsys, tmp_path: Path) -> None:
+    whole = invite(START_NS - SECOND, DESTINATION, "97", "a=rtpmap:97 PCMA/8000").data
+    head, payload = whole[:20], whole[20:]
+    parts = []
+    for at in range(0, len(payload), 64):
+        more = 0x2000 if at + 64 < len(payload) else 0
+        piece = payload[at : at + 64]
+        length = struct.pack("!HHH", 20 + len(piece), 9, more | at // 8)
+        parts.append(Captured(START_NS - SECOND, head[:2] + length + head[8:] + piece))
+    [stream] = analyze(capsys, tmp_path, pcap([*parts, *frames(*range(9), payload_type=97)]))["streams"]
+    assert stream["codec"] == "PCMA"
+
+
+def test_drift_by_the_sender_reports_in_the_capture(capsys: Capsys, tmp_path: Path) -> None:
+    reports = []
+    for i in range(10):
+        at_ns = START_NS + 5 * i * SECOND
+        units = int(5 * i * 8000 * (1 + 100e-6))
+        ntp = (at_ns // SECOND + 2_208_988_800) << 32
+        report = struct.pack("!BBHIQIII", 0x80, 200, 6, 0x0BADCAFE, ntp, units, 1, 160)
+        reports.append(Captured(at_ns, packet(report, ("192.0.2.1", 10001), ("192.0.2.2", 20001))))
+    [stream] = analyze(capsys, tmp_path, pcap(sorted([*reports, *frames(*range(2500))])))["streams"]
+    assert (stream["rtcp_packets"], stream["packets_sent"]) == (10, 1)
+    assert stream["clock_drift_ppm"] == pytest.approx(100, abs=3)
+    assert stream["clock_skew_ppm"] == pytest.approx(100, abs=3)
 
 
 def test_a_capture_without_rtp(capsys: Capsys, tmp_path: Path) -> None:
