@@ -101,21 +101,25 @@ class CallServer:
     def _answer(self, fact: RequestReceived, answer: Refusal, now: Nanos) -> None:
         tag = self._stack.ids.tag()
         status, headers, reason = answer
+        if fact.request.method == "INVITE":
+            fact.transaction.owner = tag  # a CANCEL that comes too late is answered with the same
         self._stack.respond(fact.transaction, status, reason, to_tag=tag, headers=headers, now=now)
         self._stack.events.append(RequestAnswered(fact.request.method, answer.status, fact.source, now))
 
     def _cancel_received(self, fact: RequestReceived, now: Nanos) -> None:
-        """Take a CANCEL; it is answered whatever becomes of its INVITE. Source: RFC 3261 9.2."""
-        invite = self._stack.layer.find_invite(fact.request)
-        if invite is None:
+        """Take a CANCEL; it is answered whatever becomes of its request. Source: RFC 3261 9.2."""
+        cancelled = self._stack.layer.find_cancelled(fact.request)
+        if cancelled is None:
             self._answer(fact, Refusal(481), now)
             return
-        owner = invite.owner
+        owner = cancelled.owner
         reason = fact.request.headers.get("Reason") or ""
-        tag = owner.local_tag if isinstance(owner, Call) else None
+        tag = owner.local_tag if isinstance(owner, Call) else owner
+        if not isinstance(tag, str):
+            tag = self._stack.ids.tag()
         self._stack.respond(fact.transaction, 200, to_tag=tag, now=now)
-        if isinstance(owner, Call):
-            owner.cancel_received(invite, reason, now=now)
+        if isinstance(owner, Call) and cancelled.key.method == "INVITE":
+            owner.cancel_received(cancelled, reason, now=now)
 
     def _find_call(self, request: Request) -> Call | None:
         call = self._stack.dialogs.get((request.call_id, request.to.tag or ""))

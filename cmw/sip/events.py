@@ -112,6 +112,8 @@ class DiscardReason(StrEnum):
     """The CSeq names another method than the request line. Source: RFC 3261 8.1.1.5."""
     SEVERAL_VIAS = "several_vias"
     """A response that was misrouted: its last hop is not us. Source: RFC 3261 8.1.3.3."""
+    FOREIGN_VIA = "foreign_via"
+    """A response whose Via names another address than ours. Source: RFC 3261 18.1.2."""
     STRAY_RESPONSE = "stray_response"
     """No transaction of ours has this branch. Source: RFC 6026 7.2."""
     STRAY_ACK = "stray_ack"

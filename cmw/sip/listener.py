@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from cmw.core.address import Address
 from cmw.core.ids import Ids
 from cmw.errors import LocalProtocolError
+from cmw.sip.grammar import is_literal
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.uri import escape
+from cmw.sip.via import Via, parse_via
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,15 @@ class OwnAddresses:
             raise LocalProtocolError("expected at least one listener, found none")
         self.transports = tuple(self._by_transport)
         self._has_families = len(self._by_family) > len(self._by_transport)
+        vias = [parse_via(f"{address.via_start}own") for address in self._by_family.values()]
+        self._sent_by = frozenset([_comparable(via) for via in vias])
 
     def __contains__(self, transport: Transport) -> bool:
         return transport in self._by_transport
+
+    def has_written(self, via: Via) -> bool:
+        """Tell whether the sent-by of a Via is one of ours, in whatever spelling. Source: RFC 3261 18.1.2."""
+        return via.sent_by in self._sent_by or _comparable(via) in self._sent_by
 
     @property
     def first(self) -> OwnAddress:
@@ -119,3 +128,9 @@ class OwnAddresses:
             if address is not None:
                 return address
         return self._by_transport.get(hop.transport) or self.first
+
+
+def _comparable(via: Via) -> Address:
+    """Return the sent-by of a Via as it is the same for all who mean the same."""
+    host = str(ip_address(via.host)) if is_literal(via.host) else via.host.lower()
+    return Address(host, via.sent_by.port)

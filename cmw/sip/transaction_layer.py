@@ -35,6 +35,9 @@ for retransmissions, and no new INVITE is taken: anybody may send requests, as l
 
 BUSY_HEADERS = (("Retry-After", "10"),)
 
+CANCELLABLE = ("INVITE", *"BYE INFO MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split())
+"""Requests that a CANCEL may be about: "anything but CANCEL or ACK". Source: RFC 3261 9.2."""
+
 
 class ResponseReceived(NamedTuple):
     """A response came that its transaction lets pass."""
@@ -230,6 +233,12 @@ class TransactionLayer:
         """Return the INVITE that a CANCEL, or an ACK, or the INVITE itself is about. Source: RFC 3261 9.2."""
         return self._transactions.get(server_key(request)._replace(method="INVITE"))
 
+    def find_cancelled(self, cancel: Request) -> Transaction | None:
+        """Return what a CANCEL is about: an INVITE, or another request, on which it has no effect. RFC 3261 9.2."""
+        key = server_key(cancel)
+        found = (self._transactions.get(key._replace(method=method)) for method in CANCELLABLE)
+        return next((transaction for transaction in found if transaction is not None), None)
+
     def new_via(self, destination: Hop) -> str:
         """Return a Via for a request that needs no transaction: the ACK of a 2xx."""
         return self._own.towards(destination).via_start + self._ids.branch()
@@ -254,10 +263,12 @@ class TransactionLayer:
     def _receive_response(self, response: Response, source: Hop, now: Nanos) -> DiscardReason | None:
         if len(response.headers.get_all("Via")) > 1:
             return DiscardReason.SEVERAL_VIAS
-        branch = response.top_via.branch or ""
-        transaction = self._transactions.get(client_key(branch, response.cseq.method))
+        via = response.top_via
+        transaction = self._transactions.get(client_key(via.branch or "", response.cseq.method))
         if transaction is None:
             return DiscardReason.STRAY_RESPONSE
+        if not self._own.has_written(via):
+            return DiscardReason.FOREIGN_VIA
         status = response.status
         event = Input.RX_1XX if status < 200 else Input.RX_2XX if status < 300 else Input.RX_3XX_6XX
         known, owner = transaction.state, transaction.owner
