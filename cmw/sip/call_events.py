@@ -31,6 +31,8 @@ class TimeoutStage(StrEnum):
     """No response to our INVITE at all (timer B)."""
     RINGING = "ringing"
     """No final response after a provisional one (timer C)."""
+    EXPIRED = "expired"
+    """The Expires of the INVITE ran out; it was refused with 487. Source: RFC 3261 13.3.1."""
     PRACK = "prack"
     """No PRACK of our reliable provisional response (64*T1); the INVITE was refused with 504. Source: RFC 3262 3."""
     ACK = "ack"
@@ -201,6 +203,7 @@ class CallReofferRejected:
 
     Args:
         status: the response, 0 when none came.
+        response: with its Warning; None when none came.
     """
 
     call: int
@@ -208,6 +211,7 @@ class CallReofferRejected:
     status: int
     reason: str
     at: Nanos
+    response: Response | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

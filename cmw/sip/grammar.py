@@ -22,6 +22,9 @@ A message's Via, addresses and CSeq are looked at by several layers, and its ans
 MAX_PARAMS = 64
 """Parameters of one value; more is refused. What is parsed is remembered, and a short text can hold very many."""
 
+MAX_DELTA_S = 2**32 - 1
+"""Longest span in seconds. Source: RFC 3261 20.19, 25.1 delta-seconds."""
+
 Params = tuple[tuple[str, str | None], ...]
 """Parameters in their order: lower-case name and raw value (quotes included), None without an equals sign."""
 
@@ -71,6 +74,13 @@ def parse_number(text: str, what: str, *, maximum: int) -> int:
     if value > maximum:
         fail(f"{what} of at most {maximum}", text)
     return value
+
+
+def read_seconds(text: str | None) -> int | None:
+    """Return delta-seconds, at most 2^32 - 1; None when there are none or they make no sense."""
+    if text is None or not is_number(text) or len(text) > 10:
+        return None
+    return min(int(text), MAX_DELTA_S)
 
 
 def quote(text: str) -> str:

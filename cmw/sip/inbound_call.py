@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cmw.core.clock import Nanos
-from cmw.errors import LocalProtocolError
+from cmw.core.clock import SECOND, Nanos
+from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call
 from cmw.sip.call_events import (
@@ -18,10 +18,12 @@ from cmw.sip.call_events import (
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.dialog import Dialog
+from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop
-from cmw.sip.message import make_response
+from cmw.sip.message import Request, make_response
+from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.offer_state import Move, Offer
 from cmw.sip.reliable_provisional import RELIABLE
 from cmw.sip.reliable_ringing import ReliableRinging
@@ -32,6 +34,12 @@ from cmw.sip.status import reason_phrase
 from cmw.sip.transaction import Transaction
 
 Rows = tuple[tuple[str, str], ...]
+
+RING_AGAIN_NS: Nanos = 60 * SECOND
+"""How often a call that still rings says so, lest a proxy cancels it. Source: RFC 3261 13.3.1.1."""
+
+RING_AGAIN_RELIABLY_NS: Nanos = 150 * SECOND
+"""The same where PRACK has shown that it was heard. Source: RFC 3262 3."""
 
 
 class InboundCall(Call):
@@ -59,7 +67,7 @@ class InboundCall(Call):
         replaced: Call | None = None,
     ) -> None:
         account = stack.accounts.get(user)
-        contact = stack.contact(user, source, is_secure=invite.request.uri.lower().startswith("sips:"))
+        contact = stack.contact(user, source, is_secure=_is_secure(invite.request))
         credentials = account.credentials if account is not None else None
         authentication = Authentication(credentials, stack.ids, stack.realms.get(user))
         super().__init__(stack, handle, contact, authentication, options)
@@ -72,6 +80,7 @@ class InboundCall(Call):
         self._replaced = replaced
         self._bye_wanted = False
         self._held: tuple[bytes, Rows] | None = None
+        self._rung: tuple[int, bytes, Rows, bool | None] = (180, b"", (), None)
         self._ringing: ReliableRinging | None = None
         self.state = CallState.PROCEEDING
         self.call_id = request.call_id
@@ -93,8 +102,11 @@ class InboundCall(Call):
         self.instants.invite_at = self.instants.trying_at = now
         self.stack.respond(self._invite, 100, now=now)
         self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
-        self.rearm()
         request = self._invite.request
+        expires_s = read_seconds(request.headers.get("Expires"))
+        if expires_s is not None and request.to.tag is None:
+            self.timers.set(CallTimer.EXPIRY, now + expires_s * SECOND)
+        self.rearm()
         self.emit(
             CallOffered(
                 call=self.handle,
@@ -141,6 +153,8 @@ class InboundCall(Call):
         else:
             rows = self._response_rows(headers, body)
             self.stack.respond(self._invite, status, to_tag=self.local_tag, headers=rows, body=body, now=now)
+        self._rung = status, body, headers, reliable
+        self.timers.set(CallTimer.RING_AGAIN, now + (RING_AGAIN_RELIABLY_NS if is_reliable else RING_AGAIN_NS))
         self.rearm()
 
     def answer(self, body: bytes, headers: Rows, *, now: Nanos) -> None:
@@ -296,6 +310,13 @@ class InboundCall(Call):
         if timer is CallTimer.FINAL_DUE:
             self._refuse(480, "", (), now)
             self._end(CallTimedOut(self.handle, TimeoutStage.RINGING, now), now)
+        elif timer is CallTimer.EXPIRY:
+            # "If the invitation expires before the UAS has generated a final response, a 487 ... SHOULD be generated."
+            self._refuse(487, "", (), now)
+            self._end(CallTimedOut(self.handle, TimeoutStage.EXPIRED, now), now)
+        elif timer is CallTimer.RING_AGAIN:
+            if self.state is CallState.PROCEEDING:
+                self.ring(*self._rung, now=now)
         elif timer is CallTimer.PROVISIONAL and self._ringing is not None:
             if not self._ringing.fire(now=now):
                 self._refuse(504, "No PRACK", (), now)
@@ -305,3 +326,17 @@ class InboundCall(Call):
 
     def _invite_retransmissions(self) -> int:
         return self._invite.retransmissions
+
+
+def _is_secure(invite: Request) -> bool:
+    """Tell whether our Contact has to be a SIPS URI: by the Request-URI and the top Record-Route, or else the Contact.
+
+    Source: RFC 3261 12.1.1.
+    """
+    if invite.uri[:5].lower() == "sips:":
+        return True
+    value = invite.headers.get("Record-Route") or invite.headers.get("Contact")
+    try:
+        return value is not None and parse_name_addr(value).uri[:5].lower() == "sips:"
+    except RemoteProtocolError:
+        return False

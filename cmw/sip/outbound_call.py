@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cmw.core.clock import Nanos
+from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call
@@ -26,6 +26,7 @@ from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog_request import CHANGING_METHODS, SILENT, DialogRequest
 from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
+from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop
@@ -46,6 +47,7 @@ INVITE_TRIES = 2
 """How often an INVITE is tried, 64*T1 each, where nothing came back but its hop answered others of late."""
 
 _SESSION_PROGRESS = 183
+_EXPIRED = 'SIP;cause=487;text="Expires"'
 
 MAX_FORKS = MAX_LEGS
 """Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
@@ -84,6 +86,7 @@ class OutboundCall(Call):
         self._uri = target.uri
         self._destination = target.destination
         self._seq = stack.ids.cseq()
+        self._expires_at: Nanos | None = None
         self._offer = Offer.LOCAL if target.body else Offer.NONE
         self._early = EarlyDialogs(self, self._offer)
         self._redirects: Redirects | None = None
@@ -101,6 +104,9 @@ class OutboundCall(Call):
         """Send the INVITE."""
         self.stack.dialogs[self.call_id, self.local_tag] = self
         self.instants.invite_at = now
+        expires = next((value for name, value in self._target.headers if name.lower() == "expires"), None)
+        expires_s = read_seconds(expires)
+        self._expires_at = None if expires_s is None else now + expires_s * SECOND
         self._send_invite(now)
 
     def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
@@ -186,6 +192,9 @@ class OutboundCall(Call):
             add("Route", route)
         for name, value in self._invite_rows(path.request_uri):
             add(name, value)
+        if self._expires_at is not None:
+            self.timers.set(CallTimer.EXPIRY, self._expires_at)
+            self.rearm()
         if self._invite is not None:
             self._retransmissions_sent += self._invite.retransmissions
         self._invite = self.stack.sender.send(
@@ -294,6 +303,9 @@ class OutboundCall(Call):
             self._try_cancel(now)
             self._end(CallTimedOut(self.handle, TimeoutStage.RINGING, now), now)
             self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
+        elif timer is CallTimer.EXPIRY:
+            # "the UAC core SHOULD generate a CANCEL request for the INVITE" RFC 3261 13.2.1
+            self.hang_up(_EXPIRED, now=now)
         elif timer is CallTimer.CANCEL_DUE:
             self._give_up("no final response after CANCEL", now)
         else:

@@ -8,14 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cmw.errors import RemoteProtocolError
-from cmw.sip.grammar import is_number, split_outside, unquote
+from cmw.sip.grammar import read_seconds, split_outside, unquote
 from cmw.sip.headers import canonical_name
 from cmw.sip.message import Response
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.uri import SipUri
-
-MAX_EXPIRES_S = 2**32 - 1
-"""Source: RFC 3261 20.19."""
 
 MAX_ROUTES = 16
 """Routes and contacts that are kept of one answer; beyond that somebody makes them up."""
@@ -135,13 +132,6 @@ def read_register_answer(response: Response, own: OwnContact, asked_s: int) -> R
 _ASSOCIATED = canonical_name("P-Associated-URI")
 _USUAL = frozenset(("Contact", "Expires", "Date"))
 _READ = _USUAL | {"Service-Route", "Path", _ASSOCIATED, "Require", "Flow-Timer"}
-
-
-def read_seconds(text: str | None) -> int | None:
-    """Return delta-seconds, None when there are none or they make no sense."""
-    if text is None or not is_number(text) or len(text) > 10:
-        return None
-    return min(int(text), MAX_EXPIRES_S)
 
 
 def _sort_contacts(values: list[str] | tuple[()], own: OwnContact) -> tuple[NameAddr | None, tuple[BoundContact, ...]]:

@@ -22,12 +22,13 @@ from cmw.sip.events import (
     RegistrationLost,
     RegistrationSucceeded,
 )
+from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Response
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
-from cmw.sip.register_answer import RegisterAnswer, read_register_answer, read_seconds
+from cmw.sip.register_answer import RegisterAnswer, read_register_answer
 from cmw.sip.register_request import RegisterRequests
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_after import parse_retry_after

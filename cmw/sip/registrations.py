@@ -8,8 +8,8 @@ from collections.abc import Callable
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
+from cmw.sip.grammar import MAX_DELTA_S
 from cmw.sip.lookup import literal_hop
-from cmw.sip.register_answer import MAX_EXPIRES_S
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S, RegisterPacer
 from cmw.sip.register_request import check_account
 from cmw.sip.registration import Registration, expected_contact, next_uri_of
@@ -58,8 +58,8 @@ class Registrations:
             account: who registers where.
             expires_s: lifetime to ask for, 1 .. 2^32 - 1 seconds.
         """
-        if not 1 <= expires_s <= MAX_EXPIRES_S:
-            raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_EXPIRES_S} s, found {expires_s}")
+        if not 1 <= expires_s <= MAX_DELTA_S:
+            raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_DELTA_S} s, found {expires_s}")
         check_account(account)
         hop = account.destination or literal_hop(next_uri_of(account, account.registrar))
         if hop is not None and hop.transport not in self._stack.own:

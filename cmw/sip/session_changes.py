@@ -25,7 +25,7 @@ from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.message import Request, Response
 from cmw.sip.offer_state import Move, crossing_retry_after_s, glare_delay_ns
-from cmw.sip.request_checks import Refusal, offer_in, refuse_body
+from cmw.sip.request_checks import Refusal, offer_in, refuse_accept, refuse_body
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.transaction import Transaction
@@ -132,7 +132,7 @@ class Changes:
         elif status:
             call.counts.glares += 1
             call.stack.respond(transaction, status, now=now)
-        elif (refusal := refuse_body(request) or self._refuse_session(request)) is not None:
+        elif (refusal := self._refuse(request)) is not None:
             call.stack.respond(transaction, refusal.status, refusal.reason, headers=refusal.headers, now=now)
         else:
             if request.method == "INVITE":
@@ -314,7 +314,7 @@ class Changes:
                 change.method, change.body = "INVITE", call.local_body
                 self._send(asked.leg, change, now)
                 return
-        self._give_up(status, response.reason, now)
+        self._give_up(status, response.reason, now, response)
 
     def _retry_delay_ns(self, response: Response) -> Nanos | None:
         if response.status == 491:
@@ -326,7 +326,7 @@ class Changes:
         self._ours = change
         self._call.timers.set(CallTimer.CHANGE_AGAIN, now + delay_ns)
 
-    def _give_up(self, status: int, reason: str, now: Nanos) -> None:
+    def _give_up(self, status: int, reason: str, now: Nanos, response: Response | None = None) -> None:
         change, call = self._ours, self._call
         self._ours = None
         if change is None:
@@ -334,7 +334,7 @@ class Changes:
         if change.is_refresh:
             call.keeper.refresh_failed(now=now)
         else:
-            call.emit(CallReofferRejected(call.handle, change.method, status, reason, now))
+            call.emit(CallReofferRejected(call.handle, change.method, status, reason, now, response))
 
     # private: theirs
 
@@ -353,8 +353,11 @@ class Changes:
             return leg.offers.refusal
         return leg.offers.refusal if offer_in(request) else 0
 
-    def _refuse_session(self, request: Request) -> Refusal | None:
+    def _refuse(self, request: Request) -> Refusal | None:
+        """Refuse what could not be answered, or not be understood."""
         call = self._call
+        if (refused := refuse_accept(request) or refuse_body(request)) is not None:
+            return refused
         if call.has_keeper or "Session-Expires" in request.headers:
             refusal = call.keeper.timer.refuse(request.headers)
             return None if refusal is None else Refusal(*refusal)
