@@ -363,10 +363,10 @@ class Call:
 
     def _serve(self, leg: Leg, transaction: Transaction, source: Hop, now: Nanos) -> None:
         request = transaction.request
-        if request.method == "BYE":
-            self._bye_received(transaction, now)
-        elif (refusal := refuse_extensions(request, self.options.known)) is not None:
+        if (refusal := refuse_extensions(request, self.options.known)) is not None:
             self.stack.respond(transaction, refusal.status, headers=refusal.headers, now=now)
+        elif request.method == "BYE":
+            self._bye_received(transaction, now)
         elif request.method in CHANGING_METHODS:
             self.changes.request_received(leg, transaction, now=now)
         elif request.method == "PRACK":

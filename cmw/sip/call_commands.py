@@ -57,12 +57,12 @@ class CallCommands(CallServer):
         """Place a call.
 
         Args:
-            target: SIP URI to call; with `transfer`, "" for the one that the transfer names.
+            target: SIP URI to call, without headers; with `transfer`, "" for the one that the transfer names.
             account: whose address of record, credentials and routes are used.
             local_uri: From instead of the account's.
             contact_user: user part of our Contact; the account's when empty.
             body: the offer, SDP; b"" leaves it to the peer: `CallAnswered` carries it then, and `acknowledge` answers.
-            headers: further rows of the INVITE.
+            headers: further rows of the INVITE; Expires among them cancels it when its seconds are over.
             destination: where the INVITE goes; else the account's destination, else the first route, else `target`.
             options: what the call may use beyond RFC 3261.
             transfer: the call is placed for a transfer that was accepted: it replaces what that asks for, names who
@@ -108,7 +108,8 @@ class CallCommands(CallServer):
         """Say what calls may use that are offered from now on.
 
         Args:
-            options: of `reliable`, `session_timer` and `takes_transfers`; the others mean nothing here.
+            options: of `reliable`, `session_timer`, `takes_transfers` and `options_status`; the others mean nothing
+                here.
             user: user part of the Request-URI that they are for, as it is written there; None for all others.
         """
         if user is None:
@@ -373,6 +374,8 @@ class CallCommands(CallServer):
     ) -> tuple[str, str, str, Hop | None]:
         """Return From, Contact, its user part, and where a request goes if that is told."""
         _check_uri(target, "target")
+        if parse_uri(target).headers:
+            raise LocalProtocolError(f"expected a target without headers, which go as such, found {target!a}")
         contact_user = contact_user or (account.contact_user if account is not None else "")
         if destination is None:
             destination = account.destination if account is not None else None

@@ -32,6 +32,7 @@ class CallOptions:
         identity: P-Asserted-Identity, P-Preferred-Identity, Privacy and Remote-Party-ID of our INVITE.
         display_name: stands before our URI in From.
         replaces: the dialog that our INVITE takes the place of (RFC 3891).
+        options_status: what OPTIONS outside of calls is answered, 200 .. 699: as an INVITE would be now, such as 486.
         defers_prack: each reliable provisional response waits for `acknowledge`, whose body is an offer in PRACK.
     """
 
@@ -44,6 +45,7 @@ class CallOptions:
     display_name: str = ""
     replaces: Replaces | None = None
     defers_prack: bool = False
+    options_status: int = 200
     supported: str = field(init=False, repr=False)
     """Value of Supported, made once."""
     required: str = field(init=False, repr=False)
@@ -57,6 +59,8 @@ class CallOptions:
                 parse_name_addr(route).sip_uri()
             except RemoteProtocolError as error:
                 raise LocalProtocolError(f"route: {error}") from None
+        if not 200 <= self.options_status <= 699:
+            raise LocalProtocolError(f"expected a status of 200 to 699 to answer, found {self.options_status}")
         if not self.display_name.isprintable():
             raise LocalProtocolError(f"expected a display name of one line, found {self.display_name!a}")
         modes = ((RELIABLE, self.reliable), (TIMER, self.session_timer.mode))

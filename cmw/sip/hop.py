@@ -49,8 +49,8 @@ class Hop(NamedTuple):
         transport: how to get there.
         server_name: the domain that a TLS certificate has to show, and the name asked for in SNI; "" for the address
             itself. Source: RFC 5922 7.
-        flow: above 0 the number of the connection that has to be used; 0 for any to that address, opened if there is none;
-            below 0 a connection of the sender's own, which chose that number, opened if there is none (RFC 5626).
+        flow: above 0 the number of the connection that has to be used; 0 for any to that address, opened if there is
+            none; below 0 a connection of the sender's own, which chose that number, opened if there is none (RFC 5626).
     """
 
     host: str

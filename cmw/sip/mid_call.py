@@ -27,7 +27,7 @@ def serve_mid_call(
         call: handle of the call that it belongs to, 0 for none.
     """
     request = transaction.request
-    answer = _answer(request.method, options)
+    answer = _answer(request.method, options, 200 if call else options.options_status)
     tag = None if call else stack.ids.tag()
     stack.respond(transaction, answer.status, to_tag=tag, headers=answer.headers, now=now)
     kind = request.headers.get("Content-Type") or ""
@@ -41,13 +41,13 @@ def serve_mid_call(
     return answer.status
 
 
-def _answer(method: str, options: CallOptions) -> Refusal:
+def _answer(method: str, options: CallOptions, options_status: int) -> Refusal:
     if method in ("INFO", "MESSAGE", "NOTIFY"):
         return Refusal(200)
     if method == "OPTIONS":
         # RFC 3261 11.2
-        tells = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"))
-        return Refusal(200, (*tells, ("Supported", options.supported)))
+        tells = (("Allow", ALLOW), ("Accept", SDP_TYPE), ("Accept-Encoding", "identity"), ("Accept-Language", "en"))
+        return Refusal(options_status, (*tells, ("Supported", options.supported)))
     if method == "SUBSCRIBE":
         return Refusal(489, ALLOW_EVENTS)
     return Refusal(405 if method in KNOWN_METHODS else 501, (("Allow", ALLOW),))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cmw.core.clock import Nanos
 from cmw.sip.authentication import Authentication
 from cmw.sip.call_events import RequestFailed, RequestSucceeded
+from cmw.sip.call_options import PLAIN
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
@@ -114,6 +115,7 @@ class PlainRequest:
         add("User-Agent", self._stack.user_agent)
         if target.method == "OPTIONS":
             add("Accept", SDP_TYPE)
+            add("Supported", PLAIN.supported)
         for name, value in self._authentication.headers(target.method, path.request_uri, target.body):
             add(name, value)
         for name, value in target.headers:

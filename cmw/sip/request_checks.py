@@ -155,7 +155,7 @@ def refuse_request(
     if refusal is None and is_merged:
         return Refusal(482)
     refusal = refusal or uri or refuse_extensions(request, supported)
-    if refusal is not None or request.method != "INVITE":
+    if refusal is not None or request.method not in ("INVITE", "OPTIONS"):
         return refusal
     return refuse_accept(request) or refuse_body(request)
 

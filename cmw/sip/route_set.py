@@ -12,6 +12,7 @@ from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.uri import parse_uri
 
 _LOOSE = re.compile(r";lr(?=[;=?]|$)", re.IGNORECASE)
+_METHOD = re.compile(r";method=", re.IGNORECASE)
 _NOT_IN_REQUEST_URI = frozenset(("method",))
 """URI parameters that may not stand in a Request-URI; neither may headers. Source: RFC 3261 19.1.1 table 1."""
 
@@ -37,6 +38,8 @@ def make_path(target: str, routes: Sequence[str]) -> Path:
         target: URI of the one that the request is for.
         routes: Route values; a first one without ``lr`` is a strict router, which wants its own URI in the request.
     """
+    if "?" in target or _METHOD.search(target) is not None:
+        target = _request_uri(target)
     if not routes:
         return Path(target, (), target)
     first = parse_name_addr(routes[0]).uri
