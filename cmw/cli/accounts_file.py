@@ -1,4 +1,4 @@
-"""SIP accounts from a CSV file: ``username,password[,realm]``; faults name FILE:LINE."""
+"""SIP accounts from a CSV file: ``username,password[,realm[,auth_username]]``; faults name FILE:LINE."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cmw.load.plan import MAX_ACCOUNTS, Account
 
 MAX_ACCOUNTS_BYTES = 16 << 20
 
-ACCOUNT_COLUMNS = ("username", "password", "realm")
+ACCOUNT_COLUMNS = ("username", "password", "realm", "auth_username")
+
+_HEADS = [list(ACCOUNT_COLUMNS[:count]) for count in (2, 3, 4)]
 
 
 def read_accounts(path: str | FilePath) -> list[Account]:
@@ -38,7 +40,7 @@ def read_accounts(path: str | FilePath) -> list[Account]:
 
 
 def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[str, str]]:
-    """Return the accounts: lines of ``username,password[,realm]``; a head line, blank lines and ``#`` are skipped."""
+    """Return the accounts: lines as above; a head line, blank lines and ``#`` are skipped."""
     text = read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
     accounts: list[dict[str, str]] = []
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
@@ -48,7 +50,7 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
             if not row or (len(row) == 1 and not row[0].strip()) or row[0].lstrip().startswith("#"):
                 continue
             cells = [cell.strip() for cell in row]
-            if not accounts and [cell.lower() for cell in cells] in (["username", "password"], list(ACCOUNT_COLUMNS)):
+            if not accounts and [cell.lower() for cell in cells] in _HEADS:
                 continue
             if len(accounts) >= MAX_ACCOUNTS:
                 raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
@@ -61,13 +63,13 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
 def _add_account(
     cells: list[str], position: Position, path: Path, accounts: list[dict[str, str]], source: Source
 ) -> None:
-    """Add one line of the file, or the fault of a line that has not two or three cells."""
-    if not 2 <= len(cells) <= 3:
+    """Add one line of the file, or the fault of a line that has not two to four cells."""
+    if not 2 <= len(cells) <= 4:
         found = f"{len(cells)} cell{'s' * (len(cells) > 1)}"
-        source.fault((*path, len(accounts)), f"found {found}, expected username,password[,realm]", position)
+        source.fault(
+            (*path, len(accounts)), f"found {found}, expected username,password[,realm[,auth_username]]", position
+        )
         return
     source.positions[(*path, len(accounts))] = position
-    account = dict(zip(ACCOUNT_COLUMNS, cells, strict=False))
-    if not account.get("realm"):
-        account.pop("realm", None)
-    accounts.append(account)
+    account = zip(ACCOUNT_COLUMNS, cells, strict=False)
+    accounts.append({name: cell for name, cell in account if cell or name in ACCOUNT_COLUMNS[:2]})

@@ -176,12 +176,20 @@ def _address_towards_target(plan: Plan) -> str:
 
 
 def _destinations(plan: Plan) -> list[Address]:
-    found = [Address(registrar.domain.strip("[]"), registrar.port) for registrar in plan.registrars.values()]
+    """Return where the plan's packets go first: to outbound proxies, registrars and whom is called."""
+    proxies = [*(r.outbound_proxy for r in plan.registrars.values()), *(g.outbound_proxy for g in plan.groups.values())]
+    found = [_address(uri) for each in proxies for uri in each or []]
+    found += [Address(registrar.domain.strip("[]"), registrar.port or 5060) for registrar in plan.registrars.values()]
     for group in plan.groups.values():
-        if group.call is not None and group.call.uri is not None:
-            uri = parse_uri(group.call.uri)
-            found.append(Address(uri.host.strip("[]"), uri.port or 5060))
+        uri = group.call.uri if group.call is not None else None
+        if uri is not None and not uri.lower().startswith("tel:"):
+            found.append(_address(uri))
     return found
+
+
+def _address(uri: str) -> Address:
+    parsed = parse_uri(uri)
+    return Address(parsed.host.strip("[]"), parsed.port or 5060)
 
 
 class _Signals:

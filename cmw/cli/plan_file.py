@@ -16,7 +16,10 @@ from cmw.cli.document import Source, read_text
 from cmw.errors import SettingsError
 from cmw.load.faults import Path, Position, show_value, suggest
 from cmw.load.plan import Plan
+from cmw.load.plan_fields import MAX_PEM
 from cmw.load.plan_parser import parse_plan
+from cmw.load.plan_sip import TLS_FILES
+from cmw.net.sip_tls import TlsSettings, client_context
 
 MAX_PLAN_BYTES = 1 << 20
 MAX_VALUES = 200_000
@@ -35,6 +38,7 @@ def read_plan(path: str | FilePath) -> Plan:
     text = read_text(file, MAX_PLAN_BYTES, "plan")
     source = _parse_json(text, file) if file.suffix == ".json" else _parse_yaml(text, file)
     _take_accounts(source, file)
+    _take_tls_files(source, file)
     return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
 
 
@@ -195,3 +199,51 @@ def _accounts_named(named: dict[str, Any], path: Path, source: Source, file: Fil
     except SettingsError as error:
         source.fault((*path, "file"), str(error), source.positions.get((*path, "file"), position))
         return []
+
+
+def _take_tls_files(source: Source, file: FilePath) -> None:
+    """Put the text of each certificate and key that a registrar or group names in the place of its name."""
+    for part in ("registrars", "groups"):
+        parts = source.document.get(part) if isinstance(source.document, dict) else None
+        for name, value in parts.items() if isinstance(parts, dict) else ():
+            tls = value.get("tls") if isinstance(value, dict) else None
+            if isinstance(tls, dict) and TLS_FILES.keys() & tls.keys():
+                value["tls"] = _tls_named(tls, (part, name, "tls"), source, file)
+
+
+def _tls_named(tls: dict[str, Any], path: Path, source: Source, file: FilePath) -> dict[str, Any]:
+    """Return the settings with texts for files; faults of the files are those of the fields that name them."""
+    read = {key: value for key, value in tls.items() if key not in TLS_FILES}
+    files: dict[str, str] = {}
+    for name, field in TLS_FILES.items():
+        wanted = tls.get(name)
+        if name not in tls:
+            continue
+        position = source.positions.get((*path, name))
+        if field in tls:
+            source.fault((*path, name), f"found beside {field}, expected one of them", position)
+        elif not isinstance(wanted, str) or not wanted or "\0" in wanted:
+            source.fault((*path, name), f"found {show_value(wanted)}, expected the name of a PEM file", position)
+        else:
+            files[name] = str(file.parent / wanted)
+            try:
+                read[field] = read_text(file.parent / wanted, MAX_PEM, "PEM file")
+            except SettingsError as error:
+                source.fault((*path, name), str(error), position)
+        if position is not None:
+            source.positions.setdefault((*path, field), position)
+    if all(field in read for name, field in TLS_FILES.items() if name in tls):
+        _check_tls_files(files, path, source)
+    return read
+
+
+def _check_tls_files(files: dict[str, str], path: Path, source: Source) -> None:
+    """Note what TLS itself has against the files."""
+    settings = TlsSettings(
+        ca_file=files.get("ca_file"), certificate=files.get("certificate_file"), key=files.get("key_file")
+    )
+    try:
+        client_context(settings, checks_host=False)
+    except SettingsError as error:
+        field = "ca_file" if "CA file" in str(error) else "certificate_file"
+        source.fault((*path, field), str(error), source.positions.get((*path, field)))

@@ -1,126 +1,53 @@
 """The plan of a test, version 1: what a person writes, as models. `parse_plan` is in plan_parser.py.
 
-Each field carries two phrases: its meaning (the schema's description) and what is expected (`x-expected`), which the
-messages about faults quote. Durations are integer nanoseconds in Python and text such as ``60s`` in documents.
+The kinds of values are in plan_fields.py, what is said of SIP itself in plan_sip.py, steps in plan_scenario.py.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PlainSerializer,
-    PlainValidator,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    StringConstraints,
-    WithJsonSchema,
-)
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
-from cmw.core.clock import MILLISECOND, SECOND, Nanos
-from cmw.errors import RemoteProtocolError
-from cmw.load.units import Rate, format_duration, format_rate, parse_duration, parse_rate
-from cmw.sip import SipUri, parse_uri
+from cmw.core.clock import MILLISECOND, SECOND
+from cmw.load.plan_fields import (
+    TEXT_SCHEMA,
+    AlsoWritten,
+    DelayNs,
+    HeaderRows,
+    HoldNs,
+    Host,
+    Name,
+    PlanModel,
+    RateField,
+    Secret,
+    SipUriText,
+    Text,
+    TimeoutNs,
+    Uri,
+    as_list,
+    duration,
+    one_of,
+    plan_field,
+)
+from cmw.load.plan_scenario import Codec, Scenario
+from cmw.load.plan_sip import (
+    PROXIES_EXPECTED,
+    TRANSPORT_EXPECTED,
+    Identity,
+    ProxyUris,
+    Retry,
+    Sip,
+    Tls,
+    Transport,
+)
+from cmw.load.units import Rate
 
 MAX_ENDPOINTS = 100_000
 """Endpoints of one plan, all groups together; a guard against slips of the finger."""
 MAX_GROUPS = 100
 MAX_ACCOUNTS = 100_000
-MAX_HOLD_NS = 24 * 3600 * SECOND
-
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}"
-"""Names of groups and registrars: they become part of SIP user names and file names."""
-
-NAME_EXPECTED = "letters, digits, '_', '.' and '-', at most 32, the first a letter or digit"
-
-HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
-"""A host name, an IPv4 address or an IPv6 address in brackets. Source: RFC 3261 25.1, host (underscores tolerated)."""
-
-_SIP_URI = re.compile(
-    rf"sip:(?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]{{1,128}}@)?{HOST}(?::[0-9]{{1,5}})?"
-    r"(?:;[A-Za-z0-9_.!~*'()%\[\]/:&+$=;-]{1,256})?",
-    re.ASCII,
-)
-_TRANSPORT = re.compile(r";transport=([a-z0-9]+)", re.ASCII | re.IGNORECASE)
-
-
-def unsupported(expected: str) -> PydanticCustomError:
-    """Return the error for a value that a later version may accept; `expected` is quoted as it is."""
-    return PydanticCustomError("expected", "{expected}", {"expected": expected})
-
-
-def one_of(*supported: str, later: tuple[str, ...] = ()) -> BeforeValidator:
-    """Return a validator for a word out of `supported` that names those that only later versions know."""
-
-    def check(value: object) -> object:
-        if value in later:
-            raise unsupported(f"{' or '.join(supported)} ({value} is not supported by this version)")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _duration(least_ns: Nanos, most_ns: Nanos) -> Any:
-    def check(value: object) -> Nanos:
-        if not isinstance(value, str):
-            raise ValueError("not text")
-        span_ns = parse_duration(value)
-        if not least_ns <= span_ns <= most_ns:
-            raise ValueError("out of range")
-        return span_ns
-
-    pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
-    return (
-        PlainValidator(check),
-        PlainSerializer(format_duration, return_type=str, when_used="json"),
-        WithJsonSchema({"type": "string", "pattern": pattern, "examples": ["60s", "500ms", "1m30s"]}),
-    )
-
-
-def _check_rate(value: object) -> Rate:
-    if not isinstance(value, str):
-        raise ValueError("not text")
-    rate = parse_rate(value)
-    if not 0.001 <= rate.per_second <= 10_000:
-        raise ValueError("out of range")
-    return rate
-
-
-def _parsed(uri: str) -> SipUri:
-    try:
-        return parse_uri(uri)
-    except RemoteProtocolError as error:
-        raise ValueError(str(error)) from None
-
-
-def _check_host(host: str) -> str:
-    """Refuse numbers that are no address: the resolver would make one of them."""
-    _parsed(f"sip:{host}")
-    return host
-
-
-def _check_uri(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("not text")
-    if value.startswith("sips:"):
-        raise unsupported("a sip: URI such as sip:600@pbx.example (sips is not supported by this version)")
-    if _SIP_URI.fullmatch(value) is None:
-        raise ValueError("not a SIP URI")
-    _parsed(value)
-    transport = _TRANSPORT.search(value)
-    if transport is not None and transport[1].lower() != "udp":
-        raise unsupported("a URI with transport=udp or none (others are not supported by this version)")
-    return value
+MAX_HEADERS = 30
 
 
 def _check_reject(value: object) -> int:
@@ -129,70 +56,41 @@ def _check_reject(value: object) -> int:
     return value
 
 
-HoldNs = Annotated[int, *_duration(SECOND // 10, MAX_HOLD_NS)]
-DelayNs = Annotated[int, *_duration(0, 3600 * SECOND)]
-TimeoutNs = Annotated[int, *_duration(SECOND, 3600 * SECOND)]
-PtimeNs = Annotated[int, *_duration(20 * MILLISECOND, 20 * MILLISECOND)]
-RateField = Annotated[
-    Rate,
-    PlainValidator(_check_rate),
-    PlainSerializer(format_rate, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h)$", "examples": ["10/s", "90/m"]}),
-]
-Name = Annotated[str, StringConstraints(strict=True, pattern=rf"^{NAME}$")]
-Host = Annotated[str, StringConstraints(strict=True, pattern=rf"^{HOST}$"), AfterValidator(_check_host)]
-Uri = Annotated[str, PlainValidator(_check_uri), WithJsonSchema({"type": "string", "format": "uri"})]
+PtimeNs = Annotated[int, *duration(20 * MILLISECOND, 20 * MILLISECOND)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Reject = Annotated[
     int, PlainValidator(_check_reject), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 699})
 ]
-Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Secret = Annotated[SecretStr, Field(max_length=256)]
-
-
-def plan_field(expected: str, meaning: str, **constraints: Any) -> Any:
-    """Return a pydantic field with the two phrases of the module's docstring."""
-    return Field(description=meaning, json_schema_extra={"x-expected": expected}, **constraints)
-
-
-class AlsoWritten:
-    """Mark of a type that documents may write in a second way, which `parse_plan` or the reader of files resolves."""
-
-    def __init__(self, schema: dict[str, Any]) -> None:
-        self._schema = schema
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return the schema with the second way added."""
-        return {"anyOf": [handler(core), self._schema]}
-
 
 ACCOUNTS_FILE_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"file": {"type": "string", "description": "CSV file beside the plan: username,password[,realm]"}},
+    "properties": {
+        "file": {"type": "string", "description": "CSV file beside the plan: username,password[,realm[,auth_username]]"}
+    },
     "required": ["file"],
     "additionalProperties": False,
 }
 
 
-class PlanModel(BaseModel):
-    """Base of the plan's models: unknown fields are refused, instances do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Account(PlanModel):
     """A SIP account at a registrar."""
 
-    username: Text = plan_field("a text of 1 to 128 characters", "user part of the address, and of the digest")
+    username: Text = plan_field(
+        "a text of 1 to 128 characters", "user part of the address, and user name of the digest"
+    )
     password: Secret = plan_field("a text of at most 256 characters", "password of the digest; never printed")
     realm: Text | None = plan_field(
         "a text of 1 to 128 characters", "realm to answer; any when not given", default=None
+    )
+    auth_username: Text | None = plan_field(
+        "a text of 1 to 128 characters", "user name of the digest, when it is another one", default=None
     )
 
 
 class Registration(PlanModel):
     """How accounts are registered."""
 
-    expires: Annotated[int, *_duration(60 * SECOND, 24 * 3600 * SECOND)] = plan_field(
+    expires: Annotated[int, *duration(60 * SECOND, 24 * 3600 * SECOND)] = plan_field(
         "a duration from 60s to 24h",
         "expiry asked for; refreshed in time for as long as the run needs it",
         default=300 * SECOND,
@@ -202,24 +100,52 @@ class Registration(PlanModel):
         "how many endpoints start to register per time",
         default=Rate(50, SECOND),
     )
+    retry: Retry = plan_field(
+        "a mapping with tries, base and max", "when one that failed is tried again", default_factory=Retry
+    )
+    outbound: StrictBool = plan_field(
+        "true or false", "ask for flows of an instance (RFC 5626), by which calls come back", default=False
+    )
+    connection: Literal["shared", "own"] = plan_field(
+        "shared or own",
+        "whether the endpoints of a worker share connections to the server, or have one each, as telephones do",
+        default="shared",
+    )
 
 
 class Registrar(PlanModel):
     """A SIP server to register at, and to send calls through."""
 
     domain: Host = plan_field("a host name, an IPv4 address, or an IPv6 address in brackets", "host of the server")
-    port: StrictInt = plan_field("a port from 1 to 65535", "port of the server", default=5060, ge=1, le=65535)
-    transport: Annotated[Literal["udp"], one_of("udp", later=("tcp", "tls", "ws", "wss", "auto"))] = plan_field(
-        "udp", "how to reach it", default="udp"
+    port: Port | None = plan_field(
+        "a port from 1 to 65535",
+        "port of the server; by the transport, or for a name by what DNS says (RFC 3263), when not given",
+        default=None,
+    )
+    transport: Transport = plan_field(TRANSPORT_EXPECTED, "how to reach it", default="udp")
+    path: Annotated[str, Field(pattern=r"^/[!-~]{0,255}$", strict=True)] | None = plan_field(
+        "a path such as /ws", "what a WebSocket server is asked for; / when not given", default=None
+    )
+    outbound_proxy: ProxyUris | None = plan_field(
+        PROXIES_EXPECTED,
+        "where everything goes first, as pre-loaded Route; of several the first is next",
+        default=None,
+        min_length=1,
+        max_length=4,
+    )
+    tls: Tls | None = plan_field(
+        "a mapping with verify, ca_file, certificate_file, key_file and server_name", "how TLS is spoken", default=None
     )
     accounts: Annotated[list[Account], AlsoWritten(ACCOUNTS_FILE_SCHEMA)] = plan_field(
-        "a list of {username, password, realm}, or {file: accounts.csv}",
+        "a list of {username, password, realm, auth_username}, or {file: accounts.csv}",
         "accounts, dealt to the groups that name the registrar in the order of the plan",
         default_factory=list,
         max_length=MAX_ACCOUNTS,
     )
     registration: Registration = plan_field(
-        "a mapping with expires and rate", "how accounts are registered", default_factory=Registration
+        "a mapping with expires, rate, retry, outbound and connection",
+        "how accounts are registered",
+        default_factory=Registration,
     )
 
 
@@ -230,6 +156,12 @@ class Call(PlanModel):
         "the name of a group that waits for calls", "endpoint n calls endpoint n of this group", default=None
     )
     uri: Uri | None = plan_field("a SIP URI such as sip:600@pbx.example", "every endpoint calls this", default=None)
+    offer: Literal["early", "late"] = plan_field(
+        "early or late", "whether the INVITE carries the offer, or leaves it to the callee", default="early"
+    )
+    redirects: StrictInt = plan_field(
+        "a whole number from 0 to 10", "how many 3xx a call follows; beyond that it fails", default=0, ge=0, le=10
+    )
 
 
 class Load(PlanModel):
@@ -262,18 +194,31 @@ class Answer(PlanModel):
     reject: Reject | None = plan_field(
         "a SIP status from 400 to 699", "refuse each call with this status instead of answering", default=None
     )
+    redirect: Annotated[list[SipUriText], BeforeValidator(as_list), AlsoWritten(TEXT_SCHEMA)] | None = plan_field(
+        "a SIP URI such as sip:700@pbx.example, or a list of them",
+        "answer each call with 302 and these contacts, the first preferred",
+        default=None,
+        min_length=1,
+        max_length=10,
+    )
+    early_media: StrictBool = plan_field(
+        "true or false", "whether audio is agreed and sent before the answer, with 183", default=False
+    )
+    progress: Literal[180, 183] | None = plan_field(
+        "180 or 183", "status of the provisional response; 183 with early media, else 180", default=None
+    )
+    headers: HeaderRows = plan_field(
+        "a mapping of header names to texts",
+        "further headers of the answer; {n} stands for the number in the group",
+        default_factory=dict,
+        max_length=MAX_HEADERS,
+    )
     wait: TimeoutNs | None = plan_field(
         "a duration from 1s to 1h",
         "how long to wait for a call from the start of the run; when a group of the plan calls, until its last call "
         "must have come, otherwise 60s",
         default=None,
     )
-
-
-Codec = Annotated[
-    Literal["PCMU", "PCMA"],
-    one_of("PCMU", "PCMA", later=("G722", "opus", "OPUS", "Opus", "G729", "iLBC", "GSM", "speex")),
-]
 
 
 class Audio(PlanModel):
@@ -308,12 +253,42 @@ class Group(PlanModel):
     registrar: Name | None = plan_field(
         "the name of a registrar", "where to register; without it endpoints are reached at the worker", default=None
     )
+    transport: Transport | None = plan_field(
+        TRANSPORT_EXPECTED,
+        "how to reach whom is called, without a registrar; what the URI says counts before it, what DNS says after it",
+        default=None,
+    )
+    outbound_proxy: ProxyUris | None = plan_field(
+        PROXIES_EXPECTED, "where calls go first, without a registrar", default=None, min_length=1, max_length=4
+    )
+    tls: Tls | None = plan_field(
+        "a mapping with verify, ca_file, certificate_file, key_file and server_name",
+        "how TLS is spoken, without a registrar",
+        default=None,
+    )
+    identity: Identity | None = plan_field(
+        "a mapping with display_name, user, domain, asserted, preferred and privacy", "who calls", default=None
+    )
+    headers: HeaderRows = plan_field(
+        "a mapping of header names to texts",
+        "further headers of the INVITE; {n} stands for the number in the group",
+        default_factory=dict,
+        max_length=MAX_HEADERS,
+    )
     call: Call | None = plan_field("{group: NAME} or {uri: SIP-URI}", "whom to call", default=None)
     load: Load | None = plan_field("a mapping with arrivals and rate", "when calls start", default=None)
     answer: Answer | None = plan_field(
-        "a mapping with after, ring, reject and wait", "what to do with calls that come in", default=None
+        "a mapping with after, ring, reject, redirect and others", "what to do with calls that come in", default=None
+    )
+    sip: Sip = plan_field(
+        "a mapping with reliable_provisional, session_timer and transfers",
+        "what calls use beyond the plain call",
+        default_factory=Sip,
     )
     audio: Audio = plan_field("a mapping with codecs, ptime, source and dscp", "media", default_factory=Audio)
+    scenario: Scenario = plan_field(
+        "a list of at most 30 steps such as {at: 5s, do: hold}", "what is done during the call", default_factory=list
+    )
 
 
 class Plan(PlanModel):
@@ -347,23 +322,15 @@ class Plan(PlanModel):
         return sum(group.endpoints for group in self.groups.values())
 
     def to_document(self) -> dict[str, Any]:
-        """Return the plan as a JSON document that `parse_plan` reads back as the same plan, **passwords included**."""
-        document: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
-        for name, registrar in self.registrars.items():
-            for account, shown in zip(registrar.accounts, document["registrars"][name]["accounts"], strict=True):
-                shown["password"] = account.password.get_secret_value()
-        return document
+        """Return the plan as a JSON document that `parse_plan` reads back as the same plan, **secrets included**."""
+        return self.model_dump(mode="json", exclude_none=True, context={"reveal": True})
 
 
 LATER_FIELDS = frozenset(
     {
-        "scenario",
         "video",
         "srtp",
         "encryption",
-        "session_timer",
-        "outbound_proxy",
-        "tls",
         "from",
         "to",
         "steps",

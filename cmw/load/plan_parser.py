@@ -11,8 +11,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from cmw.load.faults import Fault, Faults, Path, Position, show_value, suggest
-from cmw.load.plan import LATER_FIELDS, MAX_ENDPOINTS, NAME_EXPECTED, Group, Plan, Registrar
+from cmw.load.plan import LATER_FIELDS, MAX_ENDPOINTS, Group, Plan, Registrar
 from cmw.load.plan_checks import check_groups, check_thresholds
+from cmw.load.plan_fields import NAME_EXPECTED
+from cmw.load.plan_scenario_checks import check_scenarios
+from cmw.load.plan_sip import TLS_FILES, Tls
+from cmw.load.plan_sip_checks import check_sip
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -51,6 +55,8 @@ def parse_plan(
     groups = plan.groups if plan else _valid_parts(Group, document.get("groups"))
     known = document.get("groups")
     check_groups(registrars, groups, known if isinstance(known, Mapping) else {}, document.get("registrars"), notes)
+    check_sip(registrars, groups, notes)
+    check_scenarios(groups, plan.duration if plan else None, notes)
     check_thresholds(document.get("thresholds"), notes)
     if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:
         notes.add(("groups",), f"found more than {MAX_ENDPOINTS} endpoints in all, expected at most {MAX_ENDPOINTS}")
@@ -68,7 +74,22 @@ def _settle(document: Mapping[Any, Any], notes: Faults) -> dict[Any, Any]:
     registrars = settled.get("registrars")
     if isinstance(registrars, Mapping):
         settled["registrars"] = {k: _settle_accounts(k, v, notes) for k, v in registrars.items()}
+    for part in ("registrars", "groups"):
+        if isinstance(settled.get(part), Mapping):
+            settled[part] = {k: _settle_tls(part, k, v, notes) for k, v in settled[part].items()}
     return settled
+
+
+def _settle_tls(part: str, name: object, value: object, notes: Faults) -> object:
+    """Return a part without the files that its TLS names, which only a reader of files knows."""
+    tls = value.get("tls") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(tls, Mapping) or not TLS_FILES.keys() & tls.keys():
+        return value
+    for file in TLS_FILES.keys() & tls.keys():
+        found = show_value(tls[file])
+        notes.add((part, str(name), "tls", file), f"found {found}, expected its text as {TLS_FILES[file]}; only a "
+                  "plan that is a file can name a file")  # fmt: skip
+    return {**value, "tls": {k: v for k, v in tls.items() if k not in TLS_FILES}}
 
 
 def _settle_accounts(name: object, registrar: object, notes: Faults) -> object:
@@ -101,18 +122,23 @@ def _note(detail: ErrorDetails, notes: Faults) -> None:
     elif detail["type"] == "missing":
         notes.add(path, f"is missing, expected {_expected(path)}")
     elif detail["loc"][-1:] == ("[key]",):
-        notes.add(path, f"is no name; expected {NAME_EXPECTED}")
+        notes.add(path, f"is no name; expected {_told(detail) or NAME_EXPECTED}")
     else:
-        expected = detail.get("ctx", {}).get("expected") if detail["type"] == "expected" else None
+        expected = _told(detail)
         notes.add(path, f"found {_found(path, detail)}, expected {expected or _expected(path)}")
 
 
+def _told(detail: ErrorDetails) -> str | None:
+    """Return what a validator of ours says it expected."""
+    return detail.get("ctx", {}).get("expected") if detail["type"] == "expected" else None
+
+
 def _found(path: Path, detail: ErrorDetails) -> str:
-    """Return a picture of the value; of accounts only its kind, for it may hold a password."""
+    """Return a picture of the value; of accounts and keys only its kind, for it may hold a secret."""
     value = detail["input"]
     if detail["type"] in ("too_long", "too_short") and isinstance(value, Mapping | list):
         return f"{len(value)} entries"
-    if "accounts" in path and not isinstance(value, Mapping | list | NoneType):
+    if ("accounts" in path or path[-2:] == ("tls", "key")) and not isinstance(value, Mapping | list | NoneType):
         return f"a {'text' if isinstance(value, str) else type(value).__name__} (not shown)"
     return show_value(value)
 
@@ -121,6 +147,8 @@ def _unknown_field(path: Path) -> str:
     field = str(path[-1])
     model = _resolve(path[:-1])
     known = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    if model is Tls:
+        known = [*TLS_FILES, "verify", "server_name"]
     if field in LATER_FIELDS:
         return f"is not supported by this version; expected {', '.join(known)}"
     hint = suggest(field, known)

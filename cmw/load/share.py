@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field
 
 from cmw.core.clock import Nanos
+from cmw.load.share_model import SecretText, ShareModel
+from cmw.load.share_sip import IdentityShare, SipShare, StepShare, Transport, WayShare
 
 UINT32_MAX = (1 << 32) - 1
-
-
-class ShareModel(BaseModel):
-    """Base of the share's models. Unknown fields are ignored: a newer gateway may know more than an older worker."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class AccountShare(ShareModel):
     """Credentials of one endpoint. The password shows neither in repr nor in `model_dump`."""
 
     username: str
-    password: SecretStr
+    password: SecretText
     realm: str | None = None
+    auth_username: str | None = None
+    """User name of the digest when it is not `username`."""
+
+
+class RetryShare(ShareModel):
+    """When a registration that failed is tried again."""
+
+    tries: int = Field(ge=1)
+    base_ns: Nanos = Field(gt=0)
+    max_ns: Nanos = Field(gt=0)
 
 
 class RegistrarShare(ShareModel):
@@ -31,9 +37,21 @@ class RegistrarShare(ShareModel):
     name: str
     domain: str
     """Host name or literal address, IPv6 in brackets; to be resolved by the worker."""
-    port: int = Field(ge=1, le=65535)
-    transport: Literal["udp"] = "udp"
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """None for the one of the transport, or for what DNS says of a name."""
+    transport: Transport = "udp"
     expires_s: int = Field(ge=1)
+    way: WayShare = WayShare()
+    retry: RetryShare | None = None
+    outbound: bool = False
+    """Whether flows of an instance are asked for. Source: RFC 5626."""
+    own_connections: bool = False
+    """Whether each endpoint has a connection of its own."""
+
+    @property
+    def uri(self) -> str:
+        """Return the URI that REGISTER goes to."""
+        return f"sip:{self.domain}" if self.port is None else f"sip:{self.domain}:{self.port}"
 
 
 class AnswerShare(ShareModel):
@@ -45,6 +63,12 @@ class AnswerShare(ShareModel):
     """Whether 180 is sent at once."""
     reject: int | None = Field(default=None, ge=400, le=699)
     """Status of the refusal; None to answer."""
+    redirect: list[str] = Field(default_factory=list)
+    """Where to call instead, with 302; the first is preferred."""
+    early_media: bool = False
+    progress: int = Field(default=180, ge=101, le=199)
+    """Status of the provisional response."""
+    headers: dict[str, str] = Field(default_factory=dict)
     wait_ns: Nanos = Field(ge=0)
     """From `start_run`: when an endpoint that got no call ends as TIMEOUT, "receiver wait timeout"."""
 
@@ -85,6 +109,10 @@ class EndpointShare(ShareModel):
     callee: Callee | None = None
     expects_call: bool = False
     """Whether a call must come; an endpoint that waits beyond the number of callers may stay alone and succeed."""
+    transfers_to: Callee | None = None
+    """Whom a transfer of the scenario leads to, when that is an endpoint of a group."""
+    hangs_up: bool = False
+    """Whether an endpoint that waits ends its call by itself, for whoever is transferred to it may not."""
 
     @property
     def user(self) -> str:
@@ -100,6 +128,17 @@ class GroupShare(ShareModel):
     answer: AnswerShare | None
     """For a group that waits; None for one that calls."""
     audio: AudioShare
+    way: WayShare = WayShare()
+    """How whom it calls is reached, without a registrar."""
+    late_offer: bool = False
+    """Whether the INVITE leaves the offer to the callee."""
+    redirects: int = Field(default=0, ge=0)
+    """How many 3xx a call follows."""
+    identity: IdentityShare | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Of the INVITE; ``{n}`` in a value is filled in by the worker."""
+    sip: SipShare = SipShare()
+    scenario: list[StepShare] = Field(default_factory=list, max_length=30)
     hold_ns: Nanos = Field(gt=0)
     """How long a call is held from its answer; the caller hangs up."""
     setup_timeout_ns: Nanos = Field(gt=0)
@@ -133,11 +172,8 @@ class RunShare(ShareModel):
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON document for the link, **passwords included**; `RunShare.model_validate` reads it back."""
-        document = self.model_dump(mode="json", exclude_none=True)
-        for name, group in self.groups.items():
-            document["groups"][name].setdefault("registrar", None)
-            document["groups"][name].setdefault("answer", None)
-            for endpoint, shown in zip(group.endpoints, document["groups"][name]["endpoints"], strict=True):
-                if endpoint.account is not None:
-                    shown["account"]["password"] = endpoint.account.password.get_secret_value()
+        document = self.model_dump(mode="json", exclude_none=True, context={"reveal": True})
+        for group in document["groups"].values():
+            group.setdefault("registrar", None)
+            group.setdefault("answer", None)
         return document

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from heapq import heapify, heapreplace
 
-from cmw.core.clock import MILLISECOND, SECOND, Nanos
+from cmw.core.clock import MILLISECOND, Nanos
 from cmw.errors import CapacityError
 from cmw.load.arrivals import schedule
-from cmw.load.plan import DEFAULT_RATE, Account, Group, Plan, Registrar
+from cmw.load.plan import DEFAULT_RATE, Account, Answer, Group, Plan, Registrar
+from cmw.load.plan_scenario_checks import transfer_group, transfer_of
 from cmw.load.share import (
     AccountShare,
     AnswerShare,
@@ -20,16 +21,18 @@ from cmw.load.share import (
     Callee,
     EndpointShare,
     GroupShare,
-    RegistrarShare,
     RunShare,
 )
+from cmw.load.split_sip import call_uri, identity_share, registrar_share, sip_share, step_share, way_share
 from cmw.load.timing import (
     EXTERNAL_WAIT_NS,
     receiver_deadline,
     receiver_hold_limit,
     registration_deadline,
+    retry_span,
     run_deadline,
     setup_deadline,
+    transfer_deadline,
 )
 
 
@@ -64,16 +67,20 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         run_id=run_id,
         name=plan.name,
         groups=groups,
-        registrars={name: _registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
-        register_within_ns=registration_deadline(max(registering, default=0)),
+        registrars={name: registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
+        register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
         run_within_ns=run_deadline(max(map(_last_wait, groups.values())), plan.duration),
     )
 
 
 def contact_uri(user: str, registrar: Registrar) -> str:
     """Return the address of record of a user of a registrar; the default port is left out."""
-    port = "" if registrar.port == 5060 else f":{registrar.port}"
+    usual = _USUAL_PORTS.get(registrar.transport, 5060)
+    port = "" if registrar.port in (None, 5060, usual) else f":{registrar.port}"
     return f"sip:{_escape(user)}@{registrar.domain}{port}"
+
+
+_USUAL_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 
 
 class _Builder:
@@ -85,13 +92,22 @@ class _Builder:
         self._accounts: dict[str, Iterator[Account]] = {n: iter(r.accounts) for n, r in plan.registrars.items()}
         self._registered: dict[str, int] = {}
         self._called: dict[str, int] = {}
+        self._led_to: dict[str, int] = {}
         self._arrivals = {name: _arrivals(group) for name, group in plan.groups.items()}
 
     def group(self, name: str, group: Group) -> GroupShare:
         """Return the whole of a group."""
+        registrar = self._registrar_of(group)
         return GroupShare(
             name=name,
             registrar=group.registrar,
+            way=way_share(group),
+            late_offer=group.call is not None and group.call.offer == "late",
+            redirects=group.call.redirects if group.call is not None else 0,
+            identity=identity_share(group.identity) if group.identity is not None else None,
+            headers=dict(group.headers),
+            sip=sip_share(group.sip),
+            scenario=[step_share(step, group, registrar) for step in group.scenario],
             answer=None if group.call is not None else self._answer(name, group),
             audio=AudioShare(
                 codecs=list(group.audio.codecs),
@@ -119,7 +135,12 @@ class _Builder:
             starts_at_ns=self._arrivals[name][position] if group.call is not None else None,
             callee=self._callee(group),
             expects_call=group.call is None and self._expects_call(name, position),
+            transfers_to=self._transfers_to(group),
+            hangs_up=group.call is None and self._may_be_led_to(name, position),
         )
+
+    def _registrar_of(self, group: Group) -> Registrar | None:
+        return self._plan.registrars[group.registrar] if group.registrar is not None else None
 
     def _account(self, group: Group) -> tuple[AccountShare | None, str | None, Nanos | None]:
         if group.registrar is None:
@@ -129,39 +150,85 @@ class _Builder:
         k = self._registered.get(group.registrar, 0)
         self._registered[group.registrar] = k + 1
         rate = registrar.registration.rate
-        share = AccountShare(username=account.username, password=account.password, realm=account.realm)
+        share = AccountShare(
+            username=account.username,
+            password=account.password,
+            realm=account.realm,
+            auth_username=account.auth_username,
+        )
         return share, contact_uri(account.username, registrar), k * rate.per_ns // rate.events
 
     def _callee(self, group: Group) -> Callee | None:
         if group.call is None:
             return None
         if group.call.group is None:
-            return Callee(uri=group.call.uri)
+            return Callee(uri=call_uri(group, self._registrar_of(group)))
         position = self._called.get(group.call.group, 0)
         self._called[group.call.group] = position + 1
         return Callee(group=group.call.group, position=position)
+
+    def _transfers_to(self, group: Group) -> Callee | None:
+        """Return whom the next endpoint of a group transfers to: the calls to that group come first."""
+        target = transfer_group(group)
+        if target is None:
+            return None
+        position = self._led_to.setdefault(target, self._calls_to(target))
+        self._led_to[target] = position + 1
+        return Callee(group=target, position=position)
+
+    def _calls_to(self, name: str) -> int:
+        return sum(self._plan.groups[caller].endpoints for caller in self._callers_of(name))
+
+    def _moves_to(self, name: str) -> list[str]:
+        return [other for other, group in self._plan.groups.items() if transfer_group(group) == name]
+
+    def _may_be_led_to(self, name: str, position: int) -> bool:
+        calls = self._calls_to(name)
+        return calls <= position < calls + sum(self._plan.groups[other].endpoints for other in self._moves_to(name))
 
     def _callers_of(self, name: str) -> list[str]:
         return [other for other, group in self._plan.groups.items() if group.call and group.call.group == name]
 
     def _expects_call(self, name: str, position: int) -> bool:
-        callers = self._callers_of(name)
-        return not callers or position < sum(self._plan.groups[caller].endpoints for caller in callers)
+        if self._moves_to(name):
+            return position < self._calls_to(name) or self._may_be_led_to(name, position)
+        return not self._callers_of(name) or position < self._calls_to(name)
 
     def _answer(self, name: str, group: Group) -> AnswerShare:
-        settings = group.answer
-        callers = self._callers_of(name)
-        wait_ns = EXTERNAL_WAIT_NS
-        if settings is not None and settings.wait is not None:
-            wait_ns = settings.wait
-        elif callers:
-            last_ns = max(self._arrivals[caller][-1] for caller in callers)
-            wait_ns = receiver_deadline(last_ns, self._plan.setup_timeout)
+        settings = group.answer or Answer()
+        progress = settings.progress or (183 if settings.early_media else 180)
         return AnswerShare(
-            after_ns=settings.after if settings else 0,
-            ring=settings.ring if settings else True,
-            reject=settings.reject if settings else None,
-            wait_ns=wait_ns,
+            after_ns=settings.after,
+            ring=settings.ring,
+            reject=settings.reject,
+            redirect=list(settings.redirect or []),
+            early_media=settings.early_media,
+            progress=progress,
+            headers=dict(settings.headers),
+            wait_ns=settings.wait if settings.wait is not None else self._wait(name),
+        )
+
+    def _wait(self, name: str) -> Nanos:
+        """Return how long an endpoint waits for its call where the plan does not say."""
+        deadlines = [receiver_deadline(last, self._plan.setup_timeout) for last in self._last_calls(name)]
+        for other in self._moves_to(name):
+            deadlines += [self._transfer_deadline(other, last) for last in self._last_calls_of(other)]
+        return max(deadlines, default=EXTERNAL_WAIT_NS)
+
+    def _last_calls(self, name: str) -> list[Nanos]:
+        """Return when the last call of each group that calls this one begins."""
+        return [self._arrivals[caller][-1] for caller in self._callers_of(name)]
+
+    def _last_calls_of(self, name: str) -> list[Nanos]:
+        """Return when the last call of a group begins, whether it calls or is called."""
+        return [self._arrivals[name][-1]] if self._arrivals[name] else self._last_calls(name) or [EXTERNAL_WAIT_NS]
+
+    def _transfer_deadline(self, name: str, last_call_ns: Nanos) -> Nanos:
+        group = self._plan.groups[name]
+        transfer = transfer_of(group)
+        at_ns = next(step.at for step in group.scenario if step.do.transfer is transfer)
+        return transfer_deadline(
+            last_call_ns, self._plan.setup_timeout, at_ns if at_ns is not None else self._plan.duration
         )
 
 
@@ -179,14 +246,10 @@ def _last_wait(group: GroupShare) -> Nanos:
     return max(setup_deadline(e.starts_at_ns or 0, group.setup_timeout_ns) for e in group.endpoints)
 
 
-def _registrar_share(name: str, registrar: Registrar) -> RegistrarShare:
-    return RegistrarShare(
-        name=name,
-        domain=registrar.domain,
-        port=registrar.port,
-        transport=registrar.transport,
-        expires_s=-(-registrar.registration.expires // SECOND),
-    )
+def _longest_retry(plan: Plan) -> Nanos:
+    """Return how long the tries of a registration may take beyond its first."""
+    retries = [registrar.registration.retry for registrar in plan.registrars.values()]
+    return max([retry_span(retry.tries, retry.base, retry.max) for retry in retries], default=0)
 
 
 def _part(whole: RunShare, groups: dict[str, list[EndpointShare]]) -> RunShare:

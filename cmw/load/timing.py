@@ -38,12 +38,29 @@ def receiver_hold_limit(hold_ns: Nanos) -> Nanos:
     return hold_ns + TEARDOWN_NS
 
 
-def registration_deadline(last_register_at_ns: Nanos) -> Nanos:
+def retry_span(tries: int, base_ns: Nanos, max_ns: Nanos) -> Nanos:
+    """Return how long a registration may go on after its first try failed: the longest waits, and the tries."""
+    waits = [min(max_ns, base_ns << min(k, 32)) for k in range(1, tries)]
+    return sum(waits) + len(waits) * 2 * REGISTRATION_NS
+
+
+def registration_deadline(last_register_at_ns: Nanos, retry_ns: Nanos = 0) -> Nanos:
     """Return when every registration has succeeded or failed, from the arrival of `prepare_run`.
 
-    Twice Timer F: one unanswered try and one that follows a challenge.
+    Twice Timer F: one unanswered try and one that follows a challenge; and what further tries may take.
     """
-    return last_register_at_ns + 2 * REGISTRATION_NS
+    return last_register_at_ns + 2 * REGISTRATION_NS + retry_ns
+
+
+def transfer_deadline(last_call_ns: Nanos, setup_timeout_ns: Nanos, at_ns: Nanos) -> Nanos:
+    """Return when a receiver that a call is transferred to gives up.
+
+    Args:
+        last_call_ns: when the last of the calls that are transferred begins.
+        setup_timeout_ns: how long a call may stay unanswered.
+        at_ns: when it is transferred, from its answer.
+    """
+    return receiver_deadline(last_call_ns + setup_timeout_ns + at_ns, setup_timeout_ns)
 
 
 def run_deadline(last_wait_ns: Nanos, hold_ns: Nanos) -> Nanos:

@@ -175,7 +175,7 @@ class RunExecution:
 
     async def _resolve_hosts(self) -> None:
         """Look up every host that the share names; a failure is kept, and ends the endpoints that need it."""
-        wanted = {(r.domain, r.port) for r in self.share.registrars.values()}
+        wanted = {(r.domain, r.port or 5060) for r in self.share.registrars.values()}
         for group in self.share.groups.values():
             for endpoint in group.endpoints:
                 if endpoint.callee is not None and endpoint.callee.uri is not None and group.registrar is None:
@@ -227,10 +227,10 @@ class RunExecution:
 
     def _account(self, share: EndpointShare, user: str, registrar: RegistrarShare) -> Account:
         assert share.account is not None
-        destination = self._destinations[registrar.domain, registrar.port]
+        destination = self._destinations[registrar.domain, registrar.port or 5060]
         return Account(
             aor=share.target or f"sip:{share.account.username}@{registrar.domain}",
-            registrar=f"sip:{registrar.domain}:{registrar.port}",
+            registrar=registrar.uri,
             credentials=Credentials(
                 share.account.username, share.account.password.get_secret_value(), share.account.realm
             ),
@@ -241,7 +241,7 @@ class RunExecution:
     def _prepare_endpoint(self, endpoint: Endpoint) -> None:
         group, _ = self._shares[endpoint.settings.index]
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        destination = self._destinations[registrar.domain, registrar.port] if registrar is not None else None
+        destination = self._destinations[registrar.domain, registrar.port or 5060] if registrar is not None else None
         if isinstance(destination, str):
             endpoint.registration.attempted = True
             endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, destination)
@@ -305,7 +305,7 @@ class RunExecution:
         """Return where the INVITE goes: to the registrar, to the host of the target, or why to neither."""
         if group.registrar is not None:
             registrar = self.share.registrars[group.registrar]
-            return self._destinations[registrar.domain, registrar.port]
+            return self._destinations[registrar.domain, registrar.port or 5060]
         return self._destinations.get(_host_and_port(target))
 
     def _take_call(self, offer: CallOffered) -> CallOwner | int | None:

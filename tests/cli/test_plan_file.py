@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from cmw.cli.accounts_file import read_accounts
 from cmw.cli.plan_file import read_plan
 from cmw.errors import SettingsError
+from cmw.load.plan_parser import parse_plan
 from tests.load.documents import registered
+from tests.support.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +63,52 @@ def test_a_plan_with_accounts_from_a_file_is_read(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_account_may_have_another_name_in_the_digest(tmp_path: Path) -> None:
+    accounts = "username,password,realm,auth_username\nu1,p1,,a1\nu2,p2,pbx,\n"
+    found = read_plan(_write(tmp_path, PLAN, accounts)).registrars["lab"].accounts
+    assert [(a.username, a.realm, a.auth_username) for a in found] == [("u1", None, "a1"), ("u2", "pbx", None)]
+
+
+def with_tls(tls: str) -> str:
+    return PLAN.replace("domain: 127.0.0.1", f"domain: 127.0.0.1\n    transport: tls\n    tls: {tls}")
+
+
+def test_certificates_and_keys_are_read_with_the_plan(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    mine = Path(authority.issue(common_name="worker")).name
+    plan = read_plan(_write(tmp_path, with_tls(f"{{ca_file: ca.pem, certificate_file: {mine}, key_file: {mine}}}")))
+    tls = plan.registrars["lab"].tls
+    assert tls is not None
+    assert tls.ca == (tmp_path / "ca.pem").read_text()
+    assert tls.key is not None
+    assert "PRIVATE KEY" in tls.key.get_secret_value()
+    assert "PRIVATE KEY" not in f"{tls.key!r} {plan.model_dump_json(include={'registrars': {'lab': {'tls': {'key'}}}})}"
+    assert "PRIVATE KEY" in json.dumps(plan.to_document())
+    assert parse_plan(plan.to_document()) == plan
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ("{ca_file: none.pem}", "plan.yaml:7: registrars.lab.tls.ca_file: none.pem: cannot read the PEM file: No such"),
+        ("{ca_file: 5}", "plan.yaml:7: registrars.lab.tls.ca_file: found 5, expected the name of a PEM file"),
+        (
+            "{ca_file: accounts.csv}",
+            "plan.yaml:7: registrars.lab.tls.ca: found 'u1,p1\\nu2,p2\\n', expected text in PEM",
+        ),
+        ("{ca_file: broken.pem}", "plan.yaml:7: registrars.lab.tls.ca_file: TLS CA file: expected a PEM file of cert"),
+        ("{key_file: broken.pem}", "plan.yaml:7: registrars.lab.tls.key: found without a certificate, expected"),
+        ("{verify: custom}", "plan.yaml:7: registrars.lab.tls.verify: found 'custom', expected ca_file beside it"),
+        ("{verify: never}", "plan.yaml:7: registrars.lab.tls.verify: found 'never', expected system, custom or skip"),
+        ("{cafile: ca.pem}", "plan.yaml:7: registrars.lab.tls.cafile: is not a known field, did you mean"),
+    ],
+)
+def test_a_mistake_about_certificates_is_named_with_its_line(tmp_path: Path, tls: str, message: str) -> None:
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n")
+    lines = _faults(_write(tmp_path, with_tls(tls)))
+    assert any(message in line for line in lines), lines
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -95,8 +143,8 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, me
 @pytest.mark.parametrize(
     ("accounts", "message"),
     [
-        ("u1,p1\nu2\n", "accounts.csv:2: registrars.lab.accounts[1]: found 1 cell, expected username,password[,realm]"),
-        ("u1,p1\nu2,p2,r,x\n", "accounts.csv:2: registrars.lab.accounts[1]: found 4 cells, expected username,password"),
+        ("u1,p1\nu2\n", "accounts.csv:2: registrars.lab.accounts[1]: found 1 cell, expected username,password[,realm[,auth_username]]"),
+        ("u1,p1\nu2,p2,r,x,y\n", "accounts.csv:2: registrars.lab.accounts[1]: found 5 cells, expected username,password"),
         ("u1,p1\nu1,p2\n", "accounts.csv:2: registrars.lab.accounts[1].username: found 'u1', expected each account once"),
         ("u1,p1\n,p2\n", "accounts.csv:2: registrars.lab.accounts[1].username: found a text (not shown), expected a text"),
         ("u1,p1\n", "accounts.csv:1: registrars.lab.accounts: found 1 accounts, expected 2, one for each endpoint"),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table reads best with few breaks
 """Plans with mistakes: each is named with its place, what was found and what was expected, all at once."""
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("name", "", "name: found '', expected a text of 1 to 128 characters"),
         ("name", "a\nb", r"name: found 'a\nb', expected a text"),
         ("nam", "x", "nam: is not a known field, did you mean 'name'? expected version, name, duration"),
-        ("scenario", [], "scenario: is not supported by this version; expected version"),
+        ("steps", [], "steps: is not supported by this version; expected version"),
         ("groups", {}, "groups: found 0 entries, expected a mapping of one or more names to groups"),
         ("groups", [1], "groups: found a list, expected a mapping of one or more names to groups"),
         ("groups.callers", None, "groups.callers: found nothing, expected a mapping with endpoints, registrar"),
@@ -77,12 +78,11 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("groups.callees.answer.ring", "yes", "answer.ring: found 'yes', expected true or false"),
         ("groups.callers.call", {}, "groups.callers.call: found both or neither of group and uri, expected"),
         ("groups.callers.call.uri", "sip:1@h", "found both or neither of group and uri, expected exactly one of them"),
-        ("groups.callers.call", {"uri": "sips:1@h"}, "found 'sips:1@h', expected a sip: URI"),
         ("groups.callers.call", {"uri": "tel:123"}, "found 'tel:123', expected a SIP URI such as sip:600@pbx.example"),
         ("groups.callers.call", {"uri": "sip:1@h:99999"}, "expected a SIP URI"),
         ("groups.callers.call", {"uri": "sip:600"}, "found 'sip:600', expected a SIP URI such as sip:600@pbx.example"),
         ("groups.callers.call", {"uri": "sip:1@h\r\nX: y"}, "expected a SIP URI"),
-        ("groups.callers.call", {"uri": "sip:1@h;transport=tcp"}, "expected a URI with transport=udp or none"),
+        ("groups.callers.call", {"uri": "sip:1@h;transport=sctp"}, "expected a URI with a transport of udp, tcp, tls"),
         ("groups.callers.call", {"group": "calees"}, "found 'calees', expected a group of the plan, did you mean"),
         ("groups.callers.call", {"group": "callers"}, "expected another group: a group cannot call itself"),
         ("groups.callees.call", {"group": "callers"}, "expected a group that waits for calls, but that one calls"),
@@ -106,8 +106,15 @@ def test_a_mistake_is_named(path: str, value: object, message: str) -> None:
         ("domain", "pbx example", "domain: found 'pbx example', expected a host name"),
         ("domain", "fe80::1", "domain: found 'fe80::1', expected a host name, an IPv4 address, or an IPv6 address in"),
         ("port", 70000, "port: found 70000, expected a port from 1 to 65535"),
-        ("transport", "tls", "transport: found 'tls', expected udp (tls is not supported by this version)"),
-        ("outbound_proxy", "x", "outbound_proxy: is not supported by this version"),
+        ("transport", "sctp", "transport: found 'sctp', expected udp, tcp, tls, ws, wss, or auto for what DNS says"),
+        ("outbound_proxy", "x", "outbound_proxy[0]: found 'x', expected a SIP URI such as sip:10.0.0.1:5060;lr, or a"),
+        ("outbound_proxy", [], "outbound_proxy: found 0 entries, expected a SIP URI"),
+        ("path", "/ws", "path: found '/ws', expected none unless the transport is ws or wss"),
+        ("tls", {}, "tls: found where nothing goes over TLS, expected it beside a transport of tls, wss or auto"),
+        ("tls", {"ca_file": "x"}, "tls.ca_file: found 'x', expected its text as ca; only a plan that is a file can"),
+        ("tls", {"key": "sekrit"}, "tls.key: found without a certificate"),
+        ("registration", {"connection": "own"}, "registration.connection: found 'own', expected shared, for there are"),
+        ("registration", {"retry": {"tries": 0}}, "retry.tries: found 0, expected a whole number from 1 to 100"),
         ("accounts", [], "registrars.lab.accounts: found 0 accounts, expected 4, one for each endpoint"),
         ("accounts", {"file": "a.csv"}, "only a plan that is a file can name a file of accounts"),
         ("registration", {"expires": "10s"}, "registration.expires: found '10s', expected a duration from 60s to 24h"),
@@ -115,6 +122,81 @@ def test_a_mistake_is_named(path: str, value: object, message: str) -> None:
 )
 def test_a_mistake_in_a_registrar_is_named(path: str, value: object, message: str) -> None:
     assert any(message in line for line in _faults(_set(registered(), f"registrars.lab.{path}", value)))
+
+
+STEP = "groups.callers.scenario"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("groups.callers.transport", "tls", "transport: found 'tls', expected udp or tcp, by which a worker is reached"),
+        ("groups.callees.transport", "tcp", "transport: found in a group that waits for calls, expected only beside"),
+        ("groups.callees.identity", {}, "identity: found in a group that waits for calls, expected only beside call"),
+        ("groups.callees.headers", {"X-A": "b"}, "headers: found in a group that waits for calls, expected answer.head"),
+        ("groups.callers.headers", {"v": "b"}, "headers.v: is no name; expected a header that is not written anyway, as"),
+        ("groups.callers.headers", {"X A": "b"}, "headers.X A: is no name; expected the name of a header, such as"),
+        ("groups.callers.headers", {"X-A": "b\r\nc"}, "headers.X-A: found 'b\\r\\nc', expected a mapping of header"),
+        ("groups.callers.identity", {"asserted": "<x"}, "identity.asserted: found '<x', expected true for the address"),
+        ("groups.callers.identity", {"asserted": False}, "identity.asserted: found false, expected true for the addr"),
+        ("groups.callers.identity", {"privacy": ["ids"]}, "privacy[0]: found 'ids', expected a list of id, user"),
+        ("groups.callers.call", {"uri": "tel:+4930123"}, "expected a registrar or an outbound_proxy that knows the way"),
+        ("groups.callers.call", {"group": "callees", "redirects": 11}, "redirects: found 11, expected a whole number from"),
+        ("groups.callers.call", {"group": "callees", "offer": "no"}, "offer: found 'no', expected early or late"),
+        ("groups.callers.sip", {"reliable_provisional": "on"}, "found 'on', expected off, supported or required"),
+        ("groups.callers.sip", {"session_timer": {"expires": "60s"}}, "expires: found '60s', expected a duration from 90s"),
+        ("groups.callers.sip", {"session_timer": {"min": "1h"}}, "session_timer.min: found more than expires"),
+        ("groups.callees.answer", {"reject": 486, "redirect": "sip:1@h"}, "redirect: found beside reject, expected at"),
+        ("groups.callees.answer", {"redirect": "x"}, "redirect[0]: found 'x', expected a SIP URI such as"),
+        ("groups.callees.answer", {"ring": False, "early_media": True}, "early_media: found beside ring: false"),
+        ("groups.callees.answer", {"progress": 181}, "progress: found 181, expected 180 or 183"),
+        (STEP, [{"do": "hold"}], "scenario[0]: found both or neither of at and on, expected exactly one of them"),
+        (STEP, [{"at": "60s", "do": "hold"}], "scenario[0].at: found '1m', expected less than the 1m for which"),
+        (STEP, [{"at": "5s", "do": "sing"}], "scenario[0].do: found 'sing', expected one of hold, resume, update"),
+        (STEP, [{"at": "5s", "do": {}}], "scenario[0].do: found nothing, expected exactly one of hold"),
+        (STEP, [{"at": "5s", "do": {"hold": True, "resume": True}}], "do: found hold and resume, expected exactly one"),
+        (STEP, [{"at": "5s", "do": {"hlod": True}}], "do.hlod: is not a known field, did you mean 'hold'?"),
+        (STEP, [{"on": "rain", "do": "hold"}], "scenario[0].on: found 'rain', expected one of dtmf, hold, resume"),
+        (STEP, [{"at": "1s", "digit": "1", "do": "hold"}], "scenario[0].digit: found without on: dtmf, expected only"),
+        (STEP, [{"at": "1s", "do": {"send_dtmf": "1"}}], "found send_dtmf without via, expected via: info (RFC 4733 is"),
+        (STEP, [{"at": "1s", "do": {"send_dtmf": "1", "via": "rtp"}}], "found 'rtp', expected invite or update or info"),
+        (STEP, [{"at": "1s", "do": {"send_dtmf": "x", "via": "info"}}], "send_dtmf: found 'x', expected 1 to 32 digits"),
+        (STEP, [{"at": "1s", "do": {"hold": True, "via": "info"}}], "do.via: found 'info' beside hold, expected invite"),
+        (STEP, [{"at": "1s", "do": {"update": {"codecs": ["G729"]}}}], "codecs[0]: found 'G729', expected PCMU or PCMA"),
+        (STEP, [{"at": "1s", "do": {"transfer": {}}}], "transfer: found both or neither of uri and group"),
+        (STEP, [{"at": "1s", "do": {"transfer": "x"}}], "transfer.uri: found 'x', expected a SIP URI"),
+        (STEP, [{"at": "1s", "do": {"transfer": {"group": "nobody"}}}], "found 'nobody', expected a group of the plan"),
+        (STEP, [{"at": "1s", "do": {"transfer": {"group": "callees"}}}], "expected a group that is not part of the call"),
+        (STEP, [{"at": f"{k}s", "do": {"transfer": "sip:1@h"}} for k in (1, 2)], "scenario[1].do.transfer: found a second"),
+        (STEP, [{"at": "1s", "do": "hold"}] * 31, "scenario: found 31 entries, expected a list of at most 30 steps"),
+        (STEP, [{"at": "1s", "do": {"send_info": {"type": "x", "body": "y"}}}], "send_info.type: found 'x', expected a"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_sip_is_named(path: str, value: object, message: str) -> None:
+    lines = _faults(_set(two_groups(), path, value))
+    assert any(message in line for line in lines), lines
+
+
+def test_a_group_with_a_registrar_says_there_how_it_is_reached() -> None:
+    lines = _faults(_set(registered(), "groups.callers.transport", "tcp"))
+    assert lines == [
+        "plan: groups.callers.transport: found in a group with a registrar, expected transport at the registrar"
+    ]
+
+
+def test_transfers_need_an_endpoint_each() -> None:
+    document = _set(two_groups(), STEP, [{"at": "1s", "do": {"transfer": {"group": "agents"}}}])
+    document["groups"]["agents"] = {"endpoints": 1}
+    assert "found 2 calls to 'agents', expected at most 1: each endpoint takes one call" in _faults(document)[0]
+    document["groups"]["agents"]["endpoints"] = 2
+    assert parse_plan(document).total_endpoints == 6
+
+
+def test_one_server_has_one_kind_of_tls() -> None:
+    document = _set(registered(), "registrars.lab.transport", "tls")
+    document["registrars"]["lab"]["tls"] = {"verify": "skip"}
+    document["registrars"]["other"] = {"domain": "pbx.example", "transport": "tls", "tls": {"verify": "system"}}
+    assert "registrars.other.tls: found other settings for pbx.example than elsewhere, expected" in _faults(document)[0]
 
 
 def test_one_mistake_is_one_line() -> None:

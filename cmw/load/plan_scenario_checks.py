@@ -1,0 +1,113 @@
+"""What must hold for the scenarios of a plan: each step has one trigger and one action, and leads somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cmw.core.clock import Nanos
+from cmw.load.faults import Faults, Path, suggest
+from cmw.load.plan import Group
+from cmw.load.plan_scenario import ACTIONS_EXPECTED, Action, Step, TransferTo
+from cmw.load.units import format_duration
+
+VIA = {
+    "hold": ("invite", "update"),
+    "resume": ("invite", "update"),
+    "update": ("invite", "update"),
+    "send_dtmf": ("info",),
+}
+"""Which requests may carry an action; the first is the usual one."""
+
+
+def check_scenarios(groups: Mapping[str, Group], duration: Nanos | None, faults: Faults) -> None:
+    """Note every fault in a scenario.
+
+    Args:
+        groups: those that are right on their own.
+        duration: how long calls are held; None when it is not known.
+    """
+    for name, group in groups.items():
+        path = ("groups", name, "scenario")
+        for k, step in enumerate(group.scenario):
+            _check_step((*path, k), step, duration, faults)
+        _check_transfers(path, name, group, groups, faults)
+    _check_led_to(groups, faults)
+
+
+def _check_step(path: Path, step: Step, duration: Nanos | None, faults: Faults) -> None:
+    if (step.at is None) == (step.on is None):
+        faults.add(path, "found both or neither of at and on, expected exactly one of them")
+    if step.digit is not None and step.on != "dtmf":
+        faults.add((*path, "digit"), "found without on: dtmf, expected only beside it")
+    if step.at is not None and duration is not None and step.at >= duration:
+        expected = f"less than the {format_duration(duration)} for which a call is held"
+        faults.add((*path, "at"), f"found '{format_duration(step.at)}', expected {expected}")
+    names = step.do.names
+    if len(names) != 1:
+        found = " and ".join(names) if names else "nothing"
+        faults.add((*path, "do"), f"found {found}, expected exactly {ACTIONS_EXPECTED}")
+        return
+    _check_via((*path, "do"), names[0], step.do, faults)
+
+
+def _check_via(path: Path, action: str, do: Action, faults: Faults) -> None:
+    known = VIA.get(action, ())
+    if action == "send_dtmf" and do.via is None:
+        faults.add(path, "found send_dtmf without via, expected via: info (RFC 4733 is not supported by this version)")
+    elif do.via is not None and do.via not in known:
+        expected = " or ".join(known) or "none"
+        faults.add((*path, "via"), f"found {do.via!r} beside {action}, expected {expected}")
+
+
+def _check_transfers(path: Path, name: str, group: Group, groups: Mapping[str, Group], faults: Faults) -> None:
+    places = [(k, step.do.transfer) for k, step in enumerate(group.scenario) if step.do.transfer is not None]
+    for nth, (k, transfer) in enumerate(places):
+        where = (*path, k, "do", "transfer")
+        if nth:
+            faults.add(where, "found a second transfer, expected at most one in a call")
+        if (transfer.uri is None) == (transfer.group is None):
+            faults.add(where, "found both or neither of uri and group, expected exactly one of them")
+        elif (transfer.uri or "").lower().startswith("tel:") and group.registrar is None:
+            faults.add((*where, "uri"), f"found {transfer.uri!r}, expected a SIP URI in a group without a registrar")
+        if transfer.group is not None:
+            _check_target((*where, "group"), name, group, transfer.group, groups, faults)
+
+
+def _check_target(
+    path: Path, name: str, group: Group, target: str, groups: Mapping[str, Group], faults: Faults
+) -> None:
+    called = group.call.group if group.call is not None else None
+    if target not in groups:
+        faults.add(path, f"found {target!r}, expected a group of the plan{suggest(target, groups.keys() - {name})}")
+    elif target in (name, called):
+        faults.add(path, f"found {target!r}, expected a group that is not part of the call already")
+    elif groups[target].call is not None:
+        faults.add(path, f"found {target!r}, expected a group that waits for calls, but that one calls")
+
+
+def _check_led_to(groups: Mapping[str, Group], faults: Faults) -> None:
+    """Check that a group has an endpoint for each call and each transfer that leads to it."""
+    for target, group in groups.items():
+        if group.call is not None:
+            continue
+        callers = sum(g.endpoints for g in groups.values() if g.call is not None and g.call.group == target)
+        moved = {name: each.endpoints for name, each in groups.items() if transfer_group(each) == target}
+        if moved and callers + sum(moved.values()) > group.endpoints:
+            for name in moved:
+                k, _ = next((k, step) for k, step in enumerate(groups[name].scenario) if step.do.transfer is not None)
+                faults.add(
+                    ("groups", name, "scenario", k, "do", "transfer", "group"),
+                    f"found {callers + sum(moved.values())} calls to {target!r}, expected at most {group.endpoints}: "
+                    "each endpoint takes one call",
+                )
+
+
+def transfer_of(group: Group) -> TransferTo | None:
+    """Return the transfer in a group's scenario, None when there is none."""
+    return next((step.do.transfer for step in group.scenario if step.do.transfer is not None), None)
+
+
+def transfer_group(group: Group) -> str | None:
+    """Return the group that a group's scenario transfers to."""
+    transfer = transfer_of(group)
+    return transfer.group if transfer is not None else None
