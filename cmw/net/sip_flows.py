@@ -61,6 +61,21 @@ class FlowSettings:
     websocket_origin: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How one server is connected to that is not as all others are.
+
+    Args:
+        tls: authorities, our certificate, whether it is checked.
+        name: name that its certificate has to show, and that is asked for in SNI; its own when "".
+        websocket_path: what it is asked for as a WebSocket server.
+    """
+
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    name: str = ""
+    websocket_path: str = "/"
+
+
 class SipFlows:
     """Carry the messages of a driver over connections.
 
@@ -89,7 +104,9 @@ class SipFlows:
         self._settings = settings
         self._ids = ids
         self._local_hosts = local_hosts
-        self._contexts: dict[Transport, ssl.SSLContext] = {}
+        self._usual = ServerSettings(settings.tls, "", settings.websocket_path)
+        self._servers: dict[str, ServerSettings] = {}
+        self._contexts: dict[tuple[Transport, TlsSettings], ssl.SSLContext] = {}
         self._by_number: dict[int, Flow] = {}
         self._by_key: dict[Hop, Flow] = {}
         self._inbound: Counter[str] = Counter()
@@ -145,13 +162,57 @@ class SipFlows:
             flow.end(FlowEnd.CLOSED_HERE, reason)
             self._driver.drain()
 
+    # servers
+
+    def set_server(self, host: str, settings: ServerSettings | None) -> None:
+        """Say how a server is connected to from now on; connections that stand are closed.
+
+        Args:
+            host: name or literal address, in lower case; a name counts for all addresses that it leads to.
+            settings: None for the same as all others.
+        """
+        before = self._servers.pop(host, None)
+        if settings is not None:
+            self._servers[host] = settings
+        if before is not None:
+            for transport in (Transport.TLS, Transport.WSS):
+                self._contexts.pop((transport, before.tls), None)
+        for flow in list(self._by_number.values()):
+            if (
+                flow.is_outbound
+                and _host_of(flow.key) == host
+                and flow.key.transport not in (Transport.UDP, Transport.TCP)
+            ):
+                flow.end(FlowEnd.CLOSED_HERE, "how the server is connected to has changed")
+        self._driver.drain()
+
+    def client_context(self, transport: Transport, tls: TlsSettings) -> ssl.SSLContext | None:
+        """Return the context of connections that we open; made once.
+
+        Raises:
+            SettingsError: a file cannot be read or does not hold what it should.
+        """
+        if not transport.is_secure:
+            return None
+        context = self._contexts.get((transport, tls))
+        if context is None:
+            context = client_context(tls, checks_host=transport is Transport.WSS)
+            self._contexts[transport, tls] = context
+        return context
+
+    def _server_of(self, hop: Hop) -> ServerSettings:
+        if not self._servers:
+            return self._usual
+        return self._servers.get(_host_of(hop), self._usual)
+
     # what connections tell
 
     def flow_connected(self, flow: Flow) -> str:
         """Check who answered. Source: RFC 5922 7.3."""
-        if flow.key.transport is not Transport.TLS or not flow.is_outbound or not self._settings.tls.is_verified:
+        server = self._server_of(flow.key)
+        if flow.key.transport is not Transport.TLS or not flow.is_outbound or not server.tls.is_verified:
             return ""
-        fault = check_identity(flow.peer_certificate(), flow.key.server_name or flow.key.host)
+        fault = check_identity(flow.peer_certificate(), server.name or flow.key.server_name or flow.key.host)
         return f"TLS certificate refused: {fault}" if fault else ""
 
     def flow_opened(self, flow: Flow) -> None:
@@ -208,7 +269,7 @@ class SipFlows:
             self._driver.failed(hop, "the connection is gone")
             return None
         try:
-            context = self._client_context(hop.transport)
+            context = self.client_context(hop.transport, self._server_of(hop).tls)
         except Exception as error:
             self._driver.failed(hop, str(error))
             return None
@@ -233,8 +294,9 @@ class SipFlows:
         if context is None:
             await self._loop.create_connection(lambda: flow, sock=sock)
             return
-        name = hop.server_name or hop.host
-        sni = name if hop.transport is Transport.WSS else hop.server_name
+        asked = self._server_of(hop).name or hop.server_name
+        name = asked or hop.host
+        sni = name if hop.transport is Transport.WSS else asked
         try:
             await self._loop.create_connection(
                 lambda: flow, sock=sock, ssl=context, server_hostname=sni, ssl_shutdown_timeout=FAREWELL_S
@@ -256,22 +318,13 @@ class SipFlows:
                     sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((host, 0))
 
-    def _client_context(self, transport: Transport) -> ssl.SSLContext | None:
-        if not transport.is_secure:
-            return None
-        context = self._contexts.get(transport)
-        if context is None:
-            context = client_context(self._settings.tls, checks_host=transport is Transport.WSS)
-            self._contexts[transport] = context
-        return context
-
     def _client_framing(self, hop: Hop) -> Framing:
         if hop.transport not in _WEB:
             return MessageStream()
         name = hop.server_name or (f"[{hop.host}]" if ":" in hop.host else hop.host)
         host = name if hop.port == hop.transport.default_port else f"{name}:{hop.port}"
-        settings = self._settings
-        return WebSocketStream.client(host=host, path=settings.websocket_path, origin=settings.websocket_origin)
+        path = self._server_of(hop).websocket_path
+        return WebSocketStream.client(host=host, path=path, origin=self._settings.websocket_origin)
 
     def _add(self, key: Hop, framing: Framing, *, is_outbound: bool) -> Flow:
         limits = self._settings.limits
@@ -367,6 +420,10 @@ class SipFlows:
             self.flow_changed(flow)
         self._driver.drain()
         self._arm()
+
+
+def _host_of(hop: Hop) -> str:
+    return (hop.server_name or hop.host).lower()
 
 
 class _Listener:
