@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.presence import REQUIRE_PEERS
 from tests.support.processes import PATIENCE_S, Program
+from tests.support.sipp_scenario import Scenario
 
 HERE = Path(__file__).resolve().parent.parent / "peers"
 
@@ -48,12 +49,16 @@ def _options(ip: str, port: int, own: int, number: int) -> bytes:
     ).encode()
 
 
-def wait_until_bound(ip: str, port: int, program: Program) -> None:
-    """Return once somebody has bound UDP `ip`:`port`, for programs that take an OPTIONS for a call."""
+def wait_until_bound(ip: str, port: int, program: Program, protocol: str = "udp") -> None:
+    """Return once somebody has bound `ip`:`port`, for programs that take an OPTIONS for a call.
+
+    Args:
+        protocol: ``udp`` or ``tcp``, where somebody has to listen.
+    """
     number = int.from_bytes(socket.inet_aton(ip), "little")  # as the kernel prints it on this machine
-    wanted = f" {number:08X}:{port:04X} "
+    wanted = f" {number:08X}:{port:04X} " + ("00000000:0000 0A" if protocol == "tcp" else "")
     deadline = time.monotonic() + PATIENCE_S
-    while wanted not in Path("/proc/net/udp").read_text():
+    while wanted not in Path(f"/proc/net/{protocol}").read_text():
         assert not program.has_ended, f"{program.words[:4]} has ended:\n{program.output}"
         assert time.monotonic() < deadline, f"nobody has bound {ip}:{port}:\n{program.output}"
         time.sleep(0.02)
@@ -94,6 +99,37 @@ def sipp_callee(directory: Path, ip: str, *words: str) -> Program:
     program = sipp(directory, "-sn", "uas", "-i", ip, "-p", "5060", "-mi", ip, "-mp", "6000", *words)
     wait_until_bound(ip, 5060, program)
     return program
+
+
+def sipp_scenario(directory: Path, scenario: Scenario, ip: str, mode: str, calls: int, target: str = "") -> Program:
+    """Start sipp at `ip`:5060 with a scenario, for so many calls; what was unexpected is in ``errors.log``.
+
+    Args:
+        mode: ``u1`` for UDP, ``t1`` for TCP with one connection, ``tn`` for one connection a call.
+        target: host and port to call; "" to be called.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    words = ["-sf", str(scenario.write(directory / "scenario.xml")), "-t", mode, "-i", ip, "-p", "5060", "-mi", ip]
+    words += ["-m", str(calls), "-r", "50", "-recv_timeout", "20000", "-timeout", "40", "-timeout_error"]
+    words += ["-trace_err", "-error_file", str(directory / "errors.log"), "-cid_str", "%u-%p@%s"]
+    program = sipp(directory, *([target, *words] if target else words))
+    if not target:
+        wait_until_bound(ip, 5060, program, "udp" if mode[0] == "u" else "tcp")
+    return program
+
+
+def expect_played(directory: Path, program: Program, calls: int) -> None:
+    """Fail, with what sipp found unexpected, unless it played its scenario to the end in every call."""
+    code = program.wait()
+    counters = sipp_counters(directory)
+    result = (code, counters["SuccessfulCall(C)"], counters["FailedCall(C)"])
+    assert result == (0, str(calls), "0"), sipp_told(directory, program)
+
+
+def sipp_told(directory: Path, program: Program) -> str:
+    """Return what sipp found unexpected, or else all it said."""
+    errors = directory / "errors.log"
+    return errors.read_text(errors="replace") if errors.exists() else program.output
 
 
 def sipp_counters(directory: Path) -> Mapping[str, str]:

@@ -1,0 +1,91 @@
+"""Calls between sipp, which plays a scenario, and a user agent of ours, which follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from cmw.sip.events import CallOffered
+from tests.support.desk import Desk, desk, run_scene
+from tests.support.peers import expect_played, sipp_scenario, sipp_told
+from tests.support.sipp_scenario import Scenario
+
+CALLS = 5
+PORT = 5060
+
+
+class SippTakesCalls:
+    """Place calls to sipp, all at once; both sides have to be content with every one.
+
+    Args:
+        directory: for sipp's files.
+        new_ip: gives addresses.
+        mode: sipp's transport: ``u1``, ``t1`` or ``tn``.
+
+    Attributes:
+        sent: how many requests of ours, by method, and responses, by ``SIP/2.0``, went out.
+    """
+
+    calls = CALLS
+
+    def __init__(self, directory: Path, new_ip: Callable[[], str], mode: str) -> None:
+        self.directory = directory
+        self.mode = mode
+        self.ip, self.peer_ip = new_ip(), new_ip()
+        self.sent: Counter[str] = Counter()
+        self.uri = f"sip:service@{self.peer_ip}" + (";transport=tcp" if mode[0] == "t" else "")
+
+    def __call__(
+        self, scenario: Scenario, script: Callable[[Desk, str], Awaitable[None]], *, calls: int = CALLS
+    ) -> None:
+        async def scene() -> None:
+            async with desk(self.ip) as us:
+                self.sent = us.sent
+                await asyncio.gather(*[script(us, self.uri) for _ in range(calls)])
+
+        with sipp_scenario(self.directory, scenario, self.peer_ip, self.mode, calls) as peer:
+            try:
+                run_scene(scene)
+            except BaseException as error:
+                error.add_note(sipp_told(self.directory, peer))
+                raise
+            expect_played(self.directory, peer, calls)
+
+
+class SippPlacesCalls:
+    """Take calls of sipp, all at once; both sides have to be content with every one.
+
+    Args:
+        directory: for sipp's files.
+        new_ip: gives addresses.
+        mode: sipp's transport: ``u1``, ``t1`` or ``tn``.
+
+    Attributes:
+        sent: how many requests of ours, by method, and responses, by ``SIP/2.0``, went out.
+    """
+
+    def __init__(self, directory: Path, new_ip: Callable[[], str], mode: str) -> None:
+        self.directory = directory
+        self.mode = mode
+        self.ip, self.peer_ip = new_ip(), new_ip()
+        self.sent: Counter[str] = Counter()
+
+    def __call__(
+        self, scenario: Scenario, script: Callable[[Desk, CallOffered], Awaitable[None]], *, calls: int = CALLS
+    ) -> None:
+        async def scene() -> None:
+            async with desk(self.ip) as us:
+                self.sent = us.sent
+                target = f"{self.ip}:{PORT}"
+                with sipp_scenario(self.directory, scenario, self.peer_ip, self.mode, calls, target) as peer:
+                    try:
+                        offers = [await asyncio.wait_for(us.offered.get(), 20) for _ in range(calls)]
+                        await asyncio.gather(*[script(us, offered) for offered in offers])
+                    except BaseException as error:
+                        error.add_note(sipp_told(self.directory, peer))
+                        raise
+                    await asyncio.to_thread(expect_played, self.directory, peer, calls)
+
+        run_scene(scene)
