@@ -104,16 +104,18 @@ class CallCommands(CallServer):
 
     # commands: calls to here
 
-    def set_inbound_options(self, options: CallOptions, *, user: str | None = None) -> None:
+    def set_inbound_options(self, options: CallOptions | None, *, user: str | None = None) -> None:
         """Say what calls may use that are offered from now on.
 
         Args:
             options: of `reliable`, `session_timer`, `takes_transfers` and `options_status`; the others mean nothing
-                here.
+                here. None for the usual ones: the defaults, or for a user those of all others.
             user: user part of the Request-URI that they are for, as it is written there; None for all others.
         """
         if user is None:
-            self._inbound_options = options
+            self._inbound_options = options or PLAIN
+        elif options is None:
+            self._inbound_options_of.pop(user, None)
         else:
             self._inbound_options_of[user] = options
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -12,13 +12,13 @@ from cmw import __version__
 from cmw.core.address import Address, PortRange
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
-from cmw.errors import LocalProtocolError, SettingsError
+from cmw.errors import CommandError, LocalProtocolError, SettingsError
 from cmw.net._media import MediaEngine
 from cmw.net.dns import DnsClient
-from cmw.net.driver import Trace
+from cmw.net.driver import Locate, Trace
 from cmw.net.ids import RandomIds
 from cmw.net.sip_bind import Bind
-from cmw.net.sip_flows import FlowSettings
+from cmw.net.sip_flows import FlowSettings, ServerSettings
 from cmw.net.sip_locator import SipLocator
 from cmw.net.sip_tls import TlsSettings
 from cmw.net.sip_transport import UDP_AND_TCP, SipTransport, open_sip_transport
@@ -30,16 +30,20 @@ from cmw.sip import (
     CallEnded,
     CallEvent,
     CallOffered,
+    CallOptions,
     CallRejected,
     CallTimedOut,
     Event,
+    Hop,
     Listener,
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
     Transport,
     UserAgent,
+    parse_uri,
 )
+from cmw.sip.lookup import Lookup
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
@@ -57,7 +61,10 @@ class CallOwner(Protocol):
     """Whoever a call belongs to."""
 
     def receive_call_event(self, event: CallEvent) -> None:
-        """Take a fact about a call that this owner placed or took."""
+        """Take a fact about a call that this owner placed or took.
+
+        An offer that replaces such a call (RFC 3891) is for it to answer or refuse, by `Station.adopt` first.
+        """
         ...
 
 
@@ -90,7 +97,10 @@ class Station:
         self.registrar_watcher: Callable[[RegistrarEvent], None] | None = None
         self.unclaimed_calls_total = 0
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
+        self.locate: Locate | None = None
         self._users: set[str] = set()
+        self._servers: dict[str, tuple[object, ServerSettings]] = {}
+        self._last_flow = 0
         self._registered_users: set[str] = set()
         self._calls: dict[int, CallOwner] = {}
         self._registrations: dict[int, tuple[RegistrationOwner, str]] = {}
@@ -127,6 +137,50 @@ class Station:
         """Return where we listen over `transport`. Raises `KeyError` when we do not."""
         return self._bound.local_of(transport)
 
+    def new_flow(self) -> int:
+        """Return the number of a connection of somebody's own, for `Hop.flow`."""
+        self._last_flow -= 1
+        return self._last_flow
+
+    async def find(self, uri: str) -> tuple[tuple[Hop, ...], str]:
+        """Return the hops that a URI leads to, none with the reason; none and no reason when nobody knows here."""
+        if self.locate is None:
+            return (), ""
+        families = (6,) if ":" in self.addresses.sip else (4,)
+        hops, reason = await self.locate(Lookup(0, parse_uri(uri), tuple(Transport), families))
+        return tuple(hops), "" if hops else reason or "it leads nowhere"
+
+    def use_servers(self, holder: object, servers: Mapping[str, ServerSettings]) -> None:
+        """Connect to these hosts as told, until `release_servers`; connections to them are opened anew.
+
+        Raises:
+            CommandError: somebody else is connected to one of them in another way.
+            SettingsError: a certificate cannot be used.
+        """
+        for host, settings in servers.items():
+            other = self._servers.get(host)
+            if other is not None and other[1] != settings:
+                raise CommandError("TLS_CONFLICT", f"another run reaches {host} with other TLS settings")
+        flows = self._bound.flows
+        for settings in servers.values():
+            flows.client_context(Transport.TLS, settings.tls)
+        for host, settings in servers.items():
+            if host not in self._servers:
+                self._servers[host] = holder, settings
+                flows.set_server(host, settings)
+
+    def release_servers(self, holder: object) -> None:
+        """Connect as usual to what this holder asked for."""
+        for host in [host for host, (owner, _) in self._servers.items() if owner is holder]:
+            del self._servers[host]
+            if self._listener is not None:
+                self._listener.flows.set_server(host, None)
+
+    def set_inbound_options(self, user: str, options: CallOptions | None) -> None:
+        """Say what calls to a user may use; None once it is gone."""
+        if self._listener is not None:
+            self.command(lambda agent, _: agent.set_inbound_options(options, user=user))
+
     def close(self) -> None:
         """Stop listening and end the media thread."""
         if self._listener is not None:
@@ -149,6 +203,10 @@ class Station:
             return call
 
         return self.command(place)
+
+    def adopt(self, owner: CallOwner, call: int) -> None:
+        """Give the events of a call to `owner` from now on."""
+        self._calls[call] = owner
 
     def register(self, owner: RegistrationOwner, account: Account, *, expires_s: int) -> int:
         """Register an account whose events go to `owner`; return the registration's handle."""
@@ -184,6 +242,10 @@ class Station:
             self.registrar_watcher(event)
 
     def _offer(self, offer: CallOffered) -> None:
+        replaced = self._calls.get(offer.replaces) if offer.replaces is not None else None
+        if replaced is not None:
+            replaced.receive_call_event(offer)
+            return
         for taker in tuple(self.takers):
             taken = taker(offer)
             if isinstance(taken, int):
@@ -287,6 +349,7 @@ async def open_station(
             return agent
         return SharedSocket(agent, make_registrar(listeners, station.ids))
 
+    locate = SipLocator(DnsClient(), station.ids)
     try:
         listener = await open_sip_transport(
             make_machine,
@@ -299,7 +362,7 @@ async def open_station(
             settings=reach.flows,
             ids=station.ids,
             trace=trace,
-            locate=SipLocator(DnsClient(), station.ids),
+            locate=locate,
         )
     except OSError as error:
         raise SettingsError(f"SIP: {error.strerror or error}") from None
@@ -309,6 +372,7 @@ async def open_station(
         listener.close()
         raise
     machine = listener.machine
+    station.locate = locate
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     station.engine.start()
     relax_garbage_collection()
