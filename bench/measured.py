@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,9 +28,7 @@ class MeasuredProcess:
     def __init__(self, words: Iterable[str], *, directory: str | None = None, patience_s: float = PATIENCE_S) -> None:
         self.words = list(words)
         self.cpu_s = 0.0
-        self._files = contextlib.ExitStack()
-        self._output = self._files.enter_context(tempfile.TemporaryFile())
-        self._errors = self._files.enter_context(tempfile.TemporaryFile())
+        self._output, self._errors = os.memfd_create("output"), os.memfd_create("errors")
         self._patience_s = patience_s
         self._process = subprocess.Popen(
             self.words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors, cwd=directory
@@ -47,7 +43,8 @@ class MeasuredProcess:
         if self._process.returncode is None:
             self._process.kill()
             self._reap(time.monotonic() + self._patience_s)
-        self._files.close()
+        os.close(self._output)
+        os.close(self._errors)
 
     @property
     def pid(self) -> int:
@@ -121,6 +118,5 @@ def agent(role: str, bind: str, **options: object) -> MeasuredProcess:
     return process
 
 
-def _read(file: Any) -> str:
-    size = os.fstat(file.fileno()).st_size
-    return os.pread(file.fileno(), size, 0).decode("utf-8", "replace")
+def _read(file: int) -> str:
+    return os.pread(file, os.fstat(file).st_size, 0).decode("utf-8", "replace")
