@@ -2,6 +2,7 @@
 #
 #   make demo    a callee, a gateway and a worker on loopback: 20 calls, a report, a verdict
 #   make test    the tests                    ARGS="tests/sip -k digest" narrows them
+#   make fuzz    hostile input for a minute a target, on all cores   CMW_FUZZ_SECONDS=600 for longer
 #   make check   format, lint, strict types, stubs of the compiled modules, layers
 #   make bench   the benches                  ARGS="..." narrows them, CALLS=500 loads the media thread more
 #   make peers   the real programs that some tests talk to (Debian packages; needs root)
@@ -13,7 +14,7 @@ CALLS ?= 100
 COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd cmw/sip/*.pyx)
 IN := .venv/bin
 
-.PHONY: help setup demo test check bench peers image clean
+.PHONY: help setup demo test fuzz check bench peers image clean
 
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup
 	@$(IN)/python -m pytest $(ARGS)
+
+fuzz: setup
+	@CMW_FUZZ_SECONDS=$${CMW_FUZZ_SECONDS:-60} $(IN)/python -m pytest -n auto tests/fuzz $(ARGS)
 
 check: setup
 	@$(IN)/ruff format --check $(PYTHON_SOURCES)
