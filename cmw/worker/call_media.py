@@ -79,14 +79,28 @@ class CallMedia:
         self._payload_type: int | None = None  # of the stream, once it runs
         self.is_streaming = False
 
-    def offer(self, direction: Direction | None = None) -> bytes:
+    def offer(self, direction: Direction | None = None, codecs: tuple[str, ...] = ()) -> bytes:
         """Return our description for an INVITE or for the 200 to one without any; during a call with its codec only.
 
         Args:
             direction: what we wish from now on, such as ``SENDONLY`` for hold; None to leave it.
+            codecs: what is offered instead, names out of `CODECS`.
         """
         self.withdraw()  # an earlier one that was never answered
+        if codecs:
+            self._negotiator.policy = make_policy(codecs, self._audio.ptime_ms)
         return self._negotiator.make_offer(direction)
+
+    def take_answer(self, answer: bytes) -> None:
+        """Take the peer's answer, the first or one that repeats or replaces it, wherever the stream stands.
+
+        Raises:
+            RemoteProtocolError: as for `agree`.
+        """
+        if self.is_streaming:
+            self.follow_answer(answer)
+        else:
+            self.agree(answer)
 
     def accept(self, offer: bytes) -> bytes:
         """Agree to the peer's offer, the first or a later one, and return our answer.
@@ -113,6 +127,7 @@ class CallMedia:
         """Forget our offer, if one is open, which the peer refused: what was agreed before it stands."""
         if self._negotiator.is_open:
             self._negotiator.roll_back()
+            self._keep_codec()
 
     def start(self) -> None:
         """Begin to stream as agreed."""
@@ -138,7 +153,7 @@ class CallMedia:
         )
         self.is_streaming = True
         self._payload_type = agreed.payload_type
-        self._negotiator.policy = make_policy((agreed.codec,), self._audio.ptime_ms)  # its frames are on their way
+        self._keep_codec()
         if not agreed.direction.sends:
             self._station.engine.set_sending(self._slot, False)  # and on again, when a later offer allows it
 
@@ -192,6 +207,21 @@ class CallMedia:
         return self._negotiator.audio
 
     @property
+    def local(self) -> bytes:
+        """Return our description as it was sent last, empty before that."""
+        return self._negotiator.local
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether the peer has us on hold."""
+        return self.agreed is not None and self.agreed.is_held
+
+    @property
+    def is_holding(self) -> bool:
+        """Tell whether we have the peer on hold."""
+        return not self._negotiator.direction.receives
+
+    @property
     def codec(self) -> str:
         """Return the encoding name that was agreed, empty before that."""
         return self.agreed.codec if self.agreed is not None else ""
@@ -202,6 +232,11 @@ class CallMedia:
         return self._slot
 
     # Private.
+
+    def _keep_codec(self) -> None:
+        """Offer and accept the codec of the stream only: its frames are on their way."""
+        if self._payload_type is not None and self.codec:
+            self._negotiator.policy = make_policy((self.codec,), self._audio.ptime_ms)
 
     def _check(self, *, answered: bool) -> None:
         """Undo an agreement that the stream cannot follow.

@@ -10,6 +10,7 @@ from cmw.errors import CapacityError, CmwError, RemoteProtocolError
 from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTimedOut, TimeoutStage, warning_rows
 from cmw.worker.endpoint import Endpoint
 
+MOVED_TEMPORARILY = 302
 SERVICE_UNAVAILABLE = 503
 
 
@@ -21,11 +22,19 @@ class AnswerChoice:
         after_ns: from the INVITE to the final answer.
         ring: whether 180 is sent at once.
         reject: status to refuse with; None to answer.
+        redirect: Contact values of a 302, instead of an answer.
+        early_media: audio is agreed on and sent before the answer.
+        progress: status of the provisional response.
+        headers: further rows of the answer.
     """
 
     after_ns: Nanos = 0
     ring: bool = True
     reject: int | None = None
+    redirect: tuple[str, ...] = ()
+    early_media: bool = False
+    progress: int = 180
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Callee(Endpoint):
@@ -72,20 +81,47 @@ class Callee(Endpoint):
         if self.answering.ring:
             call.times.ringing_at = offer.at
             self._advance(Phase.RINGING)
-            self._station.command(lambda agent, now: agent.ring(offer.call, now=now))
+            self._ring(offer)
         if self.answering.after_ns:
             self._set_timer(offer.at + self.answering.after_ns, self._decide)
         else:
             self._decide()
 
+    def _ring(self, offer: CallOffered) -> None:
+        """Send the provisional response, with our answer when there is to be early media."""
+        body = self._answer_early(offer) if self.answering.early_media else b""
+        status = self.answering.progress
+        self._station.command(lambda agent, now: agent.ring(offer.call, status=status, body=body, now=now))
+        if body:
+            self.call.early_media = self._start_stream()
+
+    def _answer_early(self, offer: CallOffered) -> bytes:
+        """Return our answer; none when there is nothing to answer, or nothing that can be: the final response says."""
+        if not offer.body:
+            return b""
+        try:
+            return self._open_media().accept(offer.body)
+        except (CmwError, OSError):
+            self._finish_media()
+            return b""
+
     def _decide(self) -> None:
+        if self._call_handle is None:
+            return
+        if self.answering.redirect:
+            self._redirect()
+            return
         if self.answering.reject is not None:
             self._refuse(self.answering.reject, Outcome(OutcomeKind.SUCCESS, reason="refused the call, as it should"))
             return
         self._advance(Phase.NEGOTIATING)
         try:
-            media = self._open_media()
-            body = media.accept(self._offer) if self._offer else media.offer()
+            media = self._media
+            if media is None:
+                media = self._open_media()
+                body = media.accept(self._offer) if self._offer else media.offer()
+            else:
+                body = media.local
         except (CapacityError, OSError) as error:
             self._refuse(SERVICE_UNAVAILABLE, Outcome(OutcomeKind.OSERROR, Blame.WORKER, str(error)))
             return
@@ -98,10 +134,20 @@ class Callee(Endpoint):
         self.call.status = 200
         self.call.answered = True
         self.call.times.answered_at = self._alarm.now()
-        self._station.command(lambda agent, now: agent.answer(call, body=body, now=now))
+        headers = self.answering.headers
+        self._station.command(lambda agent, now: agent.answer(call, body=body, headers=headers, now=now))
         if media.agreed is not None:
             self._start_media()
             self._limit_hold()
+
+    def _redirect(self) -> None:
+        call, contacts = self._call_handle, self.answering.redirect
+        assert call is not None
+        self.call.status = MOVED_TEMPORARILY
+        self.lifecycle.settle(Outcome(OutcomeKind.SUCCESS, reason="redirected the call, as it should"))
+        self._station.command(
+            lambda agent, now: agent.reject(call, status=MOVED_TEMPORARILY, contacts=contacts, now=now)
+        )
 
     def _refuse(self, status: int, outcome: Outcome, headers: tuple[tuple[str, str], ...] = ()) -> None:
         call = self._call_handle
@@ -125,9 +171,13 @@ class Callee(Endpoint):
 
     def _limit_hold(self) -> None:
         if self.lifecycle.phase is Phase.INCALL:
-            self._set_timer(self._alarm.now() + self.settings.hold_limit_ns, self._hold_too_long)
+            span_ns = self.settings.hold_ns if self.settings.hangs_up else self.settings.hold_limit_ns
+            self._set_timer(self._alarm.now() + span_ns, self._hold_too_long)
 
     def _hold_too_long(self) -> None:
+        if self.settings.hangs_up or self._is_transferred:
+            self.finish_call()
+            return
         reason = f"the caller did not hang up within {self.settings.hold_limit_ns / SECOND:g} s"
         self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
         self._stop_timer()
@@ -137,4 +187,6 @@ class Callee(Endpoint):
 def _timeout(stage: TimeoutStage) -> Outcome:
     if stage is TimeoutStage.ACK:
         return Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, "our 200 was never acknowledged")
+    if stage is TimeoutStage.PRACK:
+        return Outcome(OutcomeKind.TIMEOUT, Blame.TARGET, "our reliable provisional response was never acknowledged")
     return Outcome(OutcomeKind.TIMEOUT, Blame.UNKNOWN, "the call was not to be answered as long as it may ring")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CapacityError, CmwError
@@ -34,19 +36,21 @@ class Caller(Endpoint):
         self.call.attempted = True
         self.call.target = target
 
-    def place_call(self, target: str, destination: Hop | None, local_uri: str) -> None:
+    def place_call(self, target: str, destination: Hop | None, local_uri: str, routes: tuple[str, ...] = ()) -> None:
         """Send the INVITE.
 
         Args:
             target: SIP URI to call.
-            destination: literal address to send to; None when `target` names one.
+            destination: where to send it; None where routes, `target` and DNS decide.
             local_uri: what we call ourselves in From.
+            routes: Route values instead of the account's.
         """
         if self.lifecycle.phase >= Phase.CALLING:
             return
         self.begin_call(target)
         try:
-            offer = self._open_media().offer()
+            media = self._open_media()
+            offer = b"" if self.settings.late_offer else media.offer()
         except (CapacityError, OSError) as error:
             self.fail(OutcomeKind.OSERROR, Blame.WORKER, str(error))
             return
@@ -59,7 +63,9 @@ class Caller(Endpoint):
                 local_uri=local_uri,
                 contact_user=self.settings.user,
                 body=offer,
+                headers=self.settings.headers,
                 destination=destination,
+                options=replace(self.settings.options, routes=routes) if routes else self.settings.options,
                 now=now,
             )
             self.call.call_id = agent.call_snapshot(call).call_id
@@ -101,6 +107,8 @@ class Caller(Endpoint):
 
     def _settle_rejection(self, event: CallRejected) -> None:
         text = f"the call was answered {status_text(event.status, event.reason)}"
+        if 300 <= event.status < 400 and event.response is not None:
+            text += f": {', '.join(event.response.headers.get_all('Contact')) or 'no Contact'}"
         if not event.is_response:
             kind, text = OutcomeKind.CALL_FAILED, f"the network refused the call: {event.reason}"
         elif event.status in NEGOTIATION_STATUSES:
@@ -121,6 +129,23 @@ class Caller(Endpoint):
         if event.status == 180 or (event.status == 183 and event.body):
             times.ringback_at = times.ringback_at or event.at
         self._advance(Phase.RINGING)
+        if event.body or event.wants_answer:
+            self._hear_early(event)
+
+    def _hear_early(self, event: CallProceeding) -> None:
+        """Take what comes before the answer; what cannot be used of it does not end the call."""
+        media = self._media
+        if media is None:
+            return
+        try:
+            if event.wants_answer:
+                answer = media.accept(event.body)
+                self._station.command(lambda agent, now: agent.acknowledge(event.call, body=answer, now=now))
+            else:
+                media.take_answer(event.body)
+        except CmwError:
+            return  # of a 2xx we shall say so
+        self.call.early_media = self.call.early_media or self._start_stream()
 
     def _answered(self, event: CallAnswered) -> None:
         self._stop_timer()
@@ -128,16 +153,25 @@ class Caller(Endpoint):
         self.call.status = event.status
         self.call.times.answered_at = event.at
         self._advance(Phase.NEGOTIATING)
-        media = self._media
-        assert media is not None
         try:
-            media.agree(event.body)
+            self._agree(event)
         except CmwError as error:
-            self.fail(OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET, f"the answer cannot be used: {error}")
+            what = "offer" if event.wants_answer else "answer"
+            self.fail(OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET, f"the {what} cannot be used: {error}")
             return
         self._start_media()
         if self.lifecycle.phase is Phase.INCALL:
             self._set_timer(event.at + self.settings.hold_ns, self._finish_call)
+
+    def _agree(self, event: CallAnswered) -> None:
+        """Take the answer to our offer, or answer the offer that we left to the callee."""
+        media = self._media
+        assert media is not None
+        if event.wants_answer:
+            answer = media.accept(event.body)
+            self._station.command(lambda agent, now: agent.acknowledge(event.call, body=answer, now=now))
+        elif not self.settings.late_offer or media.agreed is None:
+            media.take_answer(event.body)
 
     def _finish_call(self) -> None:
         self._stop_timer()

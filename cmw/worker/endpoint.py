@@ -5,32 +5,54 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NamedTuple
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
-from cmw.errors import CmwError
+from cmw.errors import CmwError, LocalProtocolError
 from cmw.load.lifecycle import Lifecycle
+from cmw.load.share_sip import StepShare
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
     Account,
     CallEnded,
     CallEvent,
+    CallLost,
     CallModified,
+    CallOffered,
+    CallOptions,
+    CallRedirected,
+    CallRefreshed,
     CallReoffered,
     Ending,
+    Hop,
+    InfoReceived,
+    MessageReceived,
     RegistrationDelayed,
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
     RegistrationLost,
     RegistrationSucceeded,
-    warning_rows,
+    SessionExpired,
+    TransferRequested,
+    UserAgent,
+    read_dtmf_info,
 )
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice, CallMedia
 from cmw.worker.measurement import CallFigures, Row
-from cmw.worker.station import Station
+from cmw.worker.scenario import ScenarioRunner
+from cmw.worker.side_call import SideCall, answer_reoffer
+from cmw.worker.station import LAST_CALL_EVENTS, Station
+
+PLAIN_OPTIONS = CallOptions(takes_transfers=True)
+"""What calls use where nobody says."""
+
+MAX_DIGITS = 100
+"""Digits by INFO that are kept."""
 
 
 @dataclass(slots=True)
@@ -67,7 +89,36 @@ class CallRecord:
     call_id: str = ""
     target: str = ""
     status: int = 0
+    early_media: bool = False
     times: CallTimes = field(default_factory=CallTimes)
+
+
+@dataclass(slots=True)
+class SignallingRecord:
+    """What happened to an endpoint's call beside its beginning and its end."""
+
+    redirects: int = 0
+    challenges: int = 0
+    retransmissions: int = 0
+    session_timer_refreshes: int = 0
+    transfers: int = 0
+    infos_received: int = 0
+    messages_received: int = 0
+    dtmf_received: str = ""
+
+
+class Reach(NamedTuple):
+    """How a call of an endpoint goes out.
+
+    Args:
+        local_uri: what it calls itself in From; None for the account's address, or that of its Contact.
+        destination: where the INVITE goes; None where routes, URI and DNS decide.
+        routes: Route values instead of the account's.
+    """
+
+    local_uri: str | None = None
+    destination: Hop | None = None
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +136,11 @@ class EndpointSettings:
         setup_timeout_ns: how long a caller waits for an answer.
         account: where and how to register; None for an endpoint that does not.
         expires_s: lifetime of the registration asked for.
+        options: what its calls use.
+        headers: further rows of its INVITE.
+        late_offer: a caller's INVITE leaves the offer to the callee.
+        steps: the scenario.
+        hangs_up: a callee ends its call after `hold_ns`.
     """
 
     index: int
@@ -97,7 +153,14 @@ class EndpointSettings:
     setup_timeout_ns: Nanos
     account: Account | None = None
     expires_s: int = 300
+    options: CallOptions = PLAIN_OPTIONS
+    headers: tuple[tuple[str, str], ...] = ()
+    late_offer: bool = False
+    steps: tuple[StepShare, ...] = ()
+    hangs_up: bool = False
 
+
+BUSY_HERE = 486
 
 STRAGGLERS_NS: Nanos = 100 * MILLISECOND
 """How long RTP is still counted after the end of a call: the peer's last packets left before it knew."""
@@ -123,7 +186,11 @@ class Endpoint:
         self.lifecycle = Lifecycle()
         self.registration = RegistrationRecord()
         self.call = CallRecord()
+        self.signalling = SignallingRecord()
         self.figures: CallFigures | None = None
+        self.reach: Callable[[str], Reach] = lambda target: Reach()
+        self.transfer_uri: str | None = None
+        """Whom the scenario's transfer leads to, where that is an endpoint of a group."""
         self._station = station
         self._alarm = alarm
         self._on_ready = on_ready
@@ -134,6 +201,11 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._is_leaving = False
+        self._is_transferred = False
+        self._was_held = False
+        self._side_goes_on = False
+        self._side: SideCall | None = None
+        self._scenario = ScenarioRunner(settings.steps, self, station, alarm) if settings.steps else None
         self._furthest = Phase.INITIALIZING
 
     # Looks.
@@ -153,6 +225,24 @@ class Endpoint:
             return None
         snapshot = snapshots.get(media.slot)
         return None if snapshot is None else self.figures.close_interval(snapshot, now)
+
+    @property
+    def has_left(self) -> bool:
+        """Tell whether the endpoint has ended or is about to."""
+        return self.lifecycle.phase >= Phase.DISCONNECTING and self._side is None
+
+    @property
+    def scenario_actions(self) -> tuple[int, int]:
+        """Return how many steps of the scenario were carried out, and how many failed."""
+        return (self._scenario.executed, self._scenario.failed) if self._scenario is not None else (0, 0)
+
+    @property
+    def registration_flow(self) -> Hop | None:
+        """Return where the registration stands, None where there is none."""
+        handle = self._registration_handle
+        if handle is None:
+            return None
+        return self._station.command(lambda agent, _: agent.registration_snapshot(handle)).flow
 
     # Commands.
 
@@ -181,6 +271,8 @@ class Endpoint:
     def abort(self) -> None:
         """End the endpoint now: hang up what stands, remove the registration, close."""
         self._stop_timer()
+        if self._side is not None:
+            self._side.hang_up()
         if self._call_handle is not None:
             self._hang_up()
         else:
@@ -195,6 +287,12 @@ class Endpoint:
         if call is not None:
             self.call.times.ended_at = self.call.times.ended_at or self._alarm.now()
         self._advance(Phase.DISCONNECTING)
+        self._close_scenario()
+        if call is not None:
+            self._note_counts(call)
+        if self._side is not None:
+            self._side.close_now()
+            self._side = None
         self._finish_media()
         self._close()
         with contextlib.suppress(CmwError):
@@ -249,19 +347,192 @@ class Endpoint:
 
     def receive_call_event(self, event: CallEvent) -> None:
         """Follow the call; what callers and callees share is here, the rest below them."""
+        if isinstance(event, CallOffered) and event.replaces is not None:
+            self._take_replacement(event)
+            return
         if self.lifecycle.is_closed:
             return
+        if isinstance(event, LAST_CALL_EVENTS):
+            self._note_counts(event.call)
         if isinstance(event, CallReoffered):
             self._follow_reoffer(event)
+        elif self._scenario is not None and self._scenario.receive_event(event):
+            return
         elif isinstance(event, CallModified):
             self._follow_answer(event)
         elif isinstance(event, CallEnded):
             self._end_call(event)
-        else:
+        elif not self._note(event):
             self._follow_call(event)
 
     def _follow_call(self, event: CallEvent) -> None:
         raise AssertionError("a caller or a callee follows calls")
+
+    def _note(self, event: CallEvent) -> bool:
+        """Take note of what the peer may do at any time; return whether it was that."""
+        match event:
+            case InfoReceived():
+                self._note_info(event)
+            case MessageReceived():
+                self.signalling.messages_received += 1
+                self._trigger("message")
+            case CallRefreshed():
+                self._note_refresh()
+            case CallRedirected():
+                self.signalling.redirects += 1
+            case TransferRequested():
+                self._follow_transfer(event)
+            case CallLost():
+                reason = f"the call was lost: {status_text(event.status, event.reason)}"
+                self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
+            case SessionExpired():
+                reason = "nobody refreshed the session in time; the call went on"
+                self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
+            case _:
+                return False
+        return True
+
+    def _note_info(self, event: InfoReceived) -> None:
+        self.signalling.infos_received += 1
+        dtmf = read_dtmf_info(event.content_type, event.body)
+        if dtmf is not None:
+            self.signalling.dtmf_received = (self.signalling.dtmf_received + dtmf.digit)[:MAX_DIGITS]
+            self._trigger("dtmf", dtmf.digit)
+        self._trigger("info")
+
+    def _note_refresh(self) -> None:
+        self.signalling.session_timer_refreshes += 1
+        self._trigger("session_refreshed")
+
+    def _note_counts(self, call: int) -> None:
+        with contextlib.suppress(LocalProtocolError):
+            seen = self._station.command(lambda agent, _: agent.call_snapshot(call))
+            self.signalling.challenges = seen.challenges
+            self.signalling.retransmissions = seen.retransmissions_sent
+            self.signalling.transfers = seen.counts.transfers
+
+    def _trigger(self, event: str, digit: str = "") -> None:
+        if self._scenario is not None and self.lifecycle.phase is Phase.INCALL:
+            self._scenario.note(event, digit)
+
+    def _close_scenario(self) -> None:
+        if self._scenario is not None:
+            self._scenario.close()
+
+    # What the scenario asks of its party.
+
+    @property
+    def handle(self) -> int | None:
+        """Return the handle of the call; None when it is over, or about to be."""
+        return self._call_handle if self.lifecycle.phase < Phase.DISCONNECTING else None
+
+    @property
+    def media(self) -> CallMedia | None:
+        """Return the media of the call."""
+        return self._media
+
+    def transfer_target(self, step: StepShare) -> str | None:
+        """Return the URI that a transfer leads to; None when its endpoint never became ready."""
+        return step.uri or self.transfer_uri
+
+    def place_side_call(
+        self, target: str, on_answered: Callable[[], None], on_ended: Callable[[str], None]
+    ) -> SideCall | None:
+        """Call somebody beside the call; None when there is a side call already."""
+        if self._side is not None:
+            return None
+
+        def ended(reason: str) -> None:
+            self._side = None
+            on_ended(reason)
+            self._leave_if_over()
+
+        side = self._make_side(on_answered, ended, goes_on=False)
+        side.place(lambda agent, offer, now: self._invite_beside(agent, target, offer, None, now))
+        return side
+
+    def transferred(self) -> None:
+        """Take note that the peer will leave for another call, so that its BYE is no surprise."""
+        self._is_transferred = True
+
+    def finish_call(self) -> None:
+        """End the call as if its time had come."""
+        if self.handle is not None:
+            self._stop_timer()
+            self._hang_up()
+
+    def warn(self, outcome: Outcome) -> None:
+        """Take note of a failure that leaves the call as it is."""
+        self.lifecycle.settle(outcome)
+
+    # Calls beside the call.
+
+    def _make_side(
+        self, on_answered: Callable[[], None], on_ended: Callable[[str], None], *, goes_on: bool = True
+    ) -> SideCall:
+        """Make a call beside the call.
+
+        Args:
+            goes_on: it takes the place of the call, and so outlives it.
+        """
+        self._side_goes_on = goes_on
+        self._side = SideCall(
+            self._station, self._alarm, self.settings.audio, on_answered=on_answered, on_ended=on_ended
+        )
+        return self._side
+
+    def _invite_beside(self, agent: UserAgent, target: str, offer: bytes, transfer: int | None, now: Nanos) -> int:
+        reach = self.reach(target)
+        return agent.invite(
+            "" if transfer is not None else target,
+            account=self.settings.account,
+            local_uri=reach.local_uri,
+            contact_user=self.settings.user,
+            body=offer,
+            destination=reach.destination,
+            options=replace(self.settings.options, routes=reach.routes, replaces=None),
+            transfer=transfer,
+            now=now,
+        )
+
+    def _follow_transfer(self, event: TransferRequested) -> None:
+        """Call whom the peer sends us to; our call with it ends when it says so."""
+        transfer, target = event.transfer, event.target.uri
+        if self._side is not None or self.handle is None:
+            self._station.command(lambda agent, now: agent.reject_transfer(transfer, status=BUSY_HERE, now=now))
+            return
+        self._station.command(lambda agent, now: agent.accept_transfer(transfer, now=now))
+        self._is_transferred = True
+        side = self._make_side(_nothing, partial(self._end_side, target))
+        side.place(lambda agent, offer, now: self._invite_beside(agent, target, offer, transfer, now))
+        if not side.is_over:
+            began_at = self.call.times.answered_at or self._alarm.now()
+            side.hold_until(max(began_at + self.settings.hold_ns, self._alarm.now() + SECOND))
+
+    def _end_side(self, target: str, reason: str) -> None:
+        self._side = None
+        if reason:
+            self._is_transferred = False  # the call goes on as it was
+            told = f"transferred to {target}: {reason}"
+            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, told))
+        self._leave_if_over()
+
+    def _take_replacement(self, offer: CallOffered) -> None:
+        """Go on with whom our peer was sent to by somebody: the new call takes the place of ours. RFC 3891."""
+        if self._side is not None or self.handle is None or offer.replaces != self._call_handle:
+            self._station.command(lambda agent, now: agent.reject(offer.call, status=BUSY_HERE, now=now))
+            return
+        self._is_transferred = True
+        side = self._make_side(_nothing, partial(self._end_side, offer.from_uri))
+        side.take(offer)
+        if not side.is_over:
+            span_ns = self.settings.hold_ns if self.settings.hangs_up else self.settings.hold_limit_ns
+            side.hold_until(self._alarm.now() + span_ns)
+
+    def _leave_if_over(self) -> None:
+        """Go on to the end once the last of the endpoint's calls is over."""
+        if self._call_handle is None and self._media is None and self.call.attempted:
+            self._leave()
 
     # Media.
 
@@ -274,29 +545,38 @@ class Endpoint:
         self._media = CallMedia(self._station, self.settings.audio)
         return self._media
 
-    def _start_media(self) -> None:
+    def _start_stream(self) -> bool:
+        """Begin to stream as agreed, with early media before the answer; return whether that could be."""
         assert self._media is not None
+        if self._media.is_streaming:
+            return True
         try:
             self._media.start()
         except (CmwError, OSError) as error:
             self.fail(OutcomeKind.OSERROR, Blame.WORKER, f"media could not be started: {error}")
-            return
+            return False
         self.figures = CallFigures(self._media.codec, self.settings.audio.ptime_ms, self._alarm.now())
-        self._advance(Phase.INCALL)
+        return True
+
+    def _start_media(self) -> None:
+        """Begin the call proper: it was answered."""
+        if self._start_stream() and self._advance(Phase.INCALL) and self._scenario is not None:
+            self._scenario.begin(self.call.times.answered_at or self._alarm.now())
 
     def _follow_reoffer(self, event: CallReoffered) -> None:
         """Agree to a change that the peer offers, or leave the session as it is."""
         media = self._media
-        assert media is not None
-        try:
-            answer = media.follow(event.body) if event.body else media.offer()
-        except CmwError as error:
-            status, why = getattr(error, "hint", 0) or 488, warning_rows(error)
-            self._station.command(
-                lambda agent, now: agent.reject_reoffer(event.call, status=status, headers=why, now=now)
-            )
+        if media is None:
             return
-        self._station.command(lambda agent, now: agent.answer_reoffer(event.call, body=answer, now=now))
+        before = media.agreed
+        if not answer_reoffer(self._station, media, event):
+            return
+        is_refresh = event.request is not None and "Session-Expires" in event.request.headers
+        if is_refresh and media.agreed == before:
+            self._note_refresh()
+        if media.is_held != self._was_held:
+            self._was_held = media.is_held
+            self._trigger("hold" if media.is_held else "resume")
 
     def _follow_answer(self, event: CallModified) -> None:
         """Take the answer to an offer that the peer asked us for during the call; there is none when it offered."""
@@ -314,6 +594,7 @@ class Endpoint:
         call = self._call_handle
         assert call is not None
         self._advance(Phase.DISCONNECTING)
+        self._close_scenario()
         self._stop_sending()
         self.call.times.ended_at = self.call.times.ended_at or self._alarm.now()
         self._station.command(lambda agent, now: agent.hang_up(call, now=now))
@@ -327,8 +608,10 @@ class Endpoint:
     def _end_call(self, event: CallEnded) -> None:
         times = self.call.times
         times.ended_at = times.ended_at or event.at
+        self._close_scenario()
         if event.by is Ending.REMOTE:
-            self._lose_call(event)
+            if not self._is_transferred:
+                self._lose_call(event)
         elif not self.call.answered:
             self.call.status = event.status if event.status >= 300 else 0
         elif event.status == 0:
@@ -352,8 +635,12 @@ class Endpoint:
         """Freeze the media and go on to the end, whatever ended the call."""
         self._call_handle = None
         self._stop_timer()
+        self._close_scenario()
         self._finish_media()
-        self._leave()
+        if self._side is None or self._is_leaving:
+            self._leave()
+        elif not self._side_goes_on:
+            self._side.hang_up()  # and its end is ours
 
     def _finish_media(self) -> None:
         media = self._media
@@ -368,7 +655,7 @@ class Endpoint:
 
     def _judge_media(self, figures: CallFigures) -> None:
         """Warn of a call that was answered but not heard."""
-        if figures.elapsed_ns >= 2 * SECOND and figures.packets_received == 0:
+        if self.call.answered and figures.elapsed_ns >= 2 * SECOND and figures.packets_received == 0:
             reason = f"no RTP came in {figures.elapsed_ns / SECOND:.1f} s of an answered call"
             told = "; ".join([reason, *figures.oddities])
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
@@ -398,9 +685,13 @@ class Endpoint:
             self._is_ready = True
             self._on_ready(self)
 
-    def _advance(self, phase: Phase) -> None:
-        if self.lifecycle.advance(phase) and phase < Phase.DISCONNECTING:
+    def _advance(self, phase: Phase) -> bool:
+        """Go on to a phase; return False when it is there or beyond."""
+        if not self.lifecycle.advance(phase):
+            return False
+        if phase < Phase.DISCONNECTING:
             self._furthest = phase
+        return True
 
     def _set_timer(self, at: Nanos, callback: Callable[[], None]) -> None:
         self._stop_timer()
@@ -410,6 +701,10 @@ class Endpoint:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _nothing() -> None:
+    """What is told to nobody."""
 
 
 def status_text(status: int, reason: str) -> str:

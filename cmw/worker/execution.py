@@ -14,20 +14,20 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
-from cmw.load.share import AnswerShare, AudioShare, EndpointShare, GroupShare, RegistrarShare, RunShare
+from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
-from cmw.sip import Account, CallOffered, Credentials, Hop, parse_uri
+from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
-from cmw.worker.call_media import AudioChoice
-from cmw.worker.callee import AnswerChoice, Callee
+from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
-from cmw.worker.endpoint import Endpoint, EndpointSettings
+from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
+from cmw.worker.endpoint import Endpoint, Reach
 from cmw.worker.generator import GeneratorWatch
 from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.reporting import endpoint_report
-from cmw.worker.resolver import ResolutionError, resolve
 from cmw.worker.station import CallOwner, Station
+from cmw.worker.ways import Ways
 
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
@@ -66,7 +66,7 @@ class RunExecution:
         self._callees: dict[str, Callee] = {}
         self._called_groups = _called_groups(share)
         self._takes_any: list[Callee] = []
-        self._destinations: dict[tuple[str, int], Hop | str] = {}
+        self._ways = Ways(share, station)
         self._open = share.total_endpoints
         self._unready = share.total_endpoints
         self._ready = asyncio.Event()
@@ -86,11 +86,11 @@ class RunExecution:
 
         Raises:
             CommandError: the run was stopped meanwhile.
-            CmwError: a sound cannot be made; `abandon` the run then.
+            CmwError: a sound cannot be made, or a certificate not used; `abandon` the run then.
         """
-        await self._resolve_hosts()
+        await self._ways.prepare()
         for group in self.share.groups.values():
-            await self._station.sounds.prepare(group.audio.source, group.audio.codecs, group.audio.ptime_ms)
+            await self._station.sounds.prepare(group.audio.source, codecs_of(group), group.audio.ptime_ms)
         if self._is_stopping:
             raise CommandError("RUN_STOPPED", f"run {self.share.run_id} was stopped before it was prepared")
         now = self._alarm.now()
@@ -119,7 +119,7 @@ class RunExecution:
         if not self._ready.is_set():
             raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
         self._started_at = self._alarm.now()
-        await self._resolve_targets(targets)
+        await self._ways.prepare_targets(targets)
         if self.finished.is_set():
             return
         self._started_at = start = self._alarm.now()
@@ -136,7 +136,7 @@ class RunExecution:
         self._is_stopping = True
         self._open = sum(not endpoint.lifecycle.is_closed for endpoint in self._endpoints)
         for endpoint in self._endpoints:
-            if not _has_left(endpoint):
+            if not endpoint.has_left:
                 endpoint.lifecycle.settle(_cut_short(reason))
                 endpoint.abort()
         self._finish_if_done()
@@ -173,78 +173,31 @@ class RunExecution:
 
     # Preparation.
 
-    async def _resolve_hosts(self) -> None:
-        """Look up every host that the share names; a failure is kept, and ends the endpoints that need it."""
-        wanted = {(r.domain, r.port or 5060) for r in self.share.registrars.values()}
-        for group in self.share.groups.values():
-            for endpoint in group.endpoints:
-                if endpoint.callee is not None and endpoint.callee.uri is not None and group.registrar is None:
-                    wanted.add(_host_and_port(endpoint.callee.uri))
-        await asyncio.gather(*(self._resolve(host, port) for host, port in wanted))
-
-    async def _resolve_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
-        """Look up the hosts of receivers elsewhere, as far as callers of ours go there themselves."""
-        wanted = set()
-        for group, share in self._shares.values():
-            callee = share.callee
-            if callee is not None and callee.group is not None and group.registrar is None:
-                uri = targets.get(callee.group, {}).get(str(callee.position))
-                if uri is not None:
-                    wanted.add(_host_and_port(uri))
-        await asyncio.gather(*(self._resolve(*each) for each in wanted - self._destinations.keys()))
-
-    async def _resolve(self, host: str, port: int) -> None:
-        try:
-            self._destinations[host, port] = Hop(*await resolve(host, port, self._station.addresses.sip))
-        except ResolutionError as error:
-            self._destinations[host, port] = str(error)
-
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
         user = self._station.claim_user(share.name)
-        settings = EndpointSettings(
-            index=share.index,
-            name=share.name,
-            user=user,
-            group=group.name,
-            audio=_audio_choice(group.audio),
-            hold_ns=group.hold_ns,
-            hold_limit_ns=group.hold_limit_ns,
-            setup_timeout_ns=group.setup_timeout_ns,
-            account=self._account(share, user, registrar) if registrar is not None else None,
-            expires_s=registrar.expires_s if registrar is not None else 0,
-        )
+        account = self._ways.account(share, user, registrar) if registrar is not None else None
+        settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=self._station.uri_of(user))
         make = Caller if group.calls else Callee
         endpoint = make(settings, self._station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
+        endpoint.reach = partial(self._reach, endpoint, group, share)
         self._endpoints.append(endpoint)
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
             self._callees[user] = endpoint
+            self._station.set_inbound_options(user, settings.options)
             if group.answer is not None:  # now, for a caller of another worker may be ahead of our `start`
-                endpoint.answering = _answer_choice(group.answer)
+                endpoint.answering = answer_choice(group.answer, share)
             if group.name not in self._called_groups:
                 self._takes_any.append(endpoint)
-
-    def _account(self, share: EndpointShare, user: str, registrar: RegistrarShare) -> Account:
-        assert share.account is not None
-        destination = self._destinations[registrar.domain, registrar.port or 5060]
-        return Account(
-            aor=share.target or f"sip:{share.account.username}@{registrar.domain}",
-            registrar=registrar.uri,
-            credentials=Credentials(
-                share.account.username, share.account.password.get_secret_value(), share.account.realm
-            ),
-            contact_user=user,
-            destination=destination if isinstance(destination, Hop) else None,
-        )
 
     def _prepare_endpoint(self, endpoint: Endpoint) -> None:
         group, _ = self._shares[endpoint.settings.index]
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        destination = self._destinations[registrar.domain, registrar.port or 5060] if registrar is not None else None
-        if isinstance(destination, str):
+        fault = self._ways.registrar_fault(registrar) if registrar is not None else ""
+        if fault:
             endpoint.registration.attempted = True
-            endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, destination)
+            endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, fault)
         else:
             endpoint.prepare()
 
@@ -272,6 +225,9 @@ class RunExecution:
 
     def _start_endpoint(self, endpoint: Endpoint, start: Nanos, targets: Mapping[str, Mapping[str, str]]) -> None:
         group, share = self._shares[endpoint.settings.index]
+        if share.transfers_to is not None:
+            to = share.transfers_to
+            endpoint.transfer_uri = targets.get(to.group or "", {}).get(str(to.position))
         if isinstance(endpoint, Caller):
             self._at(start + (share.starts_at_ns or 0), lambda: self._place_call(endpoint, group, share, targets))
         elif isinstance(endpoint, Callee) and group.answer is not None and not endpoint.call.attempted:
@@ -293,20 +249,20 @@ class RunExecution:
             caller.begin_call("")
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, reason)
             return
-        destination = self._destination(group, target)
-        if isinstance(destination, str):
+        if fault := self._ways.call_fault(group, target):
             caller.begin_call(target)
-            caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, destination)
+            caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, fault)
             return
-        local_uri = share.target or self._station.uri_of(caller.settings.user)
-        caller.place_call(target, destination, local_uri)
+        reach = caller.reach(target)
+        caller.place_call(target, reach.destination, reach.local_uri or target, reach.routes)
 
-    def _destination(self, group: GroupShare, target: str) -> Hop | str | None:
-        """Return where the INVITE goes: to the registrar, to the host of the target, or why to neither."""
-        if group.registrar is not None:
-            registrar = self.share.registrars[group.registrar]
-            return self._destinations[registrar.domain, registrar.port or 5060]
-        return self._destinations.get(_host_and_port(target))
+    def _reach(self, endpoint: Endpoint, group: GroupShare, share: EndpointShare, target: str) -> Reach:
+        """Return how a call of an endpoint goes out."""
+        own = share.target or self._station.uri_of(endpoint.settings.user)
+        flow = endpoint.registration_flow if group.registrar is not None else None
+        return Reach(
+            from_uri(group, share, own), self._ways.destination(group, target, flow), self._ways.routes_of(group)
+        )
 
     def _take_call(self, offer: CallOffered) -> CallOwner | int | None:
         """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
@@ -406,6 +362,8 @@ class RunExecution:
     def _close_endpoint(self, endpoint: Endpoint) -> None:
         self._open -= 1
         self._station.release_user(endpoint.settings.user)
+        if isinstance(endpoint, Callee):
+            self._station.set_inbound_options(endpoint.settings.user, None)
         report = endpoint_report(endpoint, self.share.run_id)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
         self._finish_if_done()
@@ -434,6 +392,7 @@ class RunExecution:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        self._ways.close()
         if self._take_call in self._station.takers:
             self._station.takers.remove(self._take_call)
 
@@ -459,19 +418,8 @@ def _cut_short(reason: str) -> Outcome:
     return Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, f"stopped before its end: {reason}")
 
 
-def _answer_choice(answer: AnswerShare) -> AnswerChoice:
-    return AnswerChoice(after_ns=answer.after_ns, ring=answer.ring, reject=answer.reject)
-
-
 def _called_groups(share: RunShare) -> set[str]:
+    """Return the groups that calls and transfers of this share lead to."""
     endpoints = (endpoint for group in share.groups.values() for endpoint in group.endpoints)
-    return {e.callee.group for e in endpoints if e.callee is not None and e.callee.group is not None}
-
-
-def _audio_choice(audio: AudioShare) -> AudioChoice:
-    return AudioChoice(codecs=tuple(audio.codecs), source=audio.source, ptime_ms=audio.ptime_ms, dscp=audio.dscp)
-
-
-def _host_and_port(uri: str) -> tuple[str, int]:
-    parsed = parse_uri(uri)
-    return parsed.host, parsed.port or 5060
+    led_to = (callee for endpoint in endpoints for callee in (endpoint.callee, endpoint.transfers_to))
+    return {callee.group for callee in led_to if callee is not None and callee.group is not None}

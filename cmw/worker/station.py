@@ -43,7 +43,7 @@ from cmw.sip import (
     UserAgent,
     parse_uri,
 )
-from cmw.sip.lookup import Lookup
+from cmw.sip.lookup import Lookup, literal_hop, question
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
@@ -146,6 +146,8 @@ class Station:
         """Return the hops that a URI leads to, none with the reason; none and no reason when nobody knows here."""
         if self.locate is None:
             return (), ""
+        if literal_hop(uri) is None and question(uri) is None:
+            return (), "it does not exist"
         families = (6,) if ":" in self.addresses.sip else (4,)
         hops, reason = await self.locate(Lookup(0, parse_uri(uri), tuple(Transport), families))
         return tuple(hops), "" if hops else reason or "it leads nowhere"

@@ -19,10 +19,10 @@ from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
 from cmw.load.split import split_run, whole_run
-from cmw.worker import execution as execution_module
+from cmw.sip.hop import Hop
+from cmw.sip.lookup import Lookup
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
-from cmw.worker.resolver import ResolutionError
 from tests.support.sip_party import SDP
 from tests.worker.stage import HERE, THERE, Stage, pass_time, run_async, settle
 
@@ -499,29 +499,28 @@ def test_a_registrar_that_is_silent_fails_every_endpoint_in_bounded_time() -> No
 # Hosts.
 
 
-def test_a_host_that_cannot_be_resolved_is_told_by_every_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(host: str, port: int, source: str) -> object:
-        raise ResolutionError(f"host {host!r} cannot be resolved")
+def test_a_host_that_cannot_be_resolved_is_told_by_every_endpoint() -> None:
+    async def unknown(lookup: Lookup) -> tuple[tuple[Hop, ...], str]:
+        return (), f"host {lookup.uri.host!r} does not exist"
 
-    monkeypatch.setattr(execution_module, "resolve", unknown)
+    stage = Stage()
+    stage.station.locate = unknown
+    reason = "host 'pbx.example' cannot be resolved: host 'pbx.example' does not exist"
 
     async def scene() -> None:
-        run = Scene(make_plan(calls_there(2, call={"uri": "sip:600@pbx.example"})))
+        run = Scene(make_plan(calls_there(2, call={"uri": "sip:600@pbx.example"})), stage=stage)
         await run.start()
         await run.go_on(0.1)
         run.check_the_end()
         for report in run.uplink.endpoints:
-            assert (report.outcome, report.reason) == (
-                OutcomeKind.CALL_FAILED,
-                "host 'pbx.example' cannot be resolved",
-            )
+            assert (report.outcome, report.reason) == (OutcomeKind.CALL_FAILED, reason)
             assert (report.call.attempted, report.call.target) == (True, "sip:600@pbx.example")
         plan = registered()
         plan["registrars"]["lab"]["domain"] = "pbx.example"
-        other = Scene(make_plan(**plan))
+        other = Scene(make_plan(**plan), stage=stage)
         assert await other.start() == {"targets": {}, "failed": 4}
         assert {(report.outcome, report.reason) for report in other.uplink.endpoints} == {
-            (OutcomeKind.REGISTRATION_FAILED, "host 'pbx.example' cannot be resolved")
+            (OutcomeKind.REGISTRATION_FAILED, reason)
         }
         assert other.stage.party.received == []
         other.check_the_end()
@@ -529,11 +528,12 @@ def test_a_host_that_cannot_be_resolved_is_told_by_every_endpoint(monkeypatch: p
     play(scene)
 
 
-def test_callees_of_another_worker_are_looked_up_when_their_uri_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def known(host: str, port: int, source: str) -> object:
-        return THERE if host == "pbx.example" else HERE
+def test_callees_of_another_worker_are_looked_up_when_their_uri_is_known() -> None:
+    asked: list[str] = []
 
-    monkeypatch.setattr(execution_module, "resolve", known)
+    async def known(lookup: Lookup) -> tuple[tuple[Hop, ...], str]:
+        asked.append(lookup.uri.host)
+        return (THERE,), ""
 
     async def scene() -> None:
         whole = whole_run(
@@ -541,8 +541,11 @@ def test_callees_of_another_worker_are_looked_up_when_their_uri_is_known(monkeyp
         )
         callers = {name: group for name, group in whole.groups.items() if name == "callers"}
         run = Scene(share=whole.model_copy(update={"groups": callers}))
+        run.stage.station.locate = known
+        run.stage.link.names["pbx.example"] = [THERE]
         await run.start({"callees": {"0": "sip:u7@pbx.example"}})
         await run.go_on(0.1)
+        assert asked == ["pbx.example"]
         assert [invite.uri for invite in run.stage.party.requests("INVITE")] == ["sip:u7@pbx.example"]
         run.run.abandon("enough")
 
@@ -565,17 +568,16 @@ def test_start_before_prepared_and_twice() -> None:
     play(scene)
 
 
-def test_stopped_before_it_was_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_before_it_was_prepared() -> None:
     gate = asyncio.Event()
 
-    async def slow(host: str, port: int, source: str) -> object:
+    async def slow(lookup: Lookup) -> tuple[tuple[Hop, ...], str]:
         await gate.wait()
-        return THERE
-
-    monkeypatch.setattr(execution_module, "resolve", slow)
+        return (THERE,), ""
 
     async def scene() -> None:
         run = Scene(make_plan(calls_there(3)))
+        run.stage.station.locate = slow
         task = asyncio.create_task(run.run.prepare())
         await settle()
         assert run.run.endpoints_open == 3  # room that nobody else may have

@@ -13,9 +13,9 @@ from cmw.errors import CommandError
 from cmw.link.events import CommandReceived, LinkLost, LinkOpened, LinkRefused
 from cmw.load.plan_parser import parse_plan
 from cmw.load.split import whole_run
-from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from cmw.worker.settings import WorkerSettings
+from cmw.worker.ways import Ways
 from cmw.worker.worker import Worker
 from tests.worker.stage import Stage, pass_time, run_async, settle
 
@@ -192,10 +192,10 @@ def test_two_runs_prepared_at_once_share_the_room(monkeypatch: pytest.MonkeyPatc
     async def scene(on: Scene) -> None:
         gate = asyncio.Event()
 
-        async def slow(self: RunExecution) -> None:
+        async def slow(self: Ways) -> None:
             await gate.wait()
 
-        monkeypatch.setattr(RunExecution, "_resolve_hosts", slow)
+        monkeypatch.setattr(Ways, "prepare", slow)
         first = asyncio.create_task(on.prepare("r1"))
         await settle()
         assert on.worker._status().endpoints == 4
