@@ -26,8 +26,9 @@ from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.outbound_call import OutboundCall
 from cmw.sip.plain_request import NOT_PLAIN, PlainRequest, PlainTarget
 from cmw.sip.replaces import Replaces
+from cmw.sip.tel_uri import TelUri, parse_called_uri
 from cmw.sip.transfer import ReferTo
-from cmw.sip.uri import parse_uri
+from cmw.sip.uri import SipUri
 
 Headers = Iterable[tuple[str, str]]
 
@@ -57,7 +58,8 @@ class CallCommands(CallServer):
         """Place a call.
 
         Args:
-            target: SIP URI to call, without headers; with `transfer`, "" for the one that the transfer names.
+            target: SIP URI to call, without headers, or a tel URI where something else says where that goes; with
+                `transfer`, "" for the one that the transfer names.
             account: whose address of record, credentials and routes are used.
             local_uri: From instead of the account's.
             contact_user: user part of our Contact; the account's when empty.
@@ -247,7 +249,8 @@ class CallCommands(CallServer):
                 raise LocalProtocolError(f"expected call {replaces_call} to stand, found it {other.state}")
             replaces = Replaces(other.call_id, other.leg.remote_tag, other.local_tag)
             target = target or other.leg.dialog.remote_target
-        _check_uri(target, "target")
+        if isinstance(_check_uri(target, "target"), TelUri):
+            raise LocalProtocolError(f"expected a SIP URI to transfer to, found {target!a}")
         handle = self._stack.new_handle()
         refer_to = ReferTo(target, "INVITE", replaces)
         rows = _check_headers(headers)
@@ -375,12 +378,14 @@ class CallCommands(CallServer):
         routes: tuple[str, ...],
     ) -> tuple[str, str, str, Hop | None]:
         """Return From, Contact, its user part, and where a request goes if that is told."""
-        _check_uri(target, "target")
-        if parse_uri(target).headers:
-            raise LocalProtocolError(f"expected a target without headers, which go as such, found {target!a}")
+        uri = _check_uri(target, "target")
         contact_user = contact_user or (account.contact_user if account is not None else "")
         if destination is None:
             destination = account.destination if account is not None else None
+        if isinstance(uri, SipUri) and uri.headers:
+            raise LocalProtocolError(f"expected a target without headers, which go as such, found {target!a}")
+        if isinstance(uri, TelUri) and destination is None and not routes:
+            raise LocalProtocolError(f"expected to be told where {target} is called, found no destination and no route")
         next_uri = parse_name_addr(routes[0]).uri if routes else target
         if (hop := destination or literal_hop(next_uri)) is not None:
             self._check_hop(hop)
@@ -419,9 +424,9 @@ class CallCommands(CallServer):
         return transfers
 
 
-def _check_uri(text: str, what: str) -> None:
+def _check_uri(text: str, what: str) -> SipUri | TelUri:
     try:
-        parse_uri(text)
+        return parse_called_uri(text)
     except RemoteProtocolError as error:
         raise LocalProtocolError(f"{what}: {error}") from None
 

@@ -13,8 +13,8 @@ from cmw.sip.mid_call import ALLOW_EVENTS, serve_mid_call
 from cmw.sip.plain_request import PlainRequest
 from cmw.sip.request_checks import Refusal, refuse_request
 from cmw.sip.stack import Stack
+from cmw.sip.tel_uri import called_user
 from cmw.sip.transaction_layer import AckReceived, RequestReceived
-from cmw.sip.uri import parse_uri
 
 
 class CallServer:
@@ -91,7 +91,7 @@ class CallServer:
             if refusal is not None:
                 self._answer(fact, refusal, now)
                 return
-        user = parse_uri(fact.request.uri).user or ""
+        user = called_user(fact.request.uri)
         handle = self._stack.new_handle()
         call = InboundCall(self._stack, handle, fact.transaction, fact.source, user, options, replaced)
         fact.transaction.owner = call

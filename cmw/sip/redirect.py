@@ -9,7 +9,8 @@ from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.grammar import is_number
 from cmw.sip.message import Response
 from cmw.sip.name_addr import NameAddr, parse_name_addr
-from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.tel_uri import parse_called_uri
+from cmw.sip.uri import SipUri
 
 MAX_CONTACTS = 16
 """Contacts of one response that are looked at."""
@@ -56,11 +57,11 @@ class Redirects:
     __slots__ = ("_followed", "_host", "_is_secure", "_policy", "_visited", "_waiting")
 
     def __init__(self, policy: RedirectPolicy, target: str) -> None:
-        uri = parse_uri(target)
+        uri = parse_called_uri(target)
         self._policy = policy
-        self._host = uri.host.lower()
-        self._is_secure = uri.scheme == "sips"
-        self._visited = {_key(uri)}
+        self._host = uri.host.lower() if isinstance(uri, SipUri) else ""
+        self._is_secure = isinstance(uri, SipUri) and uri.scheme == "sips"
+        self._visited = {_key(uri)} if isinstance(uri, SipUri) else set()
         self._waiting: list[str] = []
         self._followed = 0
 

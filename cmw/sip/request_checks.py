@@ -16,7 +16,8 @@ from cmw.sip.multipart import parse_body
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.status import reason_phrase
-from cmw.sip.uri import parse_uri
+from cmw.sip.tel_uri import parse_called_uri
+from cmw.sip.uri import SipUri
 
 MAX_BODY_BYTES = 32768
 """Longest body of a request that opens or changes a session; a longer one is refused with 413."""
@@ -48,12 +49,16 @@ def refuse_method(request: Request, allow: str = ALLOW) -> Refusal | None:
 
 
 def refuse_uri(request: Request) -> Refusal | None:
-    """Refuse a Request-URI of another scheme with 416, a broken one with 400. Source: RFC 3261 8.2.2.1, 19.1.1."""
+    """Refuse a Request-URI of another scheme with 416, a broken one with 400; a telephone number is let pass.
+
+    Source: RFC 3261 8.2.2.1, 19.1.1.
+    """
     try:
-        uri = parse_uri(request.uri)
+        uri = parse_called_uri(request.uri)
     except RemoteProtocolError as error:
         return Refusal(error.hint, (), _phrase(error) if error.hint == 400 else "")
-    return Refusal(400, (), "Headers in the Request-URI") if uri.headers else None
+    has_headers = isinstance(uri, SipUri) and uri.headers
+    return Refusal(400, (), "Headers in the Request-URI") if has_headers else None
 
 
 def refuse_routes(request: Request) -> Refusal | None:

@@ -117,6 +117,21 @@ def parse_any_uri(text: str) -> SipUri | TelUri | OtherUri:
     return parse_tel_uri(text) if scheme == "tel" else OtherUri(scheme, match[2])
 
 
+def parse_called_uri(text: str) -> SipUri | TelUri:
+    """Parse a URI that can be called: that of a user or a telephone number.
+
+    Raises:
+        RemoteProtocolError: hint 416 when the scheme is another one, 400 when the URI is malformed.
+    """
+    return parse_tel_uri(text) if text[:4].lower() == "tel:" else parse_uri(text)
+
+
+def called_user(text: str) -> str:
+    """Return who is called by a URI that was parsed already: its user part or its number, "" when it has none."""
+    uri = parse_called_uri(text)
+    return uri.digits if isinstance(uri, TelUri) else uri.user or ""
+
+
 def is_same_uri(one: SipUri | TelUri | OtherUri, other: SipUri | TelUri | OtherUri) -> bool:
     """Tell whether two URIs mean the same; those of different schemes never do."""
     if isinstance(one, SipUri):

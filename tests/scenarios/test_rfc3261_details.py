@@ -478,3 +478,29 @@ def test_17_1_1_3_the_ack_of_a_refusal_is_built_of_its_invite() -> None:
 def test_20_what_we_do_not_use_is_carried_to_the_user(row: tuple[str, str]) -> None:
     stage = CalledParty(headers=[row])
     assert stage.last(BOB, CallOffered).request.headers.get(row[0]) == row[1]
+
+
+# 19.1 URIs
+
+
+def test_19_1_6_a_telephone_number_is_called_through_whoever_reaches_it() -> None:
+    stage = Stage(ALICE, BOB)
+    stage.agents[ALICE].invite("tel:+358-555-1234567;x=1", body=SDP, destination=BOB, now=0)
+    stage.run()
+    offered = stage.last(BOB, CallOffered)
+    assert (offered.request_uri, offered.request_user) == ("tel:+358-555-1234567;x=1", "+3585551234567")
+    stage.agents[BOB].answer(offered.call, body=SDP, now=stage.now)
+    stage.run()
+    stage.agents[BOB].hang_up(offered.call, now=stage.now)
+    stage.run()
+    assert stage.last(ALICE, CallEnded).by is Ending.REMOTE
+    stage.finish()
+
+
+@pytest.mark.parametrize(("uri", "status"), [("tel:+", 400), ("tel:911", 400), ("mailto:bob@lab", 416)])
+def test_19_1_6_what_is_no_number_is_not_called(uri: str, status: int) -> None:
+    stage = Called()
+    stage.party.send(stage.party.request("INVITE", uri, body=SDP, to="<sip:bob@127.0.0.2>"), BOB)
+    assert stage.party.statuses("INVITE") == [status]
+    with pytest.raises(LocalProtocolError):
+        stage.bob.invite(uri, destination=ALICE, now=stage.now)
