@@ -103,6 +103,8 @@ def check_account(account: Account) -> None:
     """Raise `LocalProtocolError` if no REGISTER can be made of an account."""
     for what, text in (("address of record", account.aor), ("registrar", account.registrar)):
         _check_uri(what, text)
+    if parse_uri(account.registrar).user is not None:  # RFC 3261 10.2
+        raise LocalProtocolError(f"expected a registrar without a user part, found {account.registrar!a}")
     _check_addresses("route", account.routes)
     _check_addresses("contact", account.contacts)
     if account.q is not None and not 0 <= account.q <= 1:
