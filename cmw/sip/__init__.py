@@ -1,8 +1,15 @@
 """SIP as a library without I/O: values, transactions, dialogs, registrations and calls. Standard library only."""
 
+from cmw.core.address import Address
+from cmw.core.clock import MILLISECOND, SECOND
+from cmw.core.ids import Ids
+from cmw.core.timers import Deadline
+from cmw.errors import CmwError, LocalProtocolError, RemoteProtocolError
 from cmw.sip.account import Account
 from cmw.sip.audio_format import PCMA, PCMU, AudioCodec
 from cmw.sip.audio_policy import AudioPolicy, Keying
+from cmw.sip.authentication import Attempt, Authentication
+from cmw.sip.authentication_info import AuthenticationInfo, parse_authentication_info, serialize_authentication_info
 from cmw.sip.call_events import (
     CallLost,
     CallRedirected,
@@ -24,7 +31,10 @@ from cmw.sip.call_events import (
 )
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState
-from cmw.sip.digest import Challenge, Credentials, authorize, choose_challenges, parse_challenges
+from cmw.sip.challenge import serialize_challenge
+from cmw.sip.date import format_date, parse_date
+from cmw.sip.digest import Challenge, Credentials, DigestSession, authorize, choose_challenges, parse_challenges
+from cmw.sip.digest_algorithm import ALGORITHMS, make_ha1
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from cmw.sip.dtmf_info import DtmfDigit, make_dtmf_info, read_dtmf_info
 from cmw.sip.events import (
@@ -53,11 +63,15 @@ from cmw.sip.events import (
     TimeoutStage,
 )
 from cmw.sip.grammar import Params
-from cmw.sip.headers import Headers
+from cmw.sip.headers import Headers, canonical_name
 from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.sip.identity import Identity, read_identity
 from cmw.sip.listener import Listener
+from cmw.sip.locate import Answer, AnswerKind, Ask, Located, Naptr, Question, RecordType, Srv, locate
+from cmw.sip.location import Binding
 from cmw.sip.lookup import Lookup
+from cmw.sip.malformation import Malformation
+from cmw.sip.media_type import Disposition, MediaType, parse_disposition, parse_media_type
 from cmw.sip.message import (
     CSeq,
     MalformedMessageError,
@@ -68,38 +82,74 @@ from cmw.sip.message import (
     parse_message,
     serialize_message,
 )
+from cmw.sip.multipart import BodyPart, parse_body
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.negotiated_audio import AudioChange, NegotiatedAudio, find_changes
 from cmw.sip.negotiator import Negotiator
 from cmw.sip.offer_answer import make_offer, negotiate, read_answer
+from cmw.sip.protection_spaces import AuthenticationCounts, ProtectionSpaces
 from cmw.sip.redirect import Follow, RedirectPolicy
 from cmw.sip.register_answer import BoundContact, RegisterAnswer
 from cmw.sip.registrar import Registrar
-from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
+from cmw.sip.registrar_events import (
+    RegistrarDiscarded,
+    RegistrarDiscardReason,
+    RegistrarEvent,
+    UserRegistered,
+    UserUnregistered,
+)
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
-from cmw.sip.replaces import Replaces
-from cmw.sip.retry_after import RetryAfter
+from cmw.sip.replaces import Replaces, parse_replaces
+from cmw.sip.retry_after import RetryAfter, parse_retry_after
 from cmw.sip.retry_policy import RetryPolicy
 from cmw.sip.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription, serialize_sdp
 from cmw.sip.sdp_attributes import Direction
 from cmw.sip.sdp_parser import parse_sdp
 from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings, warning_rows
 from cmw.sip.session_timer import Refresher, SessionTimerChoice, Support
+from cmw.sip.shared_socket import SharedSocket
+from cmw.sip.stack import ALLOW
 from cmw.sip.status import reason_phrase
+from cmw.sip.stream import MessageReceived as StreamMessageReceived
+from cmw.sip.stream import (
+    MessageStream,
+    PingReceived,
+    PongReceived,
+    StreamEnded,
+    StreamEvent,
+    StreamFailed,
+    StreamFault,
+    StreamOpened,
+)
+from cmw.sip.tel_uri import OtherUri, TelUri, is_same_uri, parse_any_uri, parse_tel_uri
 from cmw.sip.timing import Timer, Timing
-from cmw.sip.transfer import ReferTo
-from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.transfer import ReferTo, parse_refer_to
+from cmw.sip.uri import SipUri, escape, parse_uri, unescape
 from cmw.sip.user_agent import UserAgent
 from cmw.sip.via import Via, parse_via
 
 __all__ = [
+    "ALGORITHMS",
+    "ALLOW",
+    "MILLISECOND",
     "PCMA",
     "PCMU",
+    "SECOND",
     "Account",
+    "Address",
+    "Answer",
+    "AnswerKind",
+    "Ask",
+    "Attempt",
     "Attributes",
     "AudioChange",
     "AudioCodec",
     "AudioPolicy",
+    "Authentication",
+    "AuthenticationCounts",
+    "AuthenticationInfo",
+    "Binding",
+    "BodyPart",
     "BoundContact",
     "CSeq",
     "CallAnswered",
@@ -125,15 +175,19 @@ __all__ = [
     "CallState",
     "CallTimedOut",
     "Challenge",
+    "CmwError",
     "Connection",
     "Credentials",
     "Datagram",
     "DatagramDiscarded",
+    "Deadline",
     "DigestResult",
+    "DigestSession",
     "DigestStatus",
     "DigestVerifier",
     "Direction",
     "DiscardReason",
+    "Disposition",
     "DtmfDigit",
     "Ending",
     "Event",
@@ -141,25 +195,39 @@ __all__ = [
     "Headers",
     "Hop",
     "Identity",
+    "Ids",
     "InfoReceived",
     "Keying",
     "Listener",
+    "LocalProtocolError",
+    "Located",
     "Lookup",
     "LossCause",
+    "Malformation",
     "MalformedMessageError",
     "MediaDescription",
+    "MediaType",
     "MessageReceived",
+    "MessageStream",
     "NameAddr",
+    "Naptr",
     "NegotiatedAudio",
     "Negotiator",
     "NotifyReceived",
     "Origin",
+    "OtherUri",
     "Params",
+    "PingReceived",
+    "PongReceived",
+    "ProtectionSpaces",
+    "Question",
+    "RecordType",
     "RedirectPolicy",
     "ReferTo",
     "Refresher",
     "RegisterAnswer",
     "Registrar",
+    "RegistrarDiscardReason",
     "RegistrarDiscarded",
     "RegistrarEvent",
     "RegistrationDelayed",
@@ -171,6 +239,7 @@ __all__ = [
     "RegistrationSnapshot",
     "RegistrationState",
     "RegistrationSucceeded",
+    "RemoteProtocolError",
     "Replaces",
     "Request",
     "RequestAnswered",
@@ -184,8 +253,17 @@ __all__ = [
     "SessionExpired",
     "SessionRefusedError",
     "SessionTimerChoice",
+    "SharedSocket",
     "SipUri",
+    "Srv",
+    "StreamEnded",
+    "StreamEvent",
+    "StreamFailed",
+    "StreamFault",
+    "StreamMessageReceived",
+    "StreamOpened",
     "Support",
+    "TelUri",
     "TimeoutStage",
     "Timer",
     "Timing",
@@ -199,25 +277,44 @@ __all__ = [
     "UserUnregistered",
     "Via",
     "authorize",
+    "canonical_name",
     "choose_challenges",
+    "escape",
     "find_changes",
+    "format_date",
+    "is_same_uri",
+    "locate",
     "make_dtmf_info",
+    "make_ha1",
     "make_offer",
     "make_response",
     "negotiate",
+    "parse_any_uri",
+    "parse_authentication_info",
+    "parse_body",
     "parse_challenges",
     "parse_cseq",
+    "parse_date",
+    "parse_disposition",
+    "parse_media_type",
     "parse_message",
     "parse_name_addr",
+    "parse_refer_to",
+    "parse_replaces",
+    "parse_retry_after",
     "parse_sdp",
+    "parse_tel_uri",
     "parse_uri",
     "parse_via",
     "read_answer",
     "read_dtmf_info",
     "read_identity",
     "reason_phrase",
+    "serialize_authentication_info",
+    "serialize_challenge",
     "serialize_message",
     "serialize_sdp",
     "serialize_warnings",
+    "unescape",
     "warning_rows",
 ]
