@@ -55,7 +55,7 @@ class BodyPart(NamedTuple):
         Of a multipart/related body only the root counts. Source: RFC 2046 5.1.4, RFC 2387 3.2.
         """
         if not self.is_multipart:
-            return self if self.type.kind == kind and self.encoding in ("", "identity") else None
+            return self if self._is_understood((kind,)) else None
         return next((found for part in self._candidates() if (found := part.find(kind)) is not None), None)
 
     def not_understood(self, kinds: Collection[str]) -> Iterator[BodyPart]:
@@ -63,13 +63,18 @@ class BodyPart(NamedTuple):
         if self.disposition.is_optional:
             return
         if not self.is_multipart:
-            if self.type.kind not in kinds or self.encoding not in ("", "identity"):
+            if not self._is_understood(kinds):
                 yield self
             return
         needed = [list(part.not_understood(kinds)) for part in self._candidates()]
         if self.type.kind == "multipart/alternative" and any(not missing for missing in needed):
             return
         yield from (part for missing in needed for part in missing)
+
+    def _is_understood(self, kinds: Collection[str]) -> bool:
+        """Tell whether it is of one of these types; SDP that is not for the session is none. Source: RFC 3959 4."""
+        is_elsewhere = self.type.kind == SDP_TYPE and self.disposition.purpose != "session"
+        return self.type.kind in kinds and self.encoding in ("", "identity") and not is_elsewhere
 
     def _candidates(self) -> tuple[BodyPart, ...]:
         if self.type.kind == "multipart/alternative":

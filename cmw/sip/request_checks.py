@@ -130,7 +130,9 @@ def offer_in(message: Request | Response) -> bytes:
     """Return the SDP in a message that `refuse_body` let pass, wherever it stands; empty when there is none."""
     if not message.body:
         return b""
-    if message.headers.get("Content-Type") in (SDP_TYPE, None) and "Content-Encoding" not in message.headers:
+    headers = message.headers
+    is_plain = headers.get("Content-Type") in (SDP_TYPE, None)
+    if is_plain and "Content-Encoding" not in headers and "Content-Disposition" not in headers:
         return message.body
     try:
         part = parse_body(message.headers, message.body).find(SDP_TYPE)

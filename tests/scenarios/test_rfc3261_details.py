@@ -137,6 +137,21 @@ def test_8_2_3_options_are_refused_for_a_body_as_an_invite_would_be() -> None:
     assert (answer.status, answer.headers.get("Accept-Encoding")) == (415, "identity")
 
 
+@pytest.mark.parametrize(
+    ("disposition", "status", "offer"),
+    [
+        ("session", 100, SDP),
+        ("Session;handling=required", 100, SDP),
+        ("early-session;handling=optional", 100, b""),
+        ("early-session", 415, None),
+    ],
+)
+def test_8_2_3_a_description_of_something_else_is_no_offer(disposition: str, status: int, offer: bytes | None) -> None:
+    stage = CalledParty(headers=[("Content-Disposition", disposition)])
+    assert stage.party.statuses("INVITE") == [status]
+    assert [each.body for each in stage.events(BOB, CallOffered)] == ([] if offer is None else [offer])
+
+
 def test_8_2_6_1_the_100_carries_the_timestamp_and_no_tag() -> None:
     stage = CalledParty(headers=[("Timestamp", "54.3")])
     trying = stage.party.responses("INVITE")[0]
