@@ -55,6 +55,8 @@ class CallReport(ReportModel):
     status_code: int = 0
     """Final status of the INVITE, 0 when none came."""
     codec: Line = ""
+    early_media: bool = False
+    """Audio was agreed on before the answer."""
     timing: dict[str, Span | None] = Field(default_factory=dict)
     """Keys of cmw.metrics.keys.TIMING_KEYS; absent or None when the instant did not come."""
 
@@ -67,6 +69,35 @@ class MediaReport(ReportModel):
 
     send: dict[str, Figure | None] = Field(default_factory=dict)
     receive: dict[str, Figure | None] = Field(default_factory=dict)
+
+
+class SignallingReport(ReportModel):
+    """What happened to a call beside its beginning and its end."""
+
+    redirects: int = Field(default=0, ge=0)
+    """3xx followed."""
+    challenges: int = Field(default=0, ge=0)
+    """401 and 407 answered within the call."""
+    retransmissions: int = Field(default=0, ge=0)
+    """How often our INVITE, or our responses to it, had to be sent again."""
+    session_timer_refreshes: int = Field(default=0, ge=0)
+    """Refreshes by either side."""
+    transfers: int = Field(default=0, ge=0)
+    """REFER sent or received."""
+    infos_received: int = Field(default=0, ge=0)
+    messages_received: int = Field(default=0, ge=0)
+    dtmf_received: Line = ""
+    """Digits that came by INFO."""
+    scenario_actions_executed: int = Field(default=0, ge=0)
+    """Steps of the scenario that were carried out."""
+    scenario_actions_failed: int = Field(default=0, ge=0)
+    """Steps that were refused or not answered, or that the end of the call came before."""
+
+
+SIGNALLING_COUNTS: tuple[str, ...] = tuple(
+    name for name, field in SignallingReport.model_fields.items() if field.annotation is int
+)
+"""Those that add up."""
 
 
 class EndpointReport(ReportModel):
@@ -87,6 +118,7 @@ class EndpointReport(ReportModel):
     reason: Line = ""
     registration: RegistrationReport = Field(default_factory=RegistrationReport)
     call: CallReport = Field(default_factory=CallReport)
+    signalling: SignallingReport = Field(default_factory=SignallingReport)
     media: MediaReport = Field(default_factory=MediaReport)
     one_way: bool = False
     """Answered, packets in exactly one direction."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan
 from typing import Protocol
 
-from cmw.load.outcome import EndpointReport
+from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport
 from cmw.metrics.keys import COLUMNS, TIMING_KEYS
 
 ABSENT_COUNT = 0xFFFFFFFF
@@ -22,7 +22,7 @@ ENDPOINT_COLUMNS: tuple[str, ...] = (
     "index", "name", "group", "worker", "phase", "outcome", "blame", "reason",
     "registration_attempted", "registration_succeeded", "registration_status", "registration_time_ms",
     "call_attempted", "call_answered", "direction", "call_id", "target", "status_code", "codec",
-    *_CALL_TIMING, "one_way", "silent", *COLUMNS,
+    *_CALL_TIMING, "one_way", "silent", "early_media", *SIGNALLING_COUNTS, "dtmf_received", *COLUMNS,
 )  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def _endpoint_row(report: EndpointReport) -> list[object]:
         registration.attempted, registration.succeeded, registration.status or None, registration.time_ms,
         call.attempted, call.answered, call.direction if call.attempted else None, call.call_id, call.target,
         call.status_code or None, call.codec,
-        *(call.timing.get(key) for key in _CALL_TIMING), report.one_way, report.silent,
+        *(call.timing.get(key) for key in _CALL_TIMING), report.one_way, report.silent, call.early_media,
+        *(getattr(report.signalling, key) for key in SIGNALLING_COUNTS), report.signalling.dtmf_received,
         *(sides[column.side].get(column.metric.key) for column in COLUMNS.values()),
     ]  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cmw.core.words import Blame, OutcomeKind, Phase, RunStatus, Verdict
-from cmw.load.outcome import EndpointReport, RunTotals
+from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.thresholds import Judgement, Threshold, evaluate
 from cmw.load.verdict import Limit, generator_limits, verdict
@@ -82,6 +82,22 @@ class CallsPart(SummaryModel):
     by_status_code: dict[str, int]
 
 
+class SignallingPart(SummaryModel):
+    """What happened in calls beside their beginning and their end, added up over all endpoints."""
+
+    redirects: int = 0
+    challenges: int = 0
+    retransmissions: int = 0
+    session_timer_refreshes: int = 0
+    transfers: int = 0
+    infos_received: int = 0
+    messages_received: int = 0
+    scenario_actions_executed: int = 0
+    scenario_actions_failed: int = 0
+    early_media_calls: int = 0
+    """Calls in which audio was agreed on before the answer."""
+
+
 class MediaPart(SummaryModel):
     """Gauges as populations over (endpoint, second), counters as totals; null when not known."""
 
@@ -146,6 +162,7 @@ class Summary(SummaryModel):
     endpoints: EndpointsPart
     registrations: RegistrationsPart
     calls: CallsPart
+    signalling: SignallingPart = Field(default_factory=SignallingPart)
     timing: dict[str, Q]
     media: MediaPart
     generator: GeneratorPart
@@ -206,6 +223,7 @@ def build_summary(
         endpoints=figures.endpoints(plan.total_endpoints),
         registrations=figures.registrations(),
         calls=figures.calls_part(),
+        signalling=figures.signalling(),
         timing={key: _q(histogram) for key, histogram in figures.timing.items()},
         media=figures.media(),
         generator=_generator(limits, totals),
@@ -246,7 +264,7 @@ class _Figures:
         if threshold.function in ("rate", "count"):
             return self._of_run(threshold.metric)
         if threshold.function == "total":
-            return self.totals[threshold.key, side]
+            return self.totals[threshold.key, side] if side else getattr(self.signalling(), threshold.key)
         histogram = self.samples.histogram(f"{side}.{threshold.key}") if side else self.timing[threshold.key]
         match threshold.function:
             case "avg":
@@ -282,6 +300,11 @@ class _Figures:
             failed=len(self.calls) - self._good_calls(),
             by_status_code=dict(sorted(codes.items())),
         )
+
+    def signalling(self) -> SignallingPart:
+        """Add up what happened in calls."""
+        totals = {key: sum(getattr(report.signalling, key) for report in self.reports) for key in SIGNALLING_COUNTS}
+        return SignallingPart(**totals, early_media_calls=sum(report.call.early_media for report in self.calls))
 
     def media(self) -> MediaPart:
         """Describe the media of both sides."""

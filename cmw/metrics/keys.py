@@ -238,9 +238,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("first_packet_delay_ms", "ms", _O, _CALL, TIMING,
            "Start of the stream, which follows the answer, to the first RTP packet of the peer; 0 when it came before.", "", "",
            True, "high"),
-    Metric("session_timer_refreshes", "count", _C, _CALL, TIMING, "Refreshes by re-INVITE or UPDATE.", "RFC 4028"),
-    Metric("scenario_actions_executed", "count", _C, _CALL, TIMING, "Steps of the scenario that were carried out."),
-    Metric("scenario_actions_failed", "count", _C, _CALL, TIMING, "Steps of the scenario that failed.", worse="high"),
+    Metric("session_timer_refreshes", "count", _C, _CALL, TIMING, "Refreshes by re-INVITE or UPDATE, by either side.",
+           "RFC 4028", "", True),
+    Metric("scenario_actions_executed", "count", _C, _CALL, TIMING, "Steps of the scenario that were carried out.",
+           "", "", True),
+    Metric("scenario_actions_failed", "count", _C, _CALL, TIMING, "Steps of the scenario that failed.", "", "0 expected",
+           True, "high"),
 )
 # fmt: on
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import OutcomeKind
-from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport
+from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport, SignallingReport
 from cmw.worker.endpoint import CallRecord, CallTimes, Endpoint, RegistrationRecord
 from cmw.worker.measurement import CallFigures
 
@@ -17,6 +19,7 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
     outcome = endpoint.lifecycle.outcome
     assert outcome is not None, "only closed endpoints report"
     figures = endpoint.figures
+    is_judged = figures is not None and endpoint.call.answered
     heard = figures is not None and figures.packets_received > 0
     spoken = figures is not None and figures.packets_sent > 0
     return EndpointReport(
@@ -30,9 +33,10 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
         reason=_bounded(outcome.reason),
         registration=_registration(endpoint.registration),
         call=_call(endpoint.call, figures),
+        signalling=_signalling(endpoint),
         media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
-        one_way=figures is not None and heard != spoken,
-        silent=figures is not None and not heard and not spoken,
+        one_way=is_judged and heard != spoken,
+        silent=is_judged and not heard and not spoken,
     )
 
 
@@ -59,6 +63,13 @@ def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
         status_code=record.status,
         codec=figures.codec if figures is not None else "",
         timing=timing,
+    )
+
+
+def _signalling(endpoint: Endpoint) -> SignallingReport:
+    executed, failed = endpoint.scenario_actions
+    return SignallingReport(
+        **asdict(endpoint.signalling), scenario_actions_executed=executed, scenario_actions_failed=failed
     )
 
 

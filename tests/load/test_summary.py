@@ -138,3 +138,17 @@ def test_the_health_of_workers_adds_up() -> None:
 def test_one_way_and_silent_calls_are_counted() -> None:
     result = summary(endpoints=[report(2, "callers", one_way=True), report(3, "callers", silent=True)])
     assert (result.media.one_way_calls, result.media.silent_calls) == (1, 1)
+
+
+def test_what_happened_in_calls_is_added_up_and_can_be_judged() -> None:
+    first = {"redirects": 1, "transfers": 1, "session_timer_refreshes": 2, "scenario_actions_executed": 3}
+    second = {"challenges": 2, "retransmissions": 1, "scenario_actions_executed": 1, "scenario_actions_failed": 1}
+    rows = [report(2, "callers", signalling=first), report(3, "callers", signalling=second)]
+    result = summary(endpoints=rows, thresholds={"scenario_actions_failed": "total == 0"})
+    assert result.signalling.model_dump() == {
+        "redirects": 1, "challenges": 2, "retransmissions": 1, "session_timer_refreshes": 2, "transfers": 1,
+        "infos_received": 0, "messages_received": 0, "scenario_actions_executed": 4, "scenario_actions_failed": 1,
+        "early_media_calls": 0,
+    }  # fmt: skip
+    [judged] = result.thresholds
+    assert (judged.value, judged.passed) == (1.0, False)

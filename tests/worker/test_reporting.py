@@ -16,6 +16,7 @@ def closed(**figures: int) -> Caller:
     stage = Stage()
     caller: Caller = stage.make(Caller)
     if figures:
+        caller.call.answered = True
         caller.figures = CallFigures("PCMA", 20, 0)
         caller.figures.finish(snapshot(**figures), 1_000_000_000)
     caller.abort()
