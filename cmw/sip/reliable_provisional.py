@@ -77,7 +77,17 @@ class ReliableSender(Generic[ResponseT]):
         timing: base values of the timers.
     """
 
-    __slots__ = ("_again_at", "_cseq", "_give_up_at", "_interval_ns", "_rseq", "_timing", "_waiting", "current")
+    __slots__ = (
+        "_again_at",
+        "_cseq",
+        "_give_up_at",
+        "_interval_ns",
+        "_is_owed",
+        "_rseq",
+        "_timing",
+        "_waiting",
+        "current",
+    )
 
     def __init__(self, first_rseq: int, cseq: int, timing: Timing) -> None:
         self._rseq = first_rseq - 1
@@ -87,6 +97,7 @@ class ReliableSender(Generic[ResponseT]):
         self._interval_ns: Nanos = 0
         self._again_at: Nanos = 0
         self._give_up_at: Nanos = 0
+        self._is_owed = False
         self.current: ResponseT | None = None
         """The response that is out and not acknowledged yet."""
 
@@ -105,6 +116,11 @@ class ReliableSender(Generic[ResponseT]):
         """Tell whether a response is out that was not acknowledged."""
         return self.current is not None
 
+    @property
+    def unacknowledged(self) -> list[ResponseT]:
+        """Return what is out, and what waits for its turn behind it."""
+        return [] if self.current is None else [self.current, *self._waiting]
+
     def submit(self, response: ResponseT, *, now: Nanos) -> ResponseT | None:
         """Take a response; return it if it is to be sent now, with `rseq`, None if it has to wait for its turn.
 
@@ -116,16 +132,21 @@ class ReliableSender(Generic[ResponseT]):
         return self._begin(response, now)
 
     def matches(self, rack: RAck) -> bool:
-        """Tell whether a PRACK acknowledges what is out; if not, it is answered 481."""
-        return self.current is not None and rack == RAck(self._rseq, self._cseq)
+        """Tell whether a PRACK acknowledges what is out; if not, it is answered 481.
+
+        After a final response the UAS "MUST be prepared to process PRACK requests for those outstanding". RFC 3262 3
+        """
+        return (self.current is not None or self._is_owed) and rack == RAck(self._rseq, self._cseq)
 
     def acknowledge(self, *, now: Nanos) -> ResponseT | None:
         """Take the PRACK of what is out; return the next response to send, None if there is none."""
         self.current = None
+        self._is_owed = False
         return self._begin(self._waiting.popleft(), now) if self._waiting else None
 
     def stop(self) -> None:
         """Send nothing more: there is a final response. Source: RFC 3262 3."""
+        self._is_owed = self.current is not None
         self.current = None
         self._waiting.clear()
 

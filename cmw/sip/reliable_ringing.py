@@ -47,9 +47,11 @@ class ReliableRinging:
 
     @property
     def holds_answer(self) -> bool:
-        """Tell whether a 2xx has to wait: an unacknowledged response carries a session description. RFC 3262 3."""
-        current = self._sender.current
-        return current is not None and bool(current.body)
+        """Tell whether a 2xx has to wait: an unacknowledged response carries a session description. RFC 3262 3.
+
+        One that waits for its turn counts too: its description is in no other message.
+        """
+        return any(response.body for response in self._sender.unacknowledged)
 
     def prack_received(self, leg: Leg, transaction: Transaction, *, now: Nanos) -> bool:
         """Take a PRACK; return whether it acknowledged something."""

@@ -116,6 +116,32 @@ def test_the_200_does_not_wait_for_the_prack_of_a_mere_180() -> None:
     assert stage.party.statuses("INVITE").count(180) == 1, "nothing provisional after the final response"
 
 
+def test_a_prack_that_crosses_the_200_is_answered() -> None:
+    stage = CalledParty(headers=NEEDS)
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run()
+    ringing = stage.answer("INVITE")
+    stage.bob.answer(stage.call, body=SDP, now=stage.now)
+    stage.run()
+    stage.prack(ringing, cseq=2)
+    assert stage.party.statuses("PRACK") == [200]
+    stage.prack(ringing, cseq=3)
+    assert stage.party.statuses("PRACK") == [200, 481]
+
+
+def test_the_200_waits_for_an_answer_that_waits_itself() -> None:
+    stage = CalledParty(headers=NEEDS)
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.bob.ring(stage.call, status=183, body=SDP, now=stage.now)
+    stage.bob.answer(stage.call, body=SDP, now=stage.now)
+    stage.run()
+    stage.prack(stage.answer("INVITE"), cseq=2)
+    assert stage.answer("INVITE").status == 183
+    assert stage.answer("INVITE").body == SDP
+    stage.prack(stage.answer("INVITE"), cseq=3)
+    assert stage.answer("INVITE").status == 200
+
+
 def test_a_held_answer_can_still_be_cancelled_and_hung_up() -> None:
     for ends in ("cancel", "hang up"):
         stage = CalledParty(headers=NEEDS)

@@ -76,6 +76,17 @@ def test_a_prack_of_something_else_does_not_match(sender: ReliableSender[str]) -
         assert not sender.matches(rack)
 
 
+def test_the_prack_of_what_was_out_at_the_final_response_is_taken_once(sender: ReliableSender[str]) -> None:
+    sender.stop()
+    assert not sender.matches(RAck(6, 100)), "nothing was out"
+    sender.submit("180", now=0)
+    sender.submit("183", now=0)
+    sender.stop()
+    assert sender.matches(RAck(7, 100))
+    assert sender.acknowledge(now=SECOND) is None
+    assert not sender.matches(RAck(7, 100))
+
+
 def test_nothing_is_repeated_after_a_final_response(sender: ReliableSender[str]) -> None:
     sender.submit("183", now=0)
     sender.submit("180", now=0)
