@@ -111,7 +111,7 @@ def sipp_scenario(directory: Path, scenario: Scenario, ip: str, mode: str, calls
     directory.mkdir(parents=True, exist_ok=True)
     words = ["-sf", str(scenario.write(directory / "scenario.xml")), "-t", mode, "-i", ip, "-p", "5060", "-mi", ip]
     words += ["-m", str(calls), "-r", "50", "-recv_timeout", "20000", "-timeout", "40", "-timeout_error"]
-    words += ["-trace_err", "-error_file", str(directory / "errors.log"), "-cid_str", "%u-%p@%s"]
+    words += ["-trace_err", "-error_file", str(directory / "errors.log"), "-max_socket", "1000"]
     program = sipp(directory, *([target, *words] if target else words))
     if not target:
         wait_until_bound(ip, 5060, program, "udp" if mode[0] == "u" else "tcp")

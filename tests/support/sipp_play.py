@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from cmw.sip.events import CallOffered
-from tests.support.desk import Desk, desk, run_scene
+from cmw.sip.call_options import PLAIN, CallOptions
+from tests.support.desk import PATIENCE_S, Desk, Script, desk, run_scene
 from tests.support.peers import expect_played, sipp_scenario, sipp_told
 from tests.support.sipp_scenario import Scenario
 
@@ -66,6 +66,8 @@ class SippPlacesCalls:
         sent: how many requests of ours, by method, and responses, by ``SIP/2.0``, went out.
     """
 
+    calls = CALLS
+
     def __init__(self, directory: Path, new_ip: Callable[[], str], mode: str) -> None:
         self.directory = directory
         self.mode = mode
@@ -73,19 +75,31 @@ class SippPlacesCalls:
         self.sent: Counter[str] = Counter()
 
     def __call__(
-        self, scenario: Scenario, script: Callable[[Desk, CallOffered], Awaitable[None]], *, calls: int = CALLS
+        self, scenario: Scenario, script: Script | None, *, calls: int = CALLS, options: CallOptions = PLAIN
     ) -> None:
+        """Run the scenario; `script` None is for calls that are refused without asking anybody."""
+        target = f"{self.ip}:{PORT}"
+
         async def scene() -> None:
             async with desk(self.ip) as us:
                 self.sent = us.sent
-                target = f"{self.ip}:{PORT}"
+                us.do(lambda agent, now: agent.set_inbound_options(options))
                 with sipp_scenario(self.directory, scenario, self.peer_ip, self.mode, calls, target) as peer:
                     try:
-                        offers = [await asyncio.wait_for(us.offered.get(), 20) for _ in range(calls)]
-                        await asyncio.gather(*[script(us, offered) for offered in offers])
+                        await _follow(us, script, calls if script is not None else 0)
                     except BaseException as error:
                         error.add_note(sipp_told(self.directory, peer))
                         raise
                     await asyncio.to_thread(expect_played, self.directory, peer, calls)
 
         run_scene(scene)
+
+
+async def _follow(us: Desk, script: Script | None, calls: int) -> None:
+    """Follow the script in so many calls at once."""
+    scripts = []
+    for _ in range(calls):
+        assert script is not None
+        offered = await asyncio.wait_for(us.offered.get(), PATIENCE_S)
+        scripts.append(asyncio.ensure_future(script(us, offered)))
+    await asyncio.gather(*scripts)

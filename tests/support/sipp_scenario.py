@@ -92,7 +92,7 @@ class Scenario:
 
     def _checks(self, headers: Mapping[str, str], body: str) -> list[str]:
         found = [_ereg(regexp, f'"hdr" header="{name}:"', "checked") for name, regexp in headers.items()]
-        self._names.add("checked")
+        self._names |= {"checked"} if found or body else set()
         return [*found, _ereg(body, '"body"', "checked")] if body else found
 
     def _keep(self, header: str, name: str) -> str:
@@ -207,6 +207,16 @@ class Caller(Scenario):
         actions = [*self._checks(check or {}, body), self._keep("To", "remote"), self._keep_target()]
         self._remote = "[$remote]"
         return self._receive("response", str(status), actions)
+
+    def recv_reliable(self, status: int, *, body: str = "") -> Self:
+        """Take a reliable provisional response, and keep its number for `prack`."""
+        actions = [*self._checks({"Require": "100rel"}, body), self._keep("To", "remote"), self._keep_target()]
+        self._remote = "[$remote]"
+        return self._receive("response", str(status), [*actions, self._keep("RSeq", "rseq")])
+
+    def prack(self) -> Self:
+        """Acknowledge the last reliable response."""
+        return self.request("PRACK", headers=["RAck: [$rseq] 1 INVITE"]).recv_response(200)
 
     def cancel(self) -> Self:
         """Withdraw the INVITE."""
