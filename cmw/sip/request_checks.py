@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cmw.errors import RemoteProtocolError
 from cmw.sip.date import parse_date
 from cmw.sip.grammar import is_literal, is_number
+from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop
 from cmw.sip.media_type import is_acceptable
 from cmw.sip.message import MalformedMessageError, Request, Response, make_response
@@ -112,7 +113,7 @@ def refuse_body(request: Request) -> Refusal | None:
         return None
     if len(request.body) > MAX_BODY_BYTES:
         return Refusal(413)
-    if request.headers.get("Content-Type") == SDP_TYPE and "Content-Encoding" not in request.headers:
+    if _is_plain_sdp(request.headers):
         return None
     try:
         body = parse_body(request.headers, request.body)
@@ -121,18 +122,23 @@ def refuse_body(request: Request) -> Refusal | None:
     missing = list(body.not_understood((SDP_TYPE,)))
     if not missing:
         return None
-    if all(part.type.kind == SDP_TYPE for part in missing):
+    if all(part.type.kind == SDP_TYPE and part.encoding for part in missing):
         return Refusal(415, (("Accept-Encoding", "identity"),))
     return Refusal(415, (("Accept", SDP_TYPE),))
+
+
+def _is_plain_sdp(headers: Headers) -> bool:
+    """Tell whether a body is SDP at first sight, as nearly all are."""
+    if headers.get("Content-Type") not in (SDP_TYPE, None):
+        return False
+    return "Content-Encoding" not in headers and "Content-Disposition" not in headers
 
 
 def offer_in(message: Request | Response) -> bytes:
     """Return the SDP in a message that `refuse_body` let pass, wherever it stands; empty when there is none."""
     if not message.body:
         return b""
-    headers = message.headers
-    is_plain = headers.get("Content-Type") in (SDP_TYPE, None)
-    if is_plain and "Content-Encoding" not in headers and "Content-Disposition" not in headers:
+    if _is_plain_sdp(message.headers):
         return message.body
     try:
         part = parse_body(message.headers, message.body).find(SDP_TYPE)
