@@ -342,7 +342,7 @@ class Changes:
         """Return what refuses a request that crosses another one, 0 when none does. RFC 3261 14.2, RFC 3311 5.2."""
         call = self._call
         theirs = self._theirs
-        if theirs is not None and request.method in (theirs.request.method, "INVITE"):
+        if theirs is not None and (request.method in (theirs.request.method, "INVITE") or offer_in(request)):
             return 500
         if request.method == "INVITE":
             if not leg.is_confirmed:

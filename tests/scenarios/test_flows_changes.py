@@ -270,6 +270,18 @@ def test_an_update_during_the_peers_open_re_invite_gets_500() -> None:
     assert stage.answer("UPDATE").status == 200, "without an offer nothing crosses"
 
 
+def test_an_offer_in_update_waits_for_the_offer_that_the_peers_re_invite_asks_us_for() -> None:
+    """Else the re-INVITE would be forgotten, and never answered."""
+    stage = CalledParty().established()
+    invite = stage.tell("INVITE", cseq=2)
+    stage.tell("UPDATE", cseq=3, body=OTHER)
+    assert stage.answer("UPDATE").status == 500
+    stage.bob.answer_reoffer(stage.call, body=SDP, now=stage.now)
+    stage.run()
+    assert stage.answer("INVITE").status == 200
+    assert stage.answer("INVITE").cseq == invite.cseq
+
+
 def test_a_change_moves_the_peer() -> None:
     """A target refresh: RFC 3261 12.2."""
     stage = CalledParty().established()
