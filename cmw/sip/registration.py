@@ -347,7 +347,7 @@ class Registration:
         self._trouble = (status, reason)
         figures.failures += 1
         has_stood = figures.registered_at is not None
-        if self._leave_wanted and self.stands_until is not None:
+        if self._leave_wanted and self.stands_until is not None and self.state is not RegistrationState.UNREGISTERING:
             self._timers.clear()
             self._begin(RegistrationState.UNREGISTERING, now)
         elif (

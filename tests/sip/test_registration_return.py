@@ -204,6 +204,16 @@ def test_leaving_during_a_refresh_that_fails_removes_what_stands() -> None:
     assert kinds(stage) == ["Succeeded", "Ended"]
 
 
+def test_an_un_register_that_fails_is_not_repeated_for_ever() -> None:
+    stage = registered()
+    stage.run(240.1)
+    stage.agent.unregister(stage.handle, now=stage.link.now)
+    stage.respond(503)
+    stage.run(0.02)
+    stage.respond(503)
+    assert kinds(stage) == ["Succeeded", "Failed"]
+
+
 def test_the_star_removes_all_when_wanted() -> None:
     """RFC 3261 10.2.2."""
     stage = registered(dataclasses.replace(ACCOUNT, removes_all=True))
