@@ -178,10 +178,11 @@ class MessageStream:
         del found  # it keeps the buffer from growing
         if not self._is_sip(end):
             return False
+        if (end or len(self._buffer)) - self._start > self._max_bytes:
+            self._fail(StreamFault.HEAD_TOO_LONG, f"expected a head of at most {self._max_bytes} bytes")
+            return False
         if not end:
             self._scanned = len(self._buffer)
-            if len(self._buffer) - self._start > self._max_bytes:
-                self._fail(StreamFault.HEAD_TOO_LONG, f"expected a head of at most {self._max_bytes} bytes")
             return False
         return self._read_length(bytes(memoryview(self._buffer)[self._start : end]))
 
@@ -211,7 +212,9 @@ class MessageStream:
         """Look at the first line once it is whole, at its first character before; fail on what can be no SIP."""
         if self._is_line_seen:
             return True
-        line_end = self._buffer.find(b"\n", self._scanned, head_end or len(self._buffer))
+        line_end = self._buffer.find(
+            b"\n", self._scanned, min(head_end or len(self._buffer), self._start + self._max_bytes)
+        )
         self._is_line_seen = line_end >= 0
         is_sip = 0x21 <= self._buffer[self._start] <= 0x7E
         if self._is_line_seen and b"SIP/" not in self._buffer[self._start : line_end].upper():
