@@ -1,7 +1,7 @@
 """A long run: python -m tests.fuzz.long --messages 5000000 --processes 2 [--target message] [--seed 1].
 
-The cases are shared out by number over targets and processes. What escapes is told with its case, and the run goes on
-after it; the exit code is 1 then.
+The messages are shared out by number over targets and processes. What escapes is told with its case, and the run goes
+on after it; the exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.damage import make_case
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import MESSAGES_A_CASE, TARGETS
 
 BATCH = 2000
 MOST_FAULTS = 20
@@ -73,9 +73,11 @@ def run_batch(batch: Batch) -> tuple[Batch, Report]:
 
 def batches(messages: int, names: list[str], seed: int) -> Iterator[Batch]:
     """Share out the cases."""
-    for first in range(0, -(-messages // len(names)), BATCH):
+    share = -(-messages // len(names))
+    for first in range(0, share, BATCH):
         for name in names:
-            yield Batch(name, seed, first, min(BATCH, -(-messages // len(names)) - first))
+            each = MESSAGES_A_CASE.get(name, 1)
+            yield Batch(name, seed, first // each, -(-min(BATCH, share - first) // each))
 
 
 def main() -> int:
@@ -97,9 +99,9 @@ def main() -> int:
     for name, report in reports.items():
         slowest = f"slowest {report.slowest_s * 1000:.1f} ms (case {report.slowest_case})"
         print(f"{name:10} {report.cases:9} cases {report.bytes / 1e6:8.1f} MB  {slowest}")
-    total = sum(report.cases for report in reports.values())
+    total = sum(report.cases * MESSAGES_A_CASE.get(name, 1) for name, report in reports.items())
     faults = sum(len(report.faults) for report in reports.values())
-    print(f"{total} cases in {time.monotonic() - started:.0f} s, seed {options.seed}: {faults} faults")
+    print(f"{total} messages in {time.monotonic() - started:.0f} s, seed {options.seed}: {faults} faults")
     return 1 if faults else 0
 
 
