@@ -21,6 +21,10 @@ from cmw.sip.hop import Datagram, Hop, Transport
 EARLY_NS = 2 * MILLISECOND
 """How much too early a timer may wake us and still count: the loop's timers are whole milliseconds."""
 
+LATE_NS = 20 * MILLISECOND
+"""A wake-up later than this comes after a stall: what has arrived meanwhile is taken before any timer fires, for it
+answers most of what the timers would send again."""
+
 
 class DatagramMachine(Protocol):
     """The five verbs.
@@ -55,6 +59,10 @@ class Carrier(Protocol):
 
     def send(self, datagram: Datagram) -> None:
         """Send, now or as soon as it can be; what fails is reported to the driver."""
+        ...
+
+    def read_ahead(self) -> None:
+        """Give the driver what has arrived already and could stop a timer, without waiting for the loop."""
         ...
 
     def close(self) -> None:
@@ -202,17 +210,19 @@ class Driver(Generic[MachineT]):
     # private
 
     def _drain_once(self) -> bool:
-        datagrams = self.machine.datagrams_to_send()
-        for datagram in datagrams:
+        """Send and tell what there is; return whether that may have brought forth more."""
+        for datagram in self.machine.datagrams_to_send():
             self._send(datagram)
         event = self.machine.next_event()
         if event is not None:
             self._tell(event)
-        asked = self._look_up() if self._lookups_to_make is not None else False
-        failed = bool(self._failures)
+        goes_on = event is not None
+        if self._lookups_to_make is not None and self._look_up():
+            goes_on = True
         while self._failures:
             self._failures.popleft()()
-        return not self._is_closed and (bool(datagrams) or event is not None or failed or asked)
+            goes_on = True
+        return goes_on and not self._is_closed
 
     def _send(self, datagram: Datagram) -> None:
         if self._is_closed:
@@ -264,6 +274,11 @@ class Driver(Generic[MachineT]):
 
     def _wake(self) -> None:
         self._timer = None
+        if self.clock() > self._timer_at + LATE_NS:
+            for carrier in set(self._carriers.values()):
+                carrier.read_ahead()
+            if self._is_closed:
+                return
         deadline = self.machine.next_timeout()
         now = self.clock()
         if deadline is not None and deadline.at <= now + EARLY_NS:

@@ -133,6 +133,9 @@ class SipFlows:
         if flow is not None and not flow.send(datagram):
             self._driver.failed(hop, "too much waits for the connection to be opened", datagram.data)
 
+    def read_ahead(self) -> None:
+        """Leave it to the loop: nothing is sent again over a connection, so nothing is lost by waiting."""
+
     def close(self) -> None:
         """Close every connection and listener."""
         if self._is_closed:

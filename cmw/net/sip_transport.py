@@ -62,6 +62,12 @@ class SipTransport(Driver[MachineT]):
         hosts = dict.fromkeys(each.local.host for each in listeners if not _is_any(each.local.host))
         self.flows = SipFlows(loop, self, settings or FlowSettings(), ids or RandomIds(), tuple(hosts))
         self.add_carrier(self.flows, STREAMS)
+        self._sockets: list[UdpSocket] = []
+
+    @property
+    def kernel_drops(self) -> int:
+        """Return how many datagrams the kernel has dropped because we were too slow to read them."""
+        return sum(each.kernel_drops for each in self._sockets)
 
     @property
     def local(self) -> Address:
@@ -75,7 +81,8 @@ class SipTransport(Driver[MachineT]):
     def use(self, transport: Transport, sock: socket.socket, context: ssl.SSLContext | None = None) -> None:
         """Take messages from a bound socket, which is closed with the rest."""
         if transport is Transport.UDP:
-            self.add_carrier(UdpSocket(self._loop, sock, self), (transport,))
+            self._sockets.append(UdpSocket(self._loop, sock, self))
+            self.add_carrier(self._sockets[-1], (transport,))
         else:
             self.flows.listen(sock, transport, context)
 

@@ -9,11 +9,14 @@ from collections import deque
 from typing import Any, Final
 
 from cmw.net.driver import Driver
-from cmw.net.udp import local_address, read_error
+from cmw.net.udp import local_address, read_drops, read_error
 from cmw.sip.hop import Datagram, Hop
 
 RECEIVE_BATCH: Final = 64
 """Datagrams read before the loop gets its turn again."""
+
+READ_AHEAD: Final = 16384
+"""Datagrams read after a stall before any timer fires: about as many as the socket holds."""
 
 MAX_DATAGRAM_BYTES: Final = 65535
 
@@ -53,6 +56,15 @@ class UdpSocket:
                 return
         self._driver.sent(datagram)
 
+    def read_ahead(self) -> None:
+        """Give the driver what the socket holds."""
+        self._read(READ_AHEAD)
+
+    @property
+    def kernel_drops(self) -> int:
+        """Return how many datagrams the kernel has dropped because the socket was full."""
+        return 0 if self._is_closed else read_drops(self._sock)
+
     def close(self) -> None:
         """Close the socket; what was kept back is gone."""
         if self._is_closed:
@@ -65,7 +77,10 @@ class UdpSocket:
     # private
 
     def _readable(self) -> None:
-        for count in range(RECEIVE_BATCH):
+        self._read(RECEIVE_BATCH)
+
+    def _read(self, most: int) -> None:
+        for count in range(most):
             if self._is_closed:
                 return
             try:

@@ -11,7 +11,7 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.timers import Deadline
 from cmw.net.driver import Driver
-from cmw.net.sip_udp import UdpSocket
+from cmw.net.sip_udp import RECEIVE_BATCH, UdpSocket
 from cmw.sip.hop import Datagram, Hop, Transport
 
 PEER = Hop("127.0.0.2", 5060)
@@ -90,6 +90,7 @@ class FakeMachine:
 
     def __init__(self) -> None:
         self.deadline: int | None = None
+        self.stops_timer_at = ""
         self.out: list[Datagram] = []
         self.events: deque[str] = deque()
         self.woken: list[int] = []
@@ -98,6 +99,8 @@ class FakeMachine:
     def receive_datagram(self, data: bytes, source: Hop, *, now: int) -> None:
         self.out.append(Datagram(data.upper(), source))
         self.events.append(data.decode())
+        if data.decode() == self.stops_timer_at:
+            self.deadline = None
 
     def handle_timeout(self, *, now: int) -> None:
         self.woken.append(now)
@@ -228,6 +231,43 @@ def test_a_timer_that_fires_late_tells_the_truth(bench: Bench) -> None:
     bench.now = 3 * SECOND
     bench.loop.timers[-1].callback()
     assert bench.machine.woken == [3 * SECOND]
+
+
+def test_after_a_stall_what_has_arrived_is_taken_before_a_timer_fires(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.sock.inbox.extend((b"%d" % n, tuple(PEER)) for n in range(2 * RECEIVE_BATCH))  # type: ignore[misc]
+    taken_before: list[int] = []
+    woken = bench.machine.handle_timeout
+
+    def handle_timeout(*, now: int) -> None:
+        taken_before.append(bench.listener.counts.datagrams_received)
+        woken(now=now)
+
+    bench.machine.handle_timeout = handle_timeout  # type: ignore[method-assign]
+    bench.now = 3 * SECOND
+    bench.loop.timers[-1].callback()
+    assert taken_before == [1 + 2 * RECEIVE_BATCH]
+
+
+def test_what_has_arrived_can_stop_the_timer_that_a_stall_made_late(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.machine.stops_timer_at = "answer"
+    bench.sock.inbox.append((b"answer", tuple(PEER)))  # type: ignore[arg-type]
+    bench.now = 3 * SECOND
+    bench.loop.timers[-1].callback()
+    assert bench.machine.woken == []
+
+
+def test_a_program_that_closes_while_it_reads_ahead_is_not_woken(bench: Bench) -> None:
+    bench.machine.deadline = SECOND
+    bench.receive(b"one")
+    bench.listener._on_event = lambda event: bench.listener.close()
+    bench.sock.inbox.append((b"two", tuple(PEER)))  # type: ignore[arg-type]
+    bench.now = 3 * SECOND
+    bench.loop.timers[-1].callback()
+    assert bench.machine.woken == []
 
 
 def test_a_timer_for_a_deadline_that_moved_is_armed_again(bench: Bench) -> None:

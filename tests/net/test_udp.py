@@ -9,7 +9,7 @@ import pytest
 
 from cmw.core.address import Address, PortRange
 from cmw.errors import CapacityError
-from cmw.net.udp import bind_udp, local_address, read_error
+from cmw.net.udp import bind_udp, local_address, read_drops, read_error
 
 pytestmark = pytest.mark.loopback
 IP = "127.0.0.1"
@@ -62,3 +62,12 @@ def test_a_refused_datagram_is_reported_with_its_destination() -> None:
         assert error.destination == Address(IP, nobody.port)
         assert error.reason == "Connection refused"
         assert read_error(sock) is None
+
+
+def test_what_the_kernel_had_no_room_for_is_counted() -> None:
+    with bind_udp(IP, 0) as full, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert read_drops(full) == 0
+        for _ in range(20):
+            sender.sendto(bytes(1000), tuple(local_address(full)))
+        assert 10 < read_drops(full) < 20
