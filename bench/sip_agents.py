@@ -40,6 +40,7 @@ from cmw.sip import (
     UserAgent,
 )
 from cmw.sip.registrar import Registrar
+from cmw.worker.alarm import Alarm
 from cmw.worker.garbage import relax_garbage_collection
 
 SDP = (
@@ -68,6 +69,7 @@ class Caller:
     async def run(self, transport: Transport) -> None:
         """Place every call and wait until the last one has ended."""
         self._transport = transport
+        self._alarm = Alarm(asyncio.get_running_loop())
         self._began = monotonic_ns()
         gap_ns = SECOND / self._rate
         self._pacer = CallPacer((self._began + int(n * gap_ns), n) for n in range(self._calls))
@@ -118,8 +120,7 @@ class Caller:
             _count(self.placed_per_second, now - self._began, len(due))
         wake_at = self._pacer.next_wake()
         if wake_at is not None:
-            wait_s = max(0, wake_at - monotonic_ns()) / SECOND
-            asyncio.get_running_loop().call_later(wait_s, self._wake)
+            self._alarm.at(wake_at, self._wake)
 
     def _place(self, agent: UserAgent, count: int, now: Nanos) -> None:
         for _ in range(count):
@@ -258,7 +259,7 @@ async def _measure(agent: Any, bind: Hop, make_machine: Callable[..., Any]) -> d
     cpu, began = _cpu_s(), monotonic_ns()
     await agent.run(transport)
     elapsed = (monotonic_ns() - began) / SECOND
-    counts = transport.counts
+    counts, drops = transport.counts, transport.kernel_drops
     transport.machine.handle_timeout(now=monotonic_ns() + LAST_TIMERS_NS)
     report: dict[str, Any] = agent.report()
     cpu = _cpu_s() - cpu
@@ -268,6 +269,7 @@ async def _measure(agent: Any, bind: Hop, make_machine: Callable[..., Any]) -> d
         "cpu_s": round(cpu, 4),
         "datagrams_received": counts.datagrams_received,
         "datagrams_sent": counts.datagrams_sent,
+        "kernel_drops": drops,
         "rss_max_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
     }
 
