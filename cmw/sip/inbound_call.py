@@ -204,9 +204,12 @@ class InboundCall(Call):
 
     def _rings_reliably(self, wanted: bool | None) -> bool:
         headers = self._invite.request.headers
+        is_required = has_option(headers, "Require", RELIABLE)
         if wanted is None:
-            wanted = self.options.reliable is Support.REQUIRED or has_option(headers, "Require", RELIABLE)
-        elif wanted and not (has_option(headers, "Supported", RELIABLE) or has_option(headers, "Require", RELIABLE)):
+            wanted = self.options.reliable is Support.REQUIRED or is_required
+        elif is_required and not wanted:
+            raise LocalProtocolError(f"expected call {self.handle} to ring reliably, as its caller requires")
+        elif wanted and not (has_option(headers, "Supported", RELIABLE) or is_required):
             raise LocalProtocolError(f"expected the caller of call {self.handle} to support 100rel, found it does not")
         return wanted and self.options.reliable is not Support.OFF
 

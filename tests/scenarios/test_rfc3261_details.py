@@ -519,3 +519,16 @@ def test_19_1_6_what_is_no_number_is_not_called(uri: str, status: int) -> None:
     assert stage.party.statuses("INVITE") == [status]
     with pytest.raises(LocalProtocolError):
         stage.bob.invite(uri, destination=ALICE, now=stage.now)
+
+
+# RFC 3262
+
+
+def test_3262_3_who_requires_reliable_ringing_gets_no_other() -> None:
+    stage = CalledParty(headers=[("Require", "100rel")])
+    with pytest.raises(LocalProtocolError, match="reliably"):
+        stage.bob.ring(stage.call, reliable=False, now=stage.now)
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run()
+    ringing = stage.party.responses("INVITE")[-1]
+    assert (ringing.status, ringing.headers.get("Require")) == (180, "100rel")
