@@ -13,17 +13,30 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
+from pydantic import ValidationError
 
 from cmw.cli.accounts_file import read_accounts
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
+from cmw.cli.sip_options import (
+    Reliable,
+    SessionTimer,
+    Transfers,
+    headers_document,
+    sip_document,
+)
 from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address, PortRange
 from cmw.core.ids import Ids
-from cmw.errors import SettingsError
+from cmw.errors import RemoteProtocolError, SettingsError
 from cmw.load.outcome import EndpointReport
+from cmw.load.plan import Answer
+from cmw.load.plan_sip import SessionTimer as PlanSessionTimer
+from cmw.load.plan_sip import Sip
+from cmw.load.split_sip import sip_share
 from cmw.net.clock import wall_clock
 from cmw.net.sip_tls import TlsSettings
 from cmw.rtp.source import SOURCES
+from cmw.sip import CallOptions, parse_uri
 from cmw.sip.hop import Hop
 from cmw.sip.listener import Listener
 from cmw.sip.registrar import Registrar
@@ -33,10 +46,17 @@ from cmw.worker.answerer import Answerer, AnswererSettings
 from cmw.worker.call_media import CODECS, AudioChoice
 from cmw.worker.callee import AnswerChoice
 from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.choices import options_of, redirect_contacts
 from cmw.worker.logs import LEVELS, configure_logging, get_logger
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import read_wav
 from cmw.worker.station import MakeRegistrar, SipReach, open_station
+
+SIP_OPTIONS = {
+    "session_timer": "--session-timer",
+    "reliable_provisional": "--100rel",
+    "transfers": "--transfers",
+}
 
 HANG_UP_PATIENCE_S = 2.0
 """How long the BYEs of the end may take to be answered."""
@@ -53,6 +73,18 @@ def answer(
     codec: Annotated[list[str] | None, typer.Option(help="PCMU or PCMA; repeat for both.", show_default="both")] = None,
     delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
     reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
+    redirect: Annotated[
+        list[str] | None, typer.Option(help="Send every call there, with 302; repeat for more.", metavar="URI")
+    ] = None,
+    early_media: Annotated[
+        bool, typer.Option("--early-media", help="Send media before the answer too, with 183.")
+    ] = False,
+    header: Annotated[
+        list[str] | None, typer.Option(help='Further header of the answer, "NAME: VALUE"; repeat for more.')
+    ] = None,
+    session_timer: SessionTimer = None,
+    reliable: Reliable = "supported",
+    transfers: Transfers = "accept",
     max_calls: Annotated[int | None, typer.Option(help="Calls at once; more are refused with 486.", min=0)] = None,
     rtp_ports: Annotated[str, typer.Option(help="UDP ports for RTP and RTCP, FIRST-LAST.")] = DEFAULT_ANSWER_RTP_PORTS,
     sdp_ip: Annotated[str | None, typer.Option(help="Address to show in SDP.", show_default="as --listen")] = None,
@@ -88,10 +120,20 @@ def answer(
         raise typer.BadParameter("expected both or neither", param_hint="--registrar and --accounts")
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-key")
+    if redirect and reject is not None:
+        raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
     settings = AnswererSettings(
         audio=_audio(media, codec or list(CODECS)),
-        answering=AnswerChoice(after_ns=parse_duration_option(delay, "--delay"), reject=reject),
+        answering=AnswerChoice(
+            after_ns=parse_duration_option(delay, "--delay"),
+            reject=reject,
+            redirect=redirect_contacts([_checked_uri(uri) for uri in redirect or []]),
+            early_media=early_media,
+            progress=183 if early_media else 180,
+            headers=_headers(header or []),
+        ),
         max_calls=max_calls,
+        options=_options(session_timer, reliable, transfers),
     )
     if log_level not in LEVELS:
         raise typer.BadParameter(f"found {log_level!r}, expected {', '.join(LEVELS)}", param_hint="--log-level")
@@ -132,6 +174,44 @@ def _audio(media: str, codecs: list[str]) -> AudioChoice:
             )
         read_wav(Path(media))
     return AudioChoice(codecs=tuple(codecs), source=media)
+
+
+def _checked_uri(uri: str) -> str:
+    try:
+        return str(parse_uri(uri))
+    except RemoteProtocolError as error:
+        raise typer.BadParameter(str(error), param_hint="--redirect") from None
+
+
+def _headers(lines: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return header rows, checked as those of a plan are."""
+    try:
+        return tuple(Answer(headers=headers_document(lines)).headers.items())
+    except ValidationError as error:
+        raise typer.BadParameter(_told(error), param_hint="--header") from None
+
+
+def _options(session_timer: str | None, reliable: str, transfers: str) -> CallOptions:
+    """Return what calls use, checked as a plan is."""
+    try:
+        sip = Sip.model_validate(sip_document(session_timer, reliable, transfers))
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+        raise typer.BadParameter(_told(error), param_hint=SIP_OPTIONS.get(field, field)) from None
+    return options_of(sip_share(sip))
+
+
+def _told(error: ValidationError) -> str:
+    """Return what was found and what was expected instead."""
+    detail = error.errors()[0]
+    model: Any = Sip if detail["loc"][0] in Sip.model_fields else Answer
+    expected = detail.get("ctx", {}).get("expected") if detail["type"] == "expected" else None
+    if expected is None:
+        path = [part for part in detail["loc"] if isinstance(part, str)]
+        if path[0] == "session_timer" and len(path) > 1:
+            model, path = PlanSessionTimer, path[1:]
+        expected = model.model_fields[path[0]].json_schema_extra["x-expected"]
+    return f"found {detail['input']!r}, expected {expected}"
 
 
 def _reach(tls_cert: Path | None, tls_key: Path | None, ws: int | None) -> SipReach:

@@ -20,6 +20,14 @@ from cmw.cli.run_command import (
     local_settings,
     run_and_report,
 )
+from cmw.cli.sip_options import (
+    Reliable,
+    SessionTimer,
+    Transfers,
+    headers_document,
+    sip_document,
+    tls_document,
+)
 from cmw.errors import RemoteProtocolError, SettingsError
 from cmw.load.faults import Path as FaultPath
 from cmw.load.faults import PlanError, show_path
@@ -28,13 +36,35 @@ from cmw.load.plan_parser import parse_plan
 from cmw.sip import parse_uri
 
 OPTIONS: dict[FaultPath, str] = {
+    ("groups", "callers", "call", "redirects"): "--redirects",
     ("groups", "callers", "call"): "URI",
     ("groups", "callers", "endpoints"): "--calls",
     ("groups", "callers", "load"): "--rate",
     ("groups", "callers", "audio", "codecs"): "--codec",
     ("groups", "callers", "audio", "source"): "--source",
     ("groups", "callers", "audio", "dscp"): "--dscp",
-    ("registrars", "target", "accounts"): "--user, --password-file, --realm",
+    ("groups", "callers", "transport"): "--transport",
+    ("groups", "callers", "outbound_proxy"): "--proxy",
+    ("groups", "callers", "tls", "ca"): "--tls-ca",
+    ("groups", "callers", "tls", "certificate"): "--tls-cert",
+    ("groups", "callers", "tls", "key"): "--tls-key",
+    ("groups", "callers", "tls", "server_name"): "--tls-name",
+    ("groups", "callers", "tls"): "--tls-ca, --tls-insecure",
+    ("groups", "callers", "identity", "display_name"): "--display-name",
+    ("groups", "callers", "identity"): "--from",
+    ("groups", "callers", "headers"): "--header",
+    ("groups", "callers", "sip", "session_timer"): "--session-timer",
+    ("groups", "callers", "sip", "reliable_provisional"): "--100rel",
+    ("groups", "callers", "sip", "transfers"): "--transfers",
+    ("registrars", "target", "transport"): "--transport",
+    ("registrars", "target", "outbound_proxy"): "--proxy",
+    ("registrars", "target", "path"): "--ws-path",
+    ("registrars", "target", "tls", "ca"): "--tls-ca",
+    ("registrars", "target", "tls", "certificate"): "--tls-cert",
+    ("registrars", "target", "tls", "key"): "--tls-key",
+    ("registrars", "target", "tls", "server_name"): "--tls-name",
+    ("registrars", "target", "tls"): "--tls-ca, --tls-insecure",
+    ("registrars", "target", "accounts"): "--user, --password-file, --realm, --auth-user",
     ("registrars",): "URI",
     ("duration",): "--duration",
     ("setup_timeout",): "--setup-timeout",
@@ -43,7 +73,9 @@ OPTIONS: dict[FaultPath, str] = {
 
 
 def call(
-    uri: Annotated[str, typer.Argument(help="Whom to call, such as sip:600@pbx.example.", metavar="URI")],
+    uri: Annotated[
+        str, typer.Argument(help="Whom to call, such as sip:600@pbx.example, sips: or tel:.", metavar="URI")
+    ],
     calls: Annotated[int, typer.Option(help="How many calls.")] = 1,
     rate: Annotated[str, typer.Option(help="New calls per time, such as 10/s; all-at-once for no pause.")] = "10/s",
     duration: Annotated[str, typer.Option(help="How long each call is held.")] = "10s",
@@ -56,6 +88,49 @@ def call(
     user: Annotated[str | None, typer.Option(help="Register and call as this user at the host of URI.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File that holds the password of --user.")] = None,
     realm: Annotated[str | None, typer.Option(help="Realm to answer.", show_default="any")] = None,
+    auth_user: Annotated[
+        str | None, typer.Option(help="User name of the digest.", show_default="as --user", metavar="NAME")
+    ] = None,
+    transport: Annotated[
+        str | None,
+        typer.Option(help="udp, tcp, tls, ws, wss or auto.", show_default="what URI and DNS say", metavar="NAME"),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Outbound proxy, such as sip:10.0.0.1:5060; repeat for a path.", metavar="URI"),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the authorities to trust.", show_default="the system's", metavar="FILE"),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file of our certificate.", metavar="FILE")] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file of its key.", show_default="in --tls-cert", metavar="FILE")
+    ] = None,
+    tls_name: Annotated[
+        str | None, typer.Option(help="Name that the certificate has to show.", show_default="the host", metavar="HOST")
+    ] = None,
+    tls_insecure: Annotated[bool, typer.Option("--tls-insecure", help="Check no certificate.")] = False,
+    ws_path: Annotated[
+        str | None,
+        typer.Option(help="What a WebSocket server is asked for, with --user.", show_default="/", metavar="PATH"),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Further header of the INVITE, "NAME: VALUE"; repeat for more. {n} is the number of the call.'
+        ),
+    ] = None,
+    from_uri: Annotated[
+        str | None,
+        typer.Option("--from", help="Who calls, such as sip:alice@example.org, or a user part.", metavar="URI"),
+    ] = None,
+    display_name: Annotated[str | None, typer.Option(help="Name of who calls.", metavar="NAME")] = None,
+    late_offer: Annotated[bool, typer.Option("--late-offer", help="Leave the offer to the callee.")] = False,
+    redirects: Annotated[int, typer.Option(help="How many 3xx a call follows, 0 to 10.")] = 0,
+    session_timer: SessionTimer = None,
+    reliable: Reliable = "supported",
+    transfers: Transfers = "accept",
     threshold: Annotated[
         list[str] | None, typer.Option(help='What must hold, such as "mos: p(5) >= 4.0"; repeat for more.')
     ] = None,
@@ -72,16 +147,29 @@ def call(
 
     With --user all calls share one account, which is registered once for each call.
     """
-    document = _document(
-        uri,
-        {"endpoints": calls, "call": {"uri": uri}, "load": _load(rate), "audio": _audio(codec, source, dscp)},
-        duration=duration,
-        setup_timeout=setup_timeout,
-    )
+    group = {
+        "endpoints": calls,
+        "call": {"uri": uri, "offer": "late" if late_offer else "early", "redirects": redirects},
+        "load": _load(rate),
+        "audio": _audio(codec, source, dscp),
+        "headers": headers_document(header or []),
+        "identity": _identity(from_uri, display_name),
+        "sip": sip_document(session_timer, reliable, transfers),
+    }
+    document = _document(uri, _known(group), duration=duration, setup_timeout=setup_timeout)
+    way = {
+        "transport": transport,
+        "outbound_proxy": proxy or None,
+        "tls": tls_document(tls_ca, tls_cert, tls_key, tls_name, insecure=tls_insecure),
+    }
     if user is not None:
-        _add_account(document, uri, {"username": user, "password": _password(password_file), "realm": realm}, calls)
-    elif password_file is not None:
-        raise typer.BadParameter("expected --user with it", param_hint="--password-file")
+        account = {"username": user, "password": _password(password_file), "realm": realm, "auth_username": auth_user}
+        _add_registrar(document, uri, _known(account), calls, _known({**way, "path": ws_path}))
+    elif password_file is not None or ws_path is not None:
+        option = "--password-file" if password_file is not None else "--ws-path"
+        raise typer.BadParameter("expected --user with it", param_hint=option)
+    else:
+        document["groups"]["callers"] |= _known(way)
     _add_thresholds(document, threshold or [])
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
     return run_and_report(_plan(document), settings, output, json_wanted=json_wanted)
@@ -134,14 +222,37 @@ def _password(file: Path | None) -> str:
     return password
 
 
-def _add_account(document: dict[str, Any], uri: str, account: dict[str, str | None], calls: int) -> None:
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _identity(from_uri: str | None, display_name: str | None) -> dict[str, Any] | None:
+    """Return who calls; ``--from`` is a SIP URI, or a user part alone."""
+    if from_uri is None:
+        return None if display_name is None else {"display_name": display_name}
+    known = _known({"display_name": display_name})
+    if not from_uri.lower().startswith(("sip:", "sips:")):
+        return known | {"user": from_uri}
+    try:
+        uri = parse_uri(from_uri)
+    except RemoteProtocolError as error:
+        raise typer.BadParameter(f"found {from_uri!r}, expected a SIP URI: {error}", param_hint="--from") from None
+    domain = f"[{uri.host}]" if ":" in uri.host else uri.host
+    return known | _known({"user": uri.user, "domain": domain})
+
+
+def _add_registrar(
+    document: dict[str, Any], uri: str, account: dict[str, Any], calls: int, way: dict[str, Any]
+) -> None:
+    """Have all calls register at the host of the URI; its transport counts unless an option says otherwise."""
     try:
         target = parse_uri(uri)
     except RemoteProtocolError:
         return  # the plan says what is wrong with it
-    known = {key: value for key, value in account.items() if value is not None}
+    asked = (target.param("transport") or ("tls" if target.scheme == "sips" else "udp")).lower()
+    known = _known({"port": target.port, "transport": asked}) | way
     domain = f"[{target.host}]" if ":" in target.host else target.host
-    document["registrars"] = {"target": {"domain": domain, "port": target.port or 5060, "accounts": [known] * calls}}
+    document["registrars"] = {"target": {"domain": domain, "accounts": [account] * calls} | known}
     document["groups"]["callers"]["registrar"] = "target"
 
 

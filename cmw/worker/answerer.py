@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
-from cmw.sip import CallOffered
+from cmw.sip import CallOffered, CallOptions
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice, Callee
-from cmw.worker.endpoint import Endpoint, EndpointSettings
+from cmw.worker.endpoint import PLAIN_OPTIONS, Endpoint, EndpointSettings
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.station import CallOwner, Station
 
@@ -31,11 +31,13 @@ class AnswererSettings:
 
     Args:
         max_calls: calls at once; more are refused with 486. None for no bound but the ports.
+        options: what calls may use.
     """
 
     audio: AudioChoice
     answering: AnswerChoice
     max_calls: int | None = None
+    options: CallOptions = PLAIN_OPTIONS
 
 
 class Answerer:
@@ -62,6 +64,7 @@ class Answerer:
         self.quiet = asyncio.Event()
         self.quiet.set()
         station.takers.append(self._take_call)
+        station.set_inbound_options(None, settings.options)
 
     def hang_up(self) -> None:
         """End every call politely, and take no more."""
@@ -91,6 +94,7 @@ class Answerer:
             hold_ns=HOLD_LIMIT_NS,
             hold_limit_ns=HOLD_LIMIT_NS,
             setup_timeout_ns=HOLD_LIMIT_NS,
+            options=self._settings.options,
         )
         callee = Callee(settings, self._station, self._alarm, on_ready=_ignore, on_closed=self._forget)
         callee.answering = self._settings.answering

@@ -93,6 +93,11 @@ def _options(sip: str, redirects: int, display_name: str, identity: Identity | N
     )
 
 
+def options_of(sip: SipShare) -> CallOptions:
+    """Return the options of calls that name nobody."""
+    return _options(sip.model_dump_json(), 0, "", None)
+
+
 def _timer_choice(timer: TimerShare | None) -> SessionTimerChoice:
     if timer is None:
         return SessionTimerChoice()
@@ -144,12 +149,11 @@ def header_rows(headers: dict[str, str], share: EndpointShare) -> tuple[tuple[st
 
 def answer_choice(answer: AnswerShare, share: EndpointShare) -> AnswerChoice:
     """Return what a callee does with its call."""
-    most = len(answer.redirect)
     return AnswerChoice(
         after_ns=answer.after_ns,
         ring=answer.ring,
         reject=answer.reject,
-        redirect=redirect_contacts(answer.redirect) if most else (),
+        redirect=redirect_contacts(answer.redirect),
         early_media=answer.early_media,
         progress=answer.progress,
         headers=header_rows(answer.headers, share),

@@ -178,8 +178,8 @@ class Station:
             if self._listener is not None:
                 self._listener.flows.set_server(host, None)
 
-    def set_inbound_options(self, user: str, options: CallOptions | None) -> None:
-        """Say what calls to a user may use; None once it is gone."""
+    def set_inbound_options(self, user: str | None, options: CallOptions | None) -> None:
+        """Say what calls to a user, or to all others, may use; None once it is gone."""
         if self._listener is not None:
             self.command(lambda agent, _: agent.set_inbound_options(options, user=user))
 
