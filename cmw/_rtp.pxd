@@ -316,6 +316,10 @@ cdef void rtp_stamp_as(
 # Takes the last stamp back: the packet never left, so its sequence number is used again.
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil
 cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
+# Sends another format from the next packet on; its time, timestamp and sequence number stay its own.
+cdef void rtp_sender_change(
+    RtpSender* sender, int64_t period_ns, uint32_t timestamp_step, uint32_t clock_hz,
+    uint8_t payload_type) noexcept nogil
 
 # --- receiving
 

@@ -157,6 +157,16 @@ cdef class StreamTable:
         self.require_open(slot)
         rtp_change_payload(&self.receivers[slot], clock_hz, payload_type, event_payload_type)
 
+    def change_sending(
+        self, int slot, *, uint8_t payload_type, uint32_t clock_hz, int64_t period_ns, uint32_t timestamp_step
+    ):
+        """Send another format from the next packet on; its time, timestamp and sequence number stay its own."""
+        require_payload(clock_hz, payload_type)
+        if period_ns < 1:
+            raise ValueError(f"period_ns: expected 1 or more, got {period_ns}")
+        self.require_open(slot)
+        rtp_sender_change(&self.senders[slot], period_ns, timestamp_step, clock_hz, payload_type)
+
     # --- sending
 
     def pull_due(self, int64_t now, int64_t slack_ns, int32_t[::1] out not None):
@@ -389,6 +399,28 @@ cdef void rtp_send_failed(RtpSender* sender) noexcept nogil:
 
 cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil:
     sender.active = 0
+
+
+cdef void rtp_sender_change(
+    RtpSender* sender, int64_t period_ns, uint32_t timestamp_step, uint32_t clock_hz, uint8_t payload_type
+) noexcept nogil:
+    # The next packet becomes the one of the same moment in the new count: sound that is cut otherwise goes on there.
+    cdef int64_t elapsed_ns = sender.next_packet * sender.period_ns
+    cdef int64_t due_ns = sender.start_ns + elapsed_ns
+    cdef uint32_t timestamp = sender.first_timestamp + <uint32_t>sender.next_packet * sender.timestamp_step
+    if clock_hz != sender.clock_hz:     # a report sees the new clock run towards the next packet's timestamp
+        sender.reference_ns = due_ns - sender.period_ns
+        sender.reference_timestamp = timestamp - <uint32_t>rtp_units(sender.period_ns, clock_hz, 0)
+        sender.clock_hz = clock_hz
+    if sender.late_bound_ns == sender.period_ns or sender.late_bound_ns > period_ns:
+        sender.late_bound_ns = period_ns
+    sender.next_packet = elapsed_ns // period_ns
+    sender.start_ns = due_ns - sender.next_packet * period_ns
+    sender.first_timestamp = timestamp - <uint32_t>sender.next_packet * timestamp_step
+    sender.period_ns = period_ns
+    sender.timestamp_step = timestamp_step
+    sender.payload_type = payload_type
+    sender.marker_due = 1           # a decoder begins anew, as at a talkspurt
 
 
 # --- receiving -------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Types of the media engine; see `_media.pyx` for how it works."""
 
+from collections.abc import Sequence
 from typing import Self, final
 
-from cmw.net.media import PacingSnapshot
+from cmw.net.media import PacingSnapshot, ReceivedFormat
 from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -37,8 +38,22 @@ class MediaEngine:
         event_payload_type: int | None = None,
         extended_reports: bool = True,
         jitter_buffer: BufferSettings | None = None,
+        remote_rtcp_ip: str | None = None,
+        formats: Sequence[ReceivedFormat] = (),
     ) -> None: ...
-    def change_remote(self, slot: int, *, remote_ip: str, remote_rtp_port: int, remote_rtcp_port: int) -> None: ...
+    def change_remote(
+        self,
+        slot: int,
+        *,
+        remote_ip: str,
+        remote_rtp_port: int,
+        remote_rtcp_port: int,
+        remote_rtcp_ip: str | None = None,
+    ) -> None: ...
+    def change_sending(self, slot: int, *, payload_type: int, clock_hz: int, ptime_ms: int, source: int) -> None: ...
+    def change_receiving(
+        self, slot: int, *, formats: Sequence[ReceivedFormat], event_payload_type: int | None = None
+    ) -> None: ...
     def set_sending(self, slot: int, on: bool) -> None: ...
     def stop_stream(self, slot: int) -> None: ...
     def close(self, slot: int) -> None: ...

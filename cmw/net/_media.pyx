@@ -17,6 +17,9 @@ What a stream takes for its own: packets from the negotiated IP address. The por
 sends from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which
 wins and starts the statistics again. Everything else is a stranger and moves no figure.
 
+What it may be encoded in: every format that was agreed, and those of the agreement before for a while, because packets
+are under way when an agreement changes. The peer may go from one to another at any packet. Source: RFC 3264 5.1, 8.3.
+
 One file, because everything in it is what happens under that one lock.
 """
 
@@ -26,7 +29,7 @@ import socket
 import threading
 
 from cmw.errors import CapacityError, LocalProtocolError
-from cmw.net.media import MediaMode, PacingSnapshot
+from cmw.net.media import MediaMode, PacingSnapshot, ReceivedFormat
 from cmw.rtp.g711 import linear_values
 
 cimport cython
@@ -67,6 +70,7 @@ cdef enum:
     PCMA = 8
     ENERGY_PACKETS = 4              # the level is taken from every 4th packet
     LEVEL_BINS = 101                # of 1 dB: 0 to -100 dBov; the last one is digital silence
+    FORMATS = 8                     # cmw.net.media.MAX_FORMATS
     FIFO_PRIORITY = 10              # modest: above everything ordinary, below the kernel's own threads
 
 cdef double FULL_SCALE = 1073741824.0   # 2^30: the square of 16-bit overload
@@ -75,6 +79,7 @@ cdef double SPEECH_FLOOR_DBOV = -60.0   # what stays below it is no speech
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
+cdef int64_t FORMER_NS = 4000000000  # T2 of RFC 3261: an answer that was lost is sent again within it
 cdef int64_t BELIEVED_WAIT_NS = 5000000000  # no datagram waits longer in a socket
 
 # Squares of the 256 linear values, for the level of what is heard: row 1 PCMU, row 2 PCMA.
@@ -90,6 +95,15 @@ cdef struct Source:
     uint32_t frame_bytes
 
 
+# A payload type that may come: cmw.net.media.ReceivedFormat.
+cdef struct Format:
+    int64_t until_ns                # when it is taken no more, monotonic; INT64_MAX while it is agreed
+    uint32_t clock_hz
+    uint8_t payload_type
+    uint8_t law                     # row of SQUARES; 0 when the level is not measured
+    uint8_t echo_as
+
+
 cdef struct Slot:
     RtpSender sender
     RtpReceiver receiver
@@ -97,6 +111,8 @@ cdef struct Slot:
     Peer rtp_peer
     Peer rtcp_peer
     Source source                   # frames belong to the engine
+    Format format                   # the one that the peer sends, or is expected to
+    Format formats[FORMATS]         # all that it may send
     int64_t ready_tick              # the last tick in which the RTP socket had something
     int64_t packets_before_start
     int64_t packets_after_stop
@@ -119,7 +135,7 @@ cdef struct Slot:
     uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
     uint8_t heard_elsewhere         # the stream began from another port than the negotiated one
     uint8_t mode
-    uint8_t law                     # row of SQUARES; 0 when the level is not measured
+    uint8_t format_count
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
     uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
@@ -332,7 +348,7 @@ cdef class MediaEngine:
         self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, int payload_type,
         uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
         bytes cname not None, int mode, event_payload_type=None, bint extended_reports=True,
-        jitter_buffer=None,
+        jitter_buffer=None, remote_rtcp_ip=None, formats=(),
     ) -> None:
         """Begin to send and to measure what comes; the first packet leaves within 6 ticks and one ptime.
 
@@ -341,7 +357,7 @@ cdef class MediaEngine:
         Args:
             remote_ip: literal address of the same family as the slot's.
             remote_rtcp_port: 0 when the peer takes no RTCP; equal to `remote_rtp_port` for RFC 5761.
-            payload_type: 0 .. 127, both ways.
+            payload_type: of what we send, 0 .. 127.
             clock_hz: of the RTP timestamp.
             ptime_ms: length of a frame of the source, 1 .. 1000.
             source: number from `add_source`; ignored unless the mode is SEND_RECEIVE.
@@ -351,6 +367,8 @@ cdef class MediaEngine:
             event_payload_type: of telephone-event (RFC 4733) when it was negotiated.
             extended_reports: add XR to our control packets. Source: RFC 3611.
             jitter_buffer: `cmw.rtp.jitter_buffer.BufferSettings`; None for the usual one.
+            remote_rtcp_ip: where RTCP goes instead, of the same family. Source: RFC 3605.
+            formats: each `ReceivedFormat` that may come, the expected one first; without, what we send.
 
         Raises:
             LocalProtocolError: an argument is out of its range, or the slot is not open, or its stream runs.
@@ -358,6 +376,8 @@ cdef class MediaEngine:
         cdef Peer rtp_peer
         cdef Peer rtcp_peer
         cdef Source frames
+        cdef Format found[FORMATS]
+        cdef int found_count
         cdef Slot* s
         cdef int64_t now_ns
         cdef int64_t period_ns = <int64_t>ptime_ms * 1000000
@@ -371,16 +391,17 @@ cdef class MediaEngine:
             if not jitter_buffer.is_sound():
                 raise LocalProtocolError(f"jitter_buffer: expected 0 <= min <= start <= max, got {jitter_buffer}")
             buffer.start_ns, buffer.min_ns, buffer.max_ns = jitter_buffer
-        if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000 or len(cname) > 255:
-            raise LocalProtocolError("expected payload_type 0 .. 127, clock_hz > 0, ptime_ms 1 .. 1000, cname < 256")
+        _require_sendable(payload_type, clock_hz, ptime_ms)
+        if len(cname) > 255:
+            raise LocalProtocolError(f"cname: expected up to 255 bytes, got {len(cname)}")
         MediaMode(mode)
         memset(&frames, 0, sizeof(Source))
         if mode == SEND_RECEIVE:
-            if not 0 <= source < self.source_count:
-                raise LocalProtocolError(f"source {source} was never added")
-            frames = self.sources[source]
+            frames = self._source(source)
+        usual = (ReceivedFormat(payload_type, _STATIC_CODECS.get(payload_type, ""), clock_hz, payload_type),)
+        found_count = _read_formats(found, formats or usual)
         _set_peer(&rtp_peer, family, remote_ip, remote_rtp_port)
-        _set_peer(&rtcp_peer, family, remote_ip, remote_rtcp_port)
+        _set_peer(&rtcp_peer, family, remote_ip if remote_rtcp_ip is None else remote_rtcp_ip, remote_rtcp_port)
         with nogil:
             pthread_mutex_lock(&self.lock)
             s = &self.slots[slot]
@@ -390,13 +411,16 @@ cdef class MediaEngine:
                 self._clear(s)
                 s.source = frames
                 s.mode = mode
-                s.law = 1 if payload_type == PCMU else 2 if payload_type == PCMA else 0
+                s.format = found[0]
+                s.format_count = found_count
+                memcpy(s.formats, found, sizeof(s.formats))
                 self._set_peers(s, &rtp_peer, &rtcp_peer)
                 now_ns = clock_ns(CLOCK_MONOTONIC)
                 rtp_sender_open(
                     &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
                     timestamp, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
-                rtp_receiver_open(&s.receiver, clock_hz, payload_type, events, LATE_LIMIT_NS, &buffer)
+                rtp_receiver_open(
+                    &s.receiver, s.format.clock_hz, s.format.payload_type, events, LATE_LIMIT_NS, &buffer)
                 rtcp_open(
                     &s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns,
                     extended_reports)
@@ -408,20 +432,69 @@ cdef class MediaEngine:
             raise LocalProtocolError(f"media slot {slot} has a running stream, or was closed meanwhile")
 
     def change_remote(
-        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port
+        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, remote_rtcp_ip=None
     ) -> None:
-        """Send to another address from now on and take packets from there, as a re-INVITE asks; all figures go on."""
+        """Send to another address from now on and take packets from there, as a re-INVITE asks; all figures go on.
+
+        Args and errors are those of `start_stream`.
+        """
         cdef Peer rtp_peer
         cdef Peer rtcp_peer
         cdef bint active
         cdef int family = self._family(slot)
         _set_peer(&rtp_peer, family, remote_ip, remote_rtp_port)
-        _set_peer(&rtcp_peer, family, remote_ip, remote_rtcp_port)
+        _set_peer(&rtcp_peer, family, remote_ip if remote_rtcp_ip is None else remote_rtcp_ip, remote_rtcp_port)
         with nogil:
             pthread_mutex_lock(&self.lock)
             active = self.states[slot] == ACTIVE
             if active:
                 self._set_peers(&self.slots[slot], &rtp_peer, &rtcp_peer)
+            pthread_mutex_unlock(&self.lock)
+        if not active:
+            raise LocalProtocolError(f"media slot {slot} has no running stream")
+
+    def change_sending(self, int slot, *, int payload_type, uint32_t clock_hz, int ptime_ms, int source) -> None:
+        """Send another format from the next packet on, which is due when it was due; all figures go on.
+
+        SSRC, sequence numbers and timestamps go on too, and the marker is set. A source that is as long as the one
+        before goes on where that was. An echo takes its payload types from the received formats.
+
+        Args and errors are those of `start_stream`, but that the source must exist in every mode.
+        """
+        cdef Source frames
+        cdef Slot* s
+        cdef bint active
+        self._family(slot)
+        _require_sendable(payload_type, clock_hz, ptime_ms)
+        frames = self._source(source)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            s = &self.slots[slot]
+            active = self.states[slot] == ACTIVE
+            if active:
+                s.source = frames
+                rtp_sender_change(
+                    &s.sender, <int64_t>ptime_ms * 1000000, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
+            pthread_mutex_unlock(&self.lock)
+        if not active:
+            raise LocalProtocolError(f"media slot {slot} has no running stream")
+
+    def change_receiving(self, int slot, *, formats, event_payload_type=None) -> None:
+        """Take these formats from now on, and those before them for four seconds more; all figures go on.
+
+        Args and errors are those of `start_stream`.
+        """
+        cdef Format found[FORMATS]
+        cdef int found_count = _read_formats(found, formats)
+        cdef uint8_t events = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
+        cdef bint active
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            active = self.states[slot] == ACTIVE
+            if active:
+                replace_formats(&self.slots[slot], found, found_count, clock_ns(CLOCK_MONOTONIC))
+                self.slots[slot].receiver.event_payload_type = events
             pthread_mutex_unlock(&self.lock)
         if not active:
             raise LocalProtocolError(f"media slot {slot} has no running stream")
@@ -548,6 +621,11 @@ cdef class MediaEngine:
             raise LocalProtocolError(f"media slot {slot} is not open")
         return self.slots[slot].family
 
+    cdef Source _source(self, int number) except *:
+        if not 0 <= number < self.source_count:
+            raise LocalProtocolError(f"source {number} was never added")
+        return self.sources[number]
+
     cdef object _pacing(self, bint closing):
         cdef Histogram copy
         cdef int64_t skipped, ticks, missed
@@ -657,6 +735,7 @@ cdef class MediaEngine:
         cdef uint8_t report[RTCP_MAX_BYTES]
         cdef bint shared = port_of(s.rtp_peer.address) == port_of(s.rtcp_peer.address)
         cdef size_t size
+        shared = shared and same_host(s.rtp_peer.address, s.rtcp_peer.address)
         if not s.rtcp_wanted:
             return
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
@@ -753,6 +832,7 @@ cdef class MediaEngine:
         if not is_peer(s, source):
             s.receiver.strangers += 1
             return
+        follow_format(s, self.datagram, size, arrival_ns)
         verdict = rtp_receive(&s.receiver, self.datagram, size, arrival_ns, &header)
         if verdict == RTP_IS_RTCP:
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
@@ -760,7 +840,7 @@ cdef class MediaEngine:
             if s.heard_port == 0:
                 s.heard_port = port_of(source)
                 s.heard_elsewhere = verdict == RTP_FIRST and s.heard_port != port_of(s.rtp_peer.address)
-            if s.law and header.seq % ENERGY_PACKETS == 0:
+            if s.format.law and header.seq % ENERGY_PACKETS == 0:
                 measure(s, self.datagram + header.payload_offset, header.payload_bytes)
             if s.mode == ECHO and verdict != RTP_DUPLICATE:
                 self._echo(s, &header)
@@ -815,6 +895,9 @@ cdef class MediaEngine:
             s.echo_offset = s.sender.first_timestamp - header.timestamp
             s.echo_started = 1
         memcpy(self.packet + RTP_HEADER_BYTES, self.datagram + header.payload_offset, header.payload_bytes)
+        s.sender.payload_type = header.payload_type  # of an event
+        if header.payload_type == s.format.payload_type:
+            s.sender.payload_type = s.format.echo_as
         rtp_stamp_as(
             &s.sender, self.packet, header.payload_bytes, header.timestamp + s.echo_offset, header.marker,
             clock_ns(CLOCK_MONOTONIC))
@@ -937,6 +1020,60 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
     return 1
 
 
+cdef inline void follow_format(Slot* s, const uint8_t* data, size_t size, int64_t arrival_ns) noexcept nogil:
+    """Measure what the packet is encoded in, when that is another format than so far and may come."""
+    cdef uint8_t payload_type
+    if size < RTP_HEADER_BYTES or data[0] >> 6 != 2 or 192 <= data[1] <= 223:
+        return
+    payload_type = data[1] & 0x7F
+    if payload_type != s.format.payload_type or arrival_ns > s.format.until_ns:
+        choose_format(s, payload_type, arrival_ns)
+
+
+cdef void choose_format(Slot* s, uint8_t payload_type, int64_t arrival_ns) noexcept nogil:
+    """Take the format of this number, if it may come; leave one that may not come any more."""
+    cdef bint expired = arrival_ns > s.format.until_ns
+    cdef int i
+    for i in range(s.format_count):
+        if s.formats[i].payload_type == payload_type and arrival_ns <= s.formats[i].until_ns:
+            set_format(s, i)
+            return
+    if expired:
+        set_format(s, 0)
+
+
+cdef void set_format(Slot* s, int place) noexcept nogil:
+    cdef bint is_other = s.format.payload_type != s.formats[place].payload_type
+    s.format = s.formats[place]
+    if is_other or s.format.clock_hz != s.receiver.clock_hz:
+        rtp_change_payload(
+            &s.receiver, s.format.clock_hz, s.format.payload_type, s.receiver.event_payload_type)
+
+
+cdef void replace_formats(Slot* s, const Format* found, int count, int64_t now_ns) noexcept nogil:
+    """Let `found` come; what came before them still may for FORMER_NS, as far as there is room."""
+    cdef Format former[FORMATS]
+    cdef int former_count = s.format_count
+    cdef int i
+    memcpy(former, s.formats, sizeof(former))
+    memcpy(s.formats, found, count * sizeof(Format))
+    s.format_count = count
+    for i in range(former_count):
+        if s.format_count < FORMATS and place_of(s, former[i].payload_type) < 0:
+            s.formats[s.format_count] = former[i]
+            s.formats[s.format_count].until_ns = min(former[i].until_ns, now_ns + FORMER_NS)
+            s.format_count += 1
+    set_format(s, max(0, place_of(s, s.format.payload_type)))
+
+
+cdef int place_of(const Slot* s, uint8_t payload_type) noexcept nogil:
+    cdef int i
+    for i in range(s.format_count):
+        if s.formats[i].payload_type == payload_type:
+            return i
+    return -1
+
+
 cdef void clear_levels(Slot* s) noexcept nogil:
     s.energy = s.energy_samples = 0
     memset(s.bin_energy, 0, sizeof(s.bin_energy))
@@ -944,7 +1081,7 @@ cdef void clear_levels(Slot* s) noexcept nogil:
 
 
 cdef void measure(Slot* s, const uint8_t* payload, uint32_t size) noexcept nogil:
-    cdef const int64_t* squares = SQUARES[s.law]
+    cdef const int64_t* squares = SQUARES[s.format.law]
     cdef int64_t energy = 0
     cdef uint32_t i
     cdef int place
@@ -1018,6 +1155,32 @@ cdef object _look(Slot* s):
         received_energy=<double>s.energy, received_samples=s.energy_samples,
         signal_level_dbov=speech if found & 1 else None, noise_level_dbov=noise if found & 2 else None,
         received_level_dbov=to_dbov(<double>s.energy, s.energy_samples) if s.energy_samples else None)
+
+
+_STATIC_CODECS = {PCMU: "PCMU", PCMA: "PCMA"}
+_LAWS = {"PCMU": 1, "PCMA": 2}
+
+
+cdef int _require_sendable(int payload_type, uint32_t clock_hz, int ptime_ms) except -1:
+    if not 0 <= payload_type <= 127 or clock_hz == 0 or not 1 <= ptime_ms <= 1000:
+        raise LocalProtocolError(
+            f"expected payload_type 0 .. 127, clock_hz > 0 and ptime_ms 1 .. 1000, "
+            f"got {payload_type}, {clock_hz} and {ptime_ms}")
+    return 0
+
+
+cdef int _read_formats(Format* into, formats) except -1:
+    """Write each `ReceivedFormat` and return how many; clears what is left of the FORMATS places."""
+    cdef int count = 0
+    if not 1 <= len(formats) <= FORMATS:
+        raise LocalProtocolError(f"expected 1 .. {FORMATS} received formats, got {len(formats)}")
+    memset(into, 0, FORMATS * sizeof(Format))
+    for payload_type, codec, clock_hz, echo_as in formats:
+        if not 0 <= payload_type <= 127 or not 0 <= echo_as <= 127 or not 1 <= clock_hz <= 10_000_000:
+            raise LocalProtocolError(f"expected payload types of 0 .. 127 and a clock, got {payload_type}, {clock_hz}")
+        into[count] = Format(INT64_MAX, clock_hz, payload_type, _LAWS.get(codec, 0), echo_as)
+        count += 1
+    return count
 
 
 cdef int _set_peer(Peer* peer, int family, str ip, int port) except -1:

@@ -23,6 +23,22 @@ class MediaMode(IntEnum):
     """Send each payload back when it comes, as our own stream; duplicates once."""
 
 
+class ReceivedFormat(NamedTuple):
+    """A payload type that the peer may send."""
+
+    payload_type: int
+    """0 .. 127, as we described it."""
+    codec: str
+    """Encoding name; the level of ``PCMU`` and ``PCMA`` is measured."""
+    clock_hz: int
+    echo_as: int
+    """Payload type that an echo returns it with: the peer's own for this codec."""
+
+
+MAX_FORMATS = 8
+"""Received formats of one stream."""
+
+
 class PacingSnapshot(NamedTuple):
     """How far our own sending was from its schedule."""
 

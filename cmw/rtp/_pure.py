@@ -166,6 +166,23 @@ class StreamTable:
             payload_type=payload_type, event_payload_type=event_payload_type, clock_hz=clock_hz
         )
 
+    def change_sending(
+        self, slot: int, *, payload_type: int, clock_hz: int, period_ns: Nanos, timestamp_step: int
+    ) -> None:
+        """Send another format from the next packet on; its time, timestamp and sequence number stay its own.
+
+        Args:
+            period_ns: 1 or more.
+            timestamp_step: RTP units in a packet.
+        """
+        _require_payload(clock_hz, payload_type, NO_PAYLOAD_TYPE)
+        _require_unsigned(32, timestamp_step)
+        if period_ns < 1:
+            raise ValueError(f"period_ns: expected 1 or more, got {period_ns}")
+        self._stream(slot).sender.change(
+            payload_type=payload_type, clock_hz=clock_hz, period_ns=period_ns, timestamp_step=timestamp_step
+        )
+
     # --- sending
 
     def pull_due(self, now: Nanos, slack_ns: Nanos, out: MutableSequence[int]) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from cmw.core.clock import Nanos
 from cmw.rtp.packet import HEADER_BYTES
-from cmw.rtp.sequence import SEQ_MOD, TIMESTAMP_MOD
+from cmw.rtp.sequence import SEQ_MOD, TIMESTAMP_MOD, rtp_units
 
 _HEADER: Final = struct.Struct("!BBHII")
 
@@ -58,6 +58,28 @@ class SendSchedule:
         self._next_packet = 0
         self._marker_due = True  # RFC 3551 4.1: the first packet of a talkspurt
         self._last_payload_bytes = 0
+
+    def change(self, *, payload_type: int, clock_hz: int, period_ns: Nanos, timestamp_step: int) -> None:
+        """Send another format from the next packet on; its time, timestamp and sequence number stay its own.
+
+        The next packet becomes the one of the same moment in the new count: sound that is cut otherwise goes on there.
+        """
+        elapsed_ns = self._next_packet * self.period_ns
+        due = self.start_ns + elapsed_ns
+        timestamp = self._first_timestamp + self._next_packet * self._timestamp_step
+        if clock_hz != self.clock_hz:  # a report sees the new clock run towards the next packet's timestamp
+            self.reference_ns = due - self.period_ns
+            self.reference_timestamp = (timestamp - rtp_units(self.period_ns, clock_hz)) % TIMESTAMP_MOD
+            self.clock_hz = clock_hz
+        whole = self.late_bound_ns == self.period_ns
+        self.late_bound_ns = period_ns if whole else min(self.late_bound_ns, period_ns)
+        self._next_packet = elapsed_ns // period_ns
+        self.start_ns = due - self._next_packet * period_ns
+        self._first_timestamp = (timestamp - self._next_packet * timestamp_step) % TIMESTAMP_MOD
+        self.period_ns = period_ns
+        self._timestamp_step = timestamp_step
+        self.payload_type = payload_type
+        self._marker_due = True  # a decoder begins anew, as at a talkspurt
 
     def next_due(self) -> Nanos | None:
         """Return when the next packet is due; None when stopped."""

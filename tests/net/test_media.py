@@ -18,7 +18,7 @@ import pytest
 from cmw.core.address import PortRange
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net._media import MediaEngine
-from cmw.net.media import MediaMode, open_media_pair
+from cmw.net.media import MediaMode, ReceivedFormat, open_media_pair
 from cmw.rtp.ports import PortPool
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.source import make_source
@@ -330,6 +330,7 @@ class TestLevels:
         assert seen.noise_level_dbov is not None
         assert -70 < seen.noise_level_dbov < -40
         assert seen.received_level_dbov is not None
+        assert seen.signal_level_dbov is not None
         assert seen.noise_level_dbov < seen.received_level_dbov < seen.signal_level_dbov
 
     def test_a_tone_has_no_pauses(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
@@ -456,6 +457,139 @@ def test_changing_the_remote_keeps_the_figures(engine: MediaEngine, pool: PortPo
     wait_until(lambda: party.seen.packets_received == 2)
     assert party.seen.packets_lost == 0
     moved.socket.close()
+
+
+class TestChangedFormats:
+    """Another codec, payload type or packet time during a stream."""
+
+    PCMU = ReceivedFormat(0, "PCMU", 8000, 0)
+    PCMA = ReceivedFormat(8, "PCMA", 8000, 8)
+
+    def source(self, engine: MediaEngine, *values: int, frame_bytes: int = FRAME) -> int:
+        return engine.add_source(b"".join(bytes([value]) * frame_bytes for value in values), frame_bytes)
+
+    def test_another_codec_goes_on_in_the_same_stream(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party = Party(engine, pool)
+        frames, others = self.source(engine, 1, 2, 3), self.source(engine, 101, 102, 103)
+        party.start(outsider.port, source=frames, remote_rtcp_port=0)
+        packets = [outsider.hear() for _ in range(3)]
+        engine.change_sending(party.slot, payload_type=96, clock_hz=8000, ptime_ms=20, source=others)
+        while packets[-1][1] & 0x7F != 96 or len(packets) < 8:
+            packets.append(outsider.hear())
+        numbers = [struct.unpack("!BBHII", packet[:12]) for packet in packets]
+        assert [n[2] for n in numbers] == [(65530 + k) & 0xFFFF for k in range(len(packets))]
+        assert {n[4] for n in numbers} == {party.ssrc}
+        types = [n[1] & 0x7F for n in numbers]
+        assert types == sorted(types), "none of the former codec after one of the new"
+        assert numbers[types.index(96)][1] >> 7 == 1, "a decoder begins anew"
+        for packet, number, payload_type in zip(packets, numbers, types, strict=True):
+            place = ((number[3] - 0xFFFFFF00) & 0xFFFFFFFF) // FRAME % 3
+            assert packet[12] == place + (101 if payload_type == 96 else 1), "the sound goes on where it was"
+        engine.stop_stream(party.slot)
+        assert party.seen.packets_sent >= len(packets)
+
+    def test_another_packet_time(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, remote_rtcp_port=0)
+        packets = [outsider.hear()]
+        source = self.source(engine, 7, frame_bytes=240)
+        engine.change_sending(party.slot, payload_type=0, clock_hz=8000, ptime_ms=30, source=source)
+        while sum(len(packet) == 252 for packet in packets) < 4:
+            packets.append(outsider.hear())
+        stamps = [struct.unpack("!I", packet[4:8])[0] for packet in packets]
+        for (before, stamp), (one, other) in zip(pairwise(packets), pairwise(stamps), strict=True):
+            length = len(before) - 12
+            assert (other - one) & 0xFFFFFFFF == length or stamp[1] >> 7, "but for a packet skipped"
+
+    def test_the_peer_may_send_each_agreed_format_at_any_packet(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY, formats=(self.PCMU, self.PCMA))
+        for seq in range(8):
+            outsider.say(party.port, seq, payload_type=(0, 8, 8, 0)[seq % 4])
+        wait_until(lambda: party.seen.packets_received == 8)
+        seen = party.seen
+        assert (seen.wrong_payload_type, seen.packets_lost, seen.payload_type_changes) == (0, 0, 4)
+        outsider.say(party.port, 8, payload_type=18)
+        wait_until(lambda: party.seen.wrong_payload_type == 1)
+
+    def test_what_is_under_way_in_the_former_format_still_counts(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        outsider.say(party.port, 1)
+        wait_until(lambda: party.seen.packets_received == 1)
+        engine.change_receiving(party.slot, formats=(self.PCMA,))
+        outsider.say(party.port, 2)
+        outsider.say(party.port, 3, payload_type=8)
+        outsider.say(party.port, 4)
+        wait_until(lambda: party.seen.packets_received == 4)
+        seen = party.seen
+        assert (seen.wrong_payload_type, seen.packets_lost, seen.bytes_received) == (0, 0, 4 * FRAME)
+
+    def test_levels_are_those_of_each_codec(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party = Party(engine, pool)
+        silent = ReceivedFormat(96, "PCMA", 8000, 96)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY, formats=(self.PCMU,))
+        outsider.say(party.port, 0, payload=b"\xff" * FRAME)
+        wait_until(lambda: party.seen.received_samples == FRAME)
+        assert party.seen.received_energy == 0, "0xff is the zero of PCMU"
+        engine.change_receiving(party.slot, formats=(silent,))
+        outsider.say(party.port, 4, payload_type=96, payload=b"\xd5" * FRAME)
+        wait_until(lambda: party.seen.received_samples == 2 * FRAME)
+        level = party.seen.received_level_dbov
+        assert level is not None
+        assert level < -60, "0xd5 is the zero of PCMA, and far from it in PCMU"
+
+    def test_an_echo_answers_in_the_numbers_of_the_peer(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party = Party(engine, pool)
+        formats = (ReceivedFormat(0, "PCMU", 8000, 100), ReceivedFormat(8, "PCMA", 8000, 108))
+        party.start(outsider.port, MediaMode.ECHO, remote_rtcp_port=0, formats=formats, event_payload_type=101)
+        for seq, payload_type in enumerate((0, 8, 101, 0)):
+            outsider.say(party.port, seq, payload_type=payload_type)
+        assert [outsider.hear()[1] & 0x7F for _ in range(4)] == [100, 108, 101, 100]
+        engine.change_receiving(party.slot, formats=(self.PCMA,), event_payload_type=101)
+        outsider.say(party.port, 4, payload_type=8)
+        assert outsider.hear()[1] & 0x7F == 8
+
+    def test_rtcp_may_go_to_another_host(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party = Party(engine, pool)
+        control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        control.bind(("127.0.0.2", outsider.port))  # the same port: no reason to share the RTP socket
+        control.settimeout(GENEROUS_S)
+        party.start(outsider.port, remote_rtcp_port=outsider.port, remote_rtcp_ip="127.0.0.2")
+        outsider.hear()
+        engine.stop_stream(party.slot)
+        _, source = control.recvfrom(2048)
+        assert source[1] == party.port + 1
+        control.close()
+
+    @pytest.mark.parametrize(
+        "formats", [(), (PCMU,) * 9, (PCMU._replace(payload_type=128),), (PCMU._replace(clock_hz=0),)]
+    )
+    def test_bad_formats_are_refused(
+        self, engine: MediaEngine, pool: PortPool, formats: tuple[ReceivedFormat, ...]
+    ) -> None:
+        party = Party(engine, pool)
+        party.start(9)
+        with pytest.raises(LocalProtocolError):
+            engine.change_receiving(party.slot, formats=formats)
+
+    def test_only_a_running_stream_changes(self, engine: MediaEngine, pool: PortPool) -> None:
+        party = Party(engine, pool)
+        with pytest.raises(LocalProtocolError, match="no running stream"):
+            engine.change_receiving(party.slot, formats=(self.PCMU,))
+        with pytest.raises(LocalProtocolError, match="no running stream"):
+            engine.change_sending(party.slot, payload_type=8, clock_hz=8000, ptime_ms=20, source=party.source)
+        party.start(9)
+        with pytest.raises(LocalProtocolError, match="never added"):
+            engine.change_sending(party.slot, payload_type=8, clock_hz=8000, ptime_ms=20, source=9999)
 
 
 def test_streams_come_and_go_while_others_run(engine: MediaEngine, pool: PortPool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from types import ModuleType
 from typing import Any
@@ -119,6 +120,49 @@ def test_echo_brings_its_own_timestamp(stream: Stream) -> None:
     stream.table.stamp_as(0, packet, 4_000_000_000, True, now=5)
     assert parse_packet(bytes(packet)) == RtpPacket(0, 100, 4_000_000_000, OUR_SSRC, b"echo", marker=True)
     assert stream.table.next_due() == 0
+
+
+class TestChangedFormat:
+    def change(self, stream: Stream, *, ptime_ms: int = 20, clock_hz: int = 8000) -> None:
+        step = clock_hz * ptime_ms // 1000
+        stream.table.change_sending(0, payload_type=8, clock_hz=clock_hz, period_ns=ptime_ms * MS, timestamp_step=step)
+
+    def test_the_next_packet_has_it_and_nothing_else_changes(self, stream: Stream) -> None:
+        for k in range(3):
+            send(stream, k * PERIOD)
+        self.change(stream)
+        assert stream.table.next_due() == 3 * PERIOD
+        assert send(stream, 3 * PERIOD) == RtpPacket(8, 103, 1480, OUR_SSRC, b"abcdefgh", marker=True)
+        assert send(stream, 4 * PERIOD) == RtpPacket(8, 104, 1640, OUR_SSRC, b"abcdefgh")
+        assert (stream.now.packets_sent, stream.now.packets_skipped) == (5, 0)
+
+    def test_another_packet_time_goes_on_from_the_next_packet(self, stream: Stream) -> None:
+        for k in range(4):
+            send(stream, k * PERIOD)
+        self.change(stream, ptime_ms=30)
+        packets = [send(stream, 4 * PERIOD + k * 30 * MS) for k in range(3)]
+        assert [packet.timestamp for packet in packets if packet] == [1640, 1880, 2120]
+        assert stream.table.next_due() == 4 * PERIOD + 90 * MS
+
+    def test_a_bound_below_the_period_stays(self, rtp_impl: ModuleType) -> None:
+        stream = Stream(rtp_impl, late_bound_ns=5 * MS)
+        self.change(stream, ptime_ms=30)
+        assert send(stream, 5 * MS) is None
+        assert stream.now.packets_skipped == 1
+
+    def test_a_report_follows_the_new_clock(self, stream: Stream) -> None:
+        send(stream, 0)
+        send(stream, PERIOD)
+        self.change(stream, clock_hz=16000)
+        report = stream.table.build_rtcp(0, now=PERIOD + 10 * MS)
+        assert struct.unpack("!I", report[16:20])[0] == 1320 - 160  # half a packet time before the next packet
+        assert send(stream, 2 * PERIOD) == RtpPacket(8, 102, 1320, OUR_SSRC, b"abcdefgh", marker=True)
+
+    @pytest.mark.parametrize("wrong", [{"payload_type": 128}, {"clock_hz": 0}, {"period_ns": 0}])
+    def test_nonsense_is_refused(self, stream: Stream, wrong: dict[str, int]) -> None:
+        right = {"payload_type": 8, "clock_hz": 8000, "period_ns": PERIOD, "timestamp_step": 160}
+        with pytest.raises(ValueError):
+            stream.table.change_sending(0, **(right | wrong))
 
 
 def test_a_stopped_stream_is_never_due(stream: Stream) -> None:

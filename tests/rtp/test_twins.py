@@ -180,6 +180,7 @@ steps = st.one_of(
     st.tuples(st.just("failed"), st.just(0)),
     st.tuples(st.just("echo"), st.integers(0, (1 << 32) - 1)),
     st.tuples(st.just("report"), st.just(0)),
+    st.tuples(st.just("format"), st.integers(0, 5)),
 )
 
 
@@ -202,6 +203,10 @@ def test_random_pacing(late_bound_ns: int, slack_ns: int, history: list[tuple[st
             stamped = False
         elif kind == "report":
             agree(pair, "build_rtcp", 0, now=now)
+        elif kind == "format":
+            clock_hz, ms = 8000 + value % 3 * 8000, (20, 30)[value % 2]
+            format_ = {"payload_type": value, "clock_hz": clock_hz, "timestamp_step": clock_hz * ms // 1000}
+            agree(pair, "change_sending", 0, period_ns=ms * 1_000_000, **format_)
         agree(pair, "next_due")
     agree(pair, "snapshot", 0)
     agree(pair, "pacing")
