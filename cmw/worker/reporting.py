@@ -62,6 +62,7 @@ def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
         target=_bounded(record.target),
         status_code=record.status,
         codec=figures.codec if figures is not None else "",
+        early_media=record.early_media,
         timing=timing,
     )
 
