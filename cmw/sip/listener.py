@@ -102,14 +102,15 @@ class OwnAddresses:
         self.transports = tuple(self._by_transport)
         self._has_families = len(self._by_family) > len(self._by_transport)
         vias = [parse_via(f"{address.via_start}own") for address in self._by_family.values()]
-        self._sent_by = frozenset([_comparable(via) for via in vias])
+        self._sent_by = frozenset([(via.host, via.port) for via in vias])
+        self._comparable = frozenset([_comparable(via) for via in vias])
 
     def __contains__(self, transport: Transport) -> bool:
         return transport in self._by_transport
 
     def has_written(self, via: Via) -> bool:
         """Tell whether the sent-by of a Via is one of ours, in whatever spelling. Source: RFC 3261 18.1.2."""
-        return via.sent_by in self._sent_by or _comparable(via) in self._sent_by
+        return (via.host, via.port) in self._sent_by or _comparable(via) in self._comparable
 
     @property
     def first(self) -> OwnAddress:

@@ -8,6 +8,7 @@ from cmw.core.address import Address
 from cmw.errors import LocalProtocolError
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.listener import Listener, OwnAddresses
+from cmw.sip.via import parse_via
 from tests.support.ids import CountingIds
 
 HERE = Address("192.0.2.1", 5060)
@@ -71,3 +72,25 @@ def test_each_transport_and_family_has_its_own() -> None:
 def test_listeners_that_make_no_sense_are_refused(listeners: tuple[Listener, ...]) -> None:
     with pytest.raises(LocalProtocolError):
         own(*listeners)
+
+
+@pytest.mark.parametrize(
+    ("sent_by", "is_ours"),
+    [
+        ("192.0.2.1:5060", True),
+        ("192.0.2.1", True),
+        ("192.0.2.1:5061", False),
+        ("192.0.2.10:5060", False),
+        ("[2001:db8:0:0::1]:5070", True),
+        ("[2001:DB8::1]:5070", True),
+        ("[2001:db8::1]", False),
+        ("pbx.example", False),
+    ],
+)
+def test_we_know_the_vias_that_we_wrote_in_any_spelling(sent_by: str, is_ours: bool) -> None:
+    listeners = [
+        Listener(Transport.UDP, Address("192.0.2.1", 5060)),
+        Listener(Transport.UDP, Address("2001:db8::1", 5070)),
+    ]
+    via = parse_via(f"SIP/2.0/UDP {sent_by};branch=z9hG4bK1")
+    assert OwnAddresses(listeners, CountingIds()).has_written(via) is is_ours
