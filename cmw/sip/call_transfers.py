@@ -213,6 +213,8 @@ class Transfers:
             if ours is not None:
                 self._complete(ours, response.status, response.reason, now)
             return
+        if ours is None:
+            return  # a NOTIFY was quicker, and said how it ended
         is_followed = response.status != 204 and wants_subscription(response.headers)
         call = self._call
         call.emit(TransferAccepted(call.handle, asked.handle, response.status, now, is_followed))

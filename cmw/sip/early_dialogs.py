@@ -91,7 +91,7 @@ class EarlyDialogs:
         rack = self._unacknowledged.get(leg.remote_tag)
         if rack is None:
             raise LocalProtocolError(f"expected call {self._call.handle} to have a PRACK to send, found none")
-        if leg.offers.offer is Offer.REMOTE:
+        if leg.offers.offer is Offer.REMOTE and not leg.is_answered:
             leg.is_answered = leg.offers.take(Move.SEND_ANSWER)
         elif body and not leg.offers.take(Move.SEND_OFFER):
             raise LocalProtocolError(f"expected call {self._call.handle} to be ready for an offer, found one open")

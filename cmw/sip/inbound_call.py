@@ -217,7 +217,7 @@ class InboundCall(Call):
         """Send a reliable response; a description in it is the answer to the offer, or an offer. RFC 6337 table 1."""
         leg = self.leg
         assert leg is not None
-        if body and leg.offers.take(Move.SEND_ANSWER):
+        if body and not leg.is_answered and leg.offers.take(Move.SEND_ANSWER):
             leg.is_answered = True
         elif body and (leg.is_answered or not leg.offers.take(Move.SEND_OFFER)):
             body = b""  # it was sent already. RFC 6337 3.1.1

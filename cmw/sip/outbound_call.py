@@ -464,7 +464,7 @@ class OutboundCall(Call):
         It is acknowledged should it still come.
         """
         super()._bye_received(transaction, now)
-        if self._invite is not None and self._invite.state is State.PROCEEDING:
+        if self._invite is not None and self._invite.state in (State.CALLING, State.PROCEEDING):
             self.timers.set(CallTimer.CANCEL_DUE, now + self.stack.timing.timeout_ns)
             self.rearm()
 

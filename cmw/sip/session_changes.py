@@ -351,7 +351,10 @@ class Changes:
             if self._is_out or self._answer_to is not None:
                 return 491
             return leg.offers.refusal
-        return leg.offers.refusal if offer_in(request) else 0
+        if not offer_in(request):
+            return 0
+        # nobody has anything to change before the first offer has its answer. RFC 3311 5.1
+        return leg.offers.refusal or (0 if leg.is_confirmed or leg.is_answered else 500)
 
     def _refuse(self, request: Request) -> Refusal | None:
         """Refuse what could not be answered, or not be understood."""

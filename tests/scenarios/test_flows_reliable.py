@@ -195,6 +195,33 @@ def test_a_prack_may_carry_an_offer() -> None:
     assert (stage.answer("PRACK").status, stage.answer("PRACK").body) == (200, SDP)
 
 
+def test_ringing_once_more_does_not_answer_an_update() -> None:
+    """Else a PRACK with an offer took the place of the UPDATE, which was never answered."""
+    stage = CalledParty(headers=NEEDS)
+    stage.bob.ring(stage.call, status=183, body=SDP, now=stage.now)
+    stage.run()
+    assert stage.prack(stage.answer("INVITE"), cseq=2) == 200
+    stage.tell("UPDATE", cseq=3, body=OTHER)
+    assert stage.last(BOB, CallReoffered).method == "UPDATE"
+    stage.bob.ring(stage.call, status=183, body=SDP, now=stage.now)
+    stage.run()
+    assert stage.answer("INVITE").body == b""
+    assert stage.prack(stage.answer("INVITE"), cseq=4, body=OTHER) == 200
+    assert len(stage.events(BOB, CallReoffered)) == 1
+    stage.bob.answer_reoffer(stage.call, body=SDP, now=stage.now)
+    stage.run()
+    assert stage.answer("UPDATE").body == SDP
+
+
+def test_an_update_with_an_offer_before_the_first_offer_has_its_answer_gets_500() -> None:
+    """RFC 3311 5.1."""
+    stage = CalledParty(body=b"", headers=NEEDS)
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run()
+    stage.tell("UPDATE", cseq=2, body=OTHER)
+    assert stage.answer("UPDATE").status == 500
+
+
 def test_a_caller_that_does_not_support_it_is_rung_unreliably_or_refused() -> None:
     stage = CalledParty(options=CallOptions())
     with pytest.raises(LocalProtocolError):

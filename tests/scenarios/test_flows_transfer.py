@@ -261,6 +261,18 @@ def test_a_notify_may_come_before_the_202() -> None:
     assert stage.last(ALICE, TransferAccepted).status == 202
 
 
+def test_a_202_that_comes_after_the_last_notify_tells_nothing_more() -> None:
+    stage = CallingParty()
+    stage.respond(200, body=SDP)
+    stage.alice.transfer(stage.call, "sip:x@192.0.2.1", now=stage.now)
+    stage.run()
+    rows = [("Event", "refer"), ("Subscription-State", "terminated"), ("Content-Type", "message/sipfrag")]
+    stage.tell("NOTIFY", cseq=1, headers=rows, body=b"SIP/2.0 200 OK")
+    assert stage.last(ALICE, TransferCompleted).status == 200
+    stage.respond(202, request=stage.party.requests("REFER")[0], headers=[("Refer-Sub", "false")])
+    assert stage.events(ALICE, TransferAccepted) == []
+
+
 @pytest.mark.parametrize(
     ("refer_to", "status"), [("<sip:c@", 400), ("<tel:+1>", 416), ("<sip:c@h;method=SUBSCRIBE>", 603), ("", 400)]
 )

@@ -10,7 +10,7 @@ import pytest
 
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
-from cmw.sip import CallOptions, CallState, Support
+from cmw.sip import Account, CallOptions, CallState, Credentials, Support
 from cmw.sip.call_events import (
     CallAnswered,
     CallCancelled,
@@ -279,6 +279,17 @@ def test_appendix_a_the_bye_of_a_call_whose_200_we_never_saw() -> None:
     stage.respond(200, body=SDP)
     assert stage.party.requests("ACK")
     assert stage.events(ALICE, CallAnswered) == []
+
+
+def test_an_invite_that_rings_after_the_bye_of_a_callee_is_forgotten_in_the_end() -> None:
+    """The BYE came first, so that nobody waited for the INVITE any more: it stayed for ever."""
+    stage = CallingParty(account=Account("sip:a@lab", "sip:127.0.0.2", Credentials("a", "b"), "a"))
+    stage.respond(180)
+    stage.respond(401, headers=[("WWW-Authenticate", 'Digest realm="r", nonce="n"')])
+    stage.tell("BYE", cseq=1)
+    assert stage.last(ALICE, CallEnded).by is Ending.REMOTE
+    stage.respond(180, request=stage.party.requests("INVITE")[-1])
+    stage.finish()
 
 
 def test_appendix_e_a_late_200_from_another_branch_after_the_call_stands() -> None:
