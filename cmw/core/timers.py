@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from cmw.core.clock import Nanos
 
@@ -14,8 +13,7 @@ TimerT = TypeVar("TimerT", bound=Enum)
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """An instant to come back at, and why.
 
     Args:
@@ -65,10 +63,11 @@ class TimerTable(Generic[TimerT]):
 
     def soonest(self) -> Deadline | None:
         """Return the next deadline without changing anything."""
-        if not self._due:
+        due = self._due
+        if not due:
             return None
-        timer = min(self._due, key=self._due.__getitem__)
-        return Deadline(self._due[timer], timer)
+        timer = min(due, key=due.__getitem__) if len(due) > 1 else next(iter(due))
+        return Deadline(due[timer], timer)
 
 
 class DeadlineHeap(Generic[KeyT]):
@@ -81,7 +80,7 @@ class DeadlineHeap(Generic[KeyT]):
     __slots__ = ("_entries", "_live", "_order")
 
     def __init__(self) -> None:
-        self._live: dict[KeyT, tuple[Nanos, int, Deadline]] = {}
+        self._live: dict[KeyT, tuple[int, Deadline]] = {}
         self._entries: list[tuple[Nanos, int, KeyT]] = []
         self._order = 0
 
@@ -90,18 +89,21 @@ class DeadlineHeap(Generic[KeyT]):
 
     def set(self, key: KeyT, deadline: Deadline | None) -> None:
         """Remember `deadline` for `key`; None forgets the key."""
+        live = self._live
         if deadline is None:
-            self._live.pop(key, None)
+            live.pop(key, None)
             return
-        known = self._live.get(key)
-        if known is not None and known[0] == deadline.at:
-            self._live[key] = (known[0], known[1], deadline)
+        at = deadline[0]
+        known = live.get(key)
+        if known is not None and known[1][0] == at:
+            live[key] = known[0], deadline
             return
-        self._order += 1
-        self._live[key] = (deadline.at, self._order, deadline)
-        heappush(self._entries, (deadline.at, self._order, key))
-        if len(self._entries) > 64 and len(self._entries) > 4 * len(self._live):
-            self._entries = [(at, order, key) for key, (at, order, _) in self._live.items()]
+        self._order = order = self._order + 1
+        live[key] = order, deadline
+        entries = self._entries
+        heappush(entries, (at, order, key))
+        if len(entries) > 64 and len(entries) > 4 * len(live):
+            self._entries = [(deadline.at, order, key) for key, (order, deadline) in live.items()]
             heapify(self._entries)
 
     def expired(self, now: Nanos) -> Iterator[KeyT]:
@@ -113,10 +115,11 @@ class DeadlineHeap(Generic[KeyT]):
 
     def soonest(self) -> Deadline | None:
         """Return the next deadline of all; O(1) but for stale entries, which are dropped on the way."""
-        while self._entries:
-            _, order, key = self._entries[0]
+        entries = self._entries
+        while entries:
+            _, order, key = entries[0]
             live = self._live.get(key)
-            if live is not None and live[1] == order:
-                return live[2]
-            heappop(self._entries)
+            if live is not None and live[0] == order:
+                return live[1]
+            heappop(entries)
         return None

@@ -55,6 +55,8 @@ class LookupTable:
 
     def to_make(self) -> list[Lookup]:
         """Return the questions that nobody has been given yet; drains."""
+        if not self._to_make:
+            return []
         lookups = [lookup for lookup in self._to_make if lookup.number in self._waiting]
         self._to_make.clear()
         return lookups

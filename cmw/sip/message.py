@@ -59,38 +59,37 @@ class MalformedMessageError(RemoteProtocolError):
         self.request = request
 
 
-@dataclass(slots=True)
 class _Message:
     """What requests and responses share."""
 
-    @property
-    def _headers(self) -> Headers:
-        raise NotImplementedError
+    __slots__ = ()
+
+    headers: Headers
 
     @property
     def top_via(self) -> Via:
         """Return the first Via, parsed. Raises `RemoteProtocolError` (400) when there is none."""
-        return parse_via(self._headers.get("Via") or "")
+        return parse_via(self.headers.get("Via") or "")
 
     @property
     def cseq(self) -> CSeq:
         """Return the CSeq, parsed."""
-        return parse_cseq(self._headers.get("CSeq") or "")
+        return parse_cseq(self.headers.get("CSeq") or "")
 
     @property
     def from_(self) -> NameAddr:
         """Return the From address, parsed."""
-        return parse_name_addr(self._headers.get("From") or "")
+        return parse_name_addr(self.headers.get("From") or "")
 
     @property
     def to(self) -> NameAddr:
         """Return the To address, parsed."""
-        return parse_name_addr(self._headers.get("To") or "")
+        return parse_name_addr(self.headers.get("To") or "")
 
     @property
     def call_id(self) -> str:
         """Return the Call-ID, "" when there is none."""
-        return self._headers.get("Call-ID") or ""
+        return self.headers.get("Call-ID") or ""
 
 
 @dataclass(slots=True)
@@ -109,10 +108,6 @@ class Request(_Message):
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
 
-    @property
-    def _headers(self) -> Headers:
-        return self.headers
-
 
 @dataclass(slots=True)
 class Response(_Message):
@@ -129,10 +124,6 @@ class Response(_Message):
     reason: str
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
-
-    @property
-    def _headers(self) -> Headers:
-        return self.headers
 
 
 @lru_cache(maxsize=CACHE_VALUES)
@@ -185,6 +176,7 @@ def _fill_response(response: Response, line: str, data: bytes, body_at: int, fau
         raise MalformedMessageError(str(error), error.kind) from None
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def _parse_status_line(line: str) -> tuple[int, str]:
     if len(line) > MAX_LINE_BYTES:
         _refuse(Malformation.MALFORMED, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
@@ -236,6 +228,8 @@ def _cut_body(length: str | None, data: bytes, body_at: int) -> bytes:
         _refuse(Malformation.BAD_LENGTH, "an empty line after the headers", "none")
     if length is None:
         return data[body_at:]
+    if length == "0":
+        return b""
     try:
         count = parse_number(length, "the Content-Length", maximum=2**31 - 1)
     except RemoteProtocolError as error:

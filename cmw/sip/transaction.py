@@ -10,7 +10,7 @@ from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.timing import Timer, Timing
 from cmw.sip.transaction_tables import Action, Input, State, Table
-from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE
+from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE, Via
 
 OVERHEAD_BYTES = 1700
 """What a transaction takes beside its messages: measured, 100,000 of them without any."""
@@ -37,9 +37,15 @@ def client_key(branch: str, method: str) -> TransactionKey:
     return TransactionKey("client", branch, "", method)
 
 
-def server_key(request: Request) -> TransactionKey:
-    """Return the key that a request finds its transaction by. Source: RFC 3261 17.2.3."""
-    via = request.top_via
+def server_key(request: Request, via: Via | None = None) -> TransactionKey:
+    """Return the key that a request finds its transaction by. Source: RFC 3261 17.2.3.
+
+    Args:
+        request: the request.
+        via: its top Via, where that is at hand.
+    """
+    if via is None:
+        via = request.top_via
     method = "INVITE" if request.method == "ACK" else request.method
     branch = via.branch
     if branch is None or not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:  # RFC 4475 3.2.1
@@ -133,7 +139,7 @@ class Transaction:
             out: takes the datagrams to send.
         """
         self.state, actions = self.table.rows[self.state, event]
-        return self._carry_out(actions, message, timing, out, now)
+        return self._carry_out(actions, message, timing, out, now) if actions else actions
 
     def begin(self, timing: Timing, out: list[Datagram], *, now: Nanos) -> None:
         """Carry out the actions of the first row."""

@@ -28,6 +28,7 @@ from cmw.sip.transaction_tables import (
     Input,
     State,
 )
+from cmw.sip.via import Via
 
 MAX_KEPT_BYTES = 256 << 20
 """What the server transactions may take together: four times those of 500 calls a second. Beyond it nothing is kept
@@ -121,10 +122,11 @@ class TransactionLayer:
         """Take a message from the network; return why it was discarded, None when it was not."""
         if isinstance(message, Response):
             return self._receive_response(message, source, now)
-        message.headers.replace_first("Via", str(message.top_via.stamped(source)))
+        via = message.top_via.stamped(source)
+        message.headers.replace_first("Via", str(via))
         if message.method == "ACK":
             return self._receive_ack(message, source, now)
-        self._receive_request(message, source, now)
+        self._receive_request(message, via, source, now)
         return None
 
     def handle_timeout(self, *, now: Nanos) -> None:
@@ -289,14 +291,14 @@ class TransactionLayer:
             self._facts.append(AckReceived(ack, source))
         return None
 
-    def _receive_request(self, request: Request, source: Hop, now: Nanos) -> None:
-        key = server_key(request)
+    def _receive_request(self, request: Request, via: Via, source: Hop, now: Nanos) -> None:
+        key = server_key(request, via)
         known = self._transactions.get(key)
         if known is not None:
             self.retransmissions_received += 1
             self._advance(known, Input.RX_REQUEST, request, now)
             return
-        destination = _reply_hop(request, source)
+        destination = _reply_hop(via, source)
         if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
             busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
             self.respond_stateless(busy, destination)
@@ -306,7 +308,7 @@ class TransactionLayer:
         self._transactions[key] = transaction
         if destination.flow:
             self._answering.setdefault(destination.flow, {})[transaction] = None
-            transaction.reopened = request.top_via.reopened_hop(destination.transport)
+            transaction.reopened = via.reopened_hop(destination.transport)
         self._weigh(transaction, transaction.kept_bytes())
         is_merged = self._is_merged(transaction)
         transaction.begin(self._timing, self._out, now=now)
@@ -384,9 +386,9 @@ class TransactionLayer:
                 del self._answering[transaction.destination.flow]
 
 
-def _reply_hop(request: Request, source: Hop) -> Hop:
+def _reply_hop(via: Via, source: Hop) -> Hop:
     """Return where responses go: back over a connection, else where the stamped Via says. Source: RFC 3261 18.2.2."""
     if source.transport.is_reliable:
         return source
-    hop = request.top_via.reply_hop(source.transport)
+    hop = via.reply_hop(source.transport)
     return hop if is_literal(hop.host) else source

@@ -47,6 +47,7 @@ from cmw.sip.transaction_layer import (
 _LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
 _LAST_REQUEST_EVENTS = (RequestSucceeded, RequestFailed)
 _LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
+_LAST_EVENTS = (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS, *_LAST_REQUEST_EVENTS)
 
 
 class UserAgent(CallCommands):
@@ -202,7 +203,7 @@ class UserAgent(CallCommands):
         if not self._stack.events:
             return None
         event = self._stack.events.popleft()
-        if isinstance(event, (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS, *_LAST_REQUEST_EVENTS)):
+        if isinstance(event, _LAST_EVENTS):
             self._spent = event
         return event
 
