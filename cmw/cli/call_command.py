@@ -33,6 +33,7 @@ from cmw.load.faults import Path as FaultPath
 from cmw.load.faults import PlanError, show_path
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
+from cmw.load.template import PLACE
 from cmw.sip import parse_uri
 
 OPTIONS: dict[FaultPath, str] = {
@@ -70,6 +71,10 @@ OPTIONS: dict[FaultPath, str] = {
     ("setup_timeout",): "--setup-timeout",
 }
 """Which option a part of the plan comes from; the first that fits."""
+
+
+_STAND_IN = "-n-"
+"""For `PLACE` while a URI is taken apart."""
 
 
 def call(
@@ -234,11 +239,13 @@ def _identity(from_uri: str | None, display_name: str | None) -> dict[str, Any] 
     if not from_uri.lower().startswith(("sip:", "sips:")):
         return known | {"user": from_uri}
     try:
-        uri = parse_uri(from_uri)
-    except RemoteProtocolError as error:
-        raise typer.BadParameter(f"found {from_uri!r}, expected a SIP URI: {error}", param_hint="--from") from None
+        uri = parse_uri(from_uri.replace(PLACE, _STAND_IN))
+    except RemoteProtocolError:
+        expected = "a SIP URI such as sip:alice@example.org, or a user part"
+        raise typer.BadParameter(f"found {from_uri!r}, expected {expected}", param_hint="--from") from None
     domain = f"[{uri.host}]" if ":" in uri.host else uri.host
-    return known | _known({"user": uri.user, "domain": domain})
+    user = None if uri.user is None else uri.user.replace(_STAND_IN, PLACE)
+    return known | _known({"user": user, "domain": domain})
 
 
 def _add_registrar(

@@ -61,10 +61,16 @@ def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) ->
     ("words", "code", "text"),
     [
         (["--tls-key", "x.pem"], 2, "--tls-cert"),
+        (["--redirect", "sip:a@h", "--reject", "486"], 2, "expected at most one of them"),
+        (["--redirect", "x"], 2, "--redirect: expected a sip or sips URI"),
+        (["--session-timer", "1s"], 2, "--session-timer: found '1s', expected a duration from 90s to 24h"),
+        (["--100rel", "x"], 2, "--100rel: found 'x', expected off, supported or required"),
+        (["--transfers", "x"], 2, "--transfers: found 'x', expected accept or reject"),
+        (["--header", "Via: x"], 2, "--header: found 'Via', expected a header that is not written anyway"),
         (["--tls-cert", "/nonexistent.pem"], 78, "TLS certificate: expected a PEM file, found none"),
     ],
 )
-def test_what_is_wrong_with_the_certificate_is_told(words: list[str], code: int, text: str) -> None:
+def test_what_is_wrong_with_an_option_is_told(words: list[str], code: int, text: str) -> None:
     program = cmw("answer", "--listen", "127.0.0.1:0", *words)
     assert program.wait() == code
     assert text in program.output

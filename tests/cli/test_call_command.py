@@ -9,7 +9,9 @@ import pytest
 from cmw.cli import call_command
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.main import run_command
+from cmw.core.clock import SECOND
 from cmw.load.plan import Plan
+from tests.support.certificates import Authority
 
 URI = "sip:600@127.0.0.1:5099"
 
@@ -42,6 +44,22 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         ([URI, "--threshold", "moss: avg > 4"], ["--threshold moss: is not a metric, did you mean 'mos'?"]),
         ([URI, "--threshold", "mos"], ["found 'mos', expected \"METRIC: EXPRESSION\""]),
         ([URI, "--user", "u"], ["--password-file: expected with --user"]),
+        ([URI, "--transport", "sctp"], ["--transport: found 'sctp', expected udp, tcp, tls, ws, wss, or auto"]),
+        ([URI, "--proxy", "x"], ["--proxy: found 'x', expected a SIP URI such as sip:10.0.0.1:5060;lr"]),
+        ([URI, "--header", "X"], ["found 'X', expected \"NAME: VALUE\""]),
+        ([URI, "--header", "Via: x"], ["--header: is no name; expected a header that is not written anyway"]),
+        ([URI, "--redirects", "11"], ["--redirects: found 11, expected a whole number from 0 to 10"]),
+        ([URI, "--session-timer", "60s"], ["--session-timer: found '60s', expected a duration from 90s"]),
+        ([URI, "--session-timer", "must:90s"], ["--session-timer: found 'must', expected disabled, supported or"]),
+        ([URI, "--100rel", "maybe"], ["--100rel: found 'maybe', expected off, supported or required"]),
+        ([URI, "--transfers", "x"], ["--transfers: found 'x', expected accept or reject"]),
+        ([URI, "--from", "sip:<"], ["--from: found 'sip:<', expected a SIP URI"]),
+        ([URI, "--ws-path", "/ws"], ["--ws-path: expected --user with it"]),
+        (["tel:+4930123"], ["URI: found 'tel:+4930123', expected a registrar or an outbound_proxy"]),
+        (
+            [URI, "--transport", "udp", "--tls-insecure"],
+            ["--tls-insecure: found where nothing goes over TLS"],
+        ),
         ([URI, "--rate", "10", "--duration", "5"], ["--rate: found '10'", "--duration: found '5'"]),
     ],
 )
@@ -66,3 +84,63 @@ def test_options_become_a_plan(plans: list[Plan], tmp_path: Path) -> None:
     assert (group.endpoints, group.audio.codecs, group.audio.source, group.audio.dscp) == (3, ["PCMA"], "tone", 0)
     assert (registrar.domain, registrar.port) == ("[::1]", 5070)
     assert plan.thresholds == {"mos": ["avg >= 4"]}
+
+
+def test_options_about_sip_become_a_plan(plans: list[Plan], tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    mine = authority.issue(common_name="me")
+    words = ["--transport", "tls", "--tls-ca", authority.file, "--tls-cert", mine, "--tls-name", "pbx.example"]
+    words += ["--proxy", "sip:10.0.0.1", "--proxy", "sip:10.0.0.2", "--header", "X-Tenant: blue: {n}"]
+    words += ["--from", "sip:+49{n}@example.org", "--display-name", "Alice", "--late-offer", "--redirects", "2"]
+    words += ["--session-timer", "required:180s", "--100rel", "off", "--transfers", "reject"]
+    assert run_command(["call", URI, *words]) == ExitCode.PASSED
+    [plan] = plans
+    [group] = plan.groups.values()
+    assert (group.transport, group.outbound_proxy) == ("tls", ["sip:10.0.0.1;lr", "sip:10.0.0.2;lr"])
+    assert group.tls is not None
+    assert (group.tls.ca, group.tls.server_name) == (Path(authority.file).read_text(), "pbx.example")
+    assert group.headers == {"X-Tenant": "blue: {n}"}
+    assert group.identity is not None
+    assert (group.identity.user, group.identity.domain) == ("+49{n}", "example.org")
+    assert group.call is not None
+    assert (group.call.offer, group.call.redirects) == ("late", 2)
+    timer = group.sip.session_timer
+    assert timer is not None
+    assert (timer.mode, timer.expires, group.sip.reliable_provisional) == ("required", 180 * SECOND, "off")
+    assert group.sip.transfers == "reject"
+
+
+@pytest.mark.parametrize(
+    ("uri", "options", "domain", "port", "transport"),
+    [
+        ("sip:600@pbx.example", [], "pbx.example", None, "udp"),
+        ("sip:600@pbx.example;transport=tcp", [], "pbx.example", None, "tcp"),
+        ("sips:600@[::1]:5071", [], "[::1]", 5071, "tls"),
+        ("sip:600@pbx.example", ["--transport", "auto"], "pbx.example", None, "auto"),
+        ("sip:600@pbx.example", ["--transport", "wss", "--ws-path", "/sip"], "pbx.example", None, "wss"),
+    ],
+)
+def test_users_register_where_the_uri_leads(
+    plans: list[Plan], tmp_path: Path, uri: str, options: list[str], domain: str, port: int | None, transport: str
+) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    account = ["--user", "alice", "--auth-user", "a1", "--password-file", str(tmp_path / "password")]
+    assert run_command(["call", uri, *account, *options]) == ExitCode.PASSED
+    [registrar] = plans[0].registrars.values()
+    assert (registrar.domain, registrar.port, registrar.transport) == (domain, port, transport)
+    assert registrar.accounts[0].auth_username == "a1"
+
+
+def test_certificates_that_cannot_be_used_are_told(
+    plans: list[Plan], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.pem").write_text("nonsense")
+    for option in ("--tls-ca", "--tls-cert"):
+        assert (
+            run_command(["call", URI, "--transport", "tls", option, str(tmp_path / "x.pem")]) == ExitCode.CONFIGURATION
+        )
+        assert f"{option}" in capsys.readouterr().err
+    assert (
+        run_command(["call", URI, "--transport", "tls", "--tls-ca", str(tmp_path / "none")]) == ExitCode.CONFIGURATION
+    )
+    assert not plans
