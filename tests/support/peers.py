@@ -21,15 +21,15 @@ from tests.support.sipp_scenario import Scenario
 HERE = Path(__file__).resolve().parent.parent / "peers"
 
 
-def ask_options(ip: str, port: int = 5060) -> str:
-    """Return the answer to an OPTIONS at `ip`:`port`, asked until one comes."""
+def ask_options(ip: str, port: int = 5060, program: Program | None = None) -> str:
+    """Return the answer to an OPTIONS at `ip`:`port`, asked until one comes or the program has ended."""
     deadline = time.monotonic() + PATIENCE_S
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind((ip, 0))
         probe.settimeout(0.2)
         own = probe.getsockname()[1]
         number = 0
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not (program is not None and program.has_ended):
             number += 1
             probe.sendto(_options(ip, port, own, number), (ip, port))
             try:
@@ -64,13 +64,38 @@ def wait_until_bound(ip: str, port: int, program: Program, protocol: str = "udp"
         time.sleep(0.02)
 
 
-def kamailio(directory: Path, port: int, *, sha256: bool = False, ip: str = "127.0.0.1") -> Program:
-    """Start a registrar and proxy; the password of user U is ``pw-U``."""
+def kamailio(
+    directory: Path, port: int, *defines: str, sha256: bool = False, ip: str = "127.0.0.1", certificate: str = ""
+) -> Program:
+    """Start a registrar and proxy over UDP and TCP on `port`; the password of user U is ``pw-U``.
+
+    Args:
+        directory: for its files.
+        port: TLS is on the next one, if there is a certificate.
+        defines: what ``kamailio.cfg`` offers, such as ``WSPORT=5080``.
+        sha256: challenge in SHA-256.
+        ip: address to bind.
+        certificate: PEM file with its key.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     words = ["kamailio", "-f", str(HERE / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8"]
-    words += ["-Y", str(directory), "-P", str(directory / "kamailio.pid"), "-A", f"SIPIP={ip}", "-A", f"SIPPORT={port}"]
-    program = Program([*words, "-A", "SHA256"] if sha256 else words)
-    ask_options(ip, port)
+    words += ["-Y", str(directory), "-P", str(directory / "kamailio.pid")]
+    wanted = [f"SIPIP={ip}", f"SIPPORT={port}", *defines, *(["SHA256"] if sha256 else [])]
+    if certificate:
+        wanted += [f"TLSPORT={port + 1}", f'CERT="{certificate}"']
+    for define in wanted:
+        words += ["-A", define]
+    return _until_it_answers(Program(words), ip, port)
+
+
+def _until_it_answers(program: Program, ip: str, port: int) -> Program:
+    """Return a program once it answers OPTIONS; end it, and tell what it said, when it does not."""
+    try:
+        ask_options(ip, port, program)
+    except AssertionError as error:
+        program.stop()
+        error.add_note(program.output)
+        raise
     return program
 
 
@@ -175,9 +200,7 @@ def baresip(directory: Path, port: int, rtp: int, *, ip: str = "127.0.0.1") -> P
     (directory / "config").write_text(text)
     (directory / "accounts").write_text(f"<sip:bob@{ip}:{port};transport=udp>;regint=0;answermode=auto\n")
     (directory / "contacts").write_text("")
-    program = Program(["baresip", "-f", str(directory)])
-    ask_options(ip, port)
-    return program
+    return _until_it_answers(Program(["baresip", "-f", str(directory)]), ip, port)
 
 
 def own_baresip_ports() -> tuple[int, int]:
