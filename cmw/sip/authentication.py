@@ -15,6 +15,9 @@ it is: nothing here differs but for REGISTER.
 
 **Who is answered.** Home is where the user told us to send requests: the registrar, the outbound proxy, the hop that
 the INVITE went to. Home is answered in whatever realm it asks for, or in the realm of the credentials if they name one.
+What it asked for is said to it alone: a call to another place begins without. Whom others name is no home: a Contact, a
+redirection, the target of a transfer, a registrar that another one sends us to. Nor is a name before DNS told where it
+leads: such a hop has to ask.
 Anybody else is a stranger and gets nothing, whatever realm he names: a realm is no secret, our home tells it to
 whoever asks. An answer lets him try passwords at leisure, and worse: he may fetch a nonce at our home, hand it to us
 as his own, have us sign a Request-URI that is his Contact, and place calls on our account with what we say. This is

@@ -268,12 +268,15 @@ class Call:
 
     def send_ack(self, dialog: Dialog, invite: ClientRequest, body: bytes = b"", *, now: Nanos) -> ClientRequest:
         """Send the ACK of a 2xx, towards home with the credentials of its INVITE; return it. RFC 3261 13.2.2.4."""
-        is_home = self._leads_home(dialog)  # a callee that takes it itself must not see them, whatever the RFC says
+        hop = dialog.next_hop()
+        is_home = self._is_home(hop)  # a callee that takes it itself must not see them, whatever the RFC says
         headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS and is_home]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
         ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
-        return self.stack.sender.send(ack, self, next_uri=dialog.path().next_uri, fallback=dialog.peer, now=now)
+        return self.stack.sender.send(
+            ack, self, next_uri=dialog.path().next_uri, destination=hop, fallback=dialog.peer, now=now
+        )
 
     def await_ack(self, transaction: Transaction, *, now: Nanos) -> None:
         """Send the 2xx again until the ACK comes."""
@@ -435,29 +438,31 @@ class Call:
         if asked.body and all(name != "Content-Type" for name, _ in asked.headers):
             headers.append(("Content-Type", SDP_TYPE))
         request = dialog.make_request(asked.method, headers=headers, body=asked.body)
+        challenged, hop = asked.challenged, dialog.next_hop()
+        is_home = self._is_home(hop if challenged is None else challenged.hop)
         for name, value in self._authentication.headers(
-            asked.method, request.uri, asked.body, is_home=self._leads_home(dialog), attempt=asked.attempt
+            asked.method, request.uri, asked.body, is_home=is_home, attempt=asked.attempt
         ):
             request.headers.add(name, value)
-        uri = dialog.path().next_uri
         sent = self.stack.sender.send(
             request,
             self,
-            next_uri=uri,
+            next_uri=dialog.path().next_uri,
+            destination=hop,
             fallback=dialog.peer,
-            follows=asked.challenged,
+            follows=challenged,
             tries=BYE_TRIES if asked.method == "BYE" else 1,
             now=now,
         )
         self._asked[sent] = asked
         return request
 
-    def _leads_home(self, dialog: Dialog) -> bool:
-        """Tell whether requests within a dialog go to whom we trust with our credentials."""
-        return self._authentication.is_home(dialog.next_hop(), self._home)
+    def _is_home(self, hop: Hop | None) -> bool:
+        """Tell whether we trust a hop with our credentials; one that only DNS knows has to ask for them first."""
+        return hop is not None and self._authentication.is_home(hop, self._home)
 
     def _answered(self, sent: ClientRequest, asked: DialogRequest, response: Response, source: Hop, now: Nanos) -> None:
-        authentication, is_home = self._authentication, self._leads_home(asked.leg.dialog)
+        authentication, is_home = self._authentication, self._is_home(sent.hop)
         if asked.method == "INVITE":
             self._is_change_cancelled = False
             self.timers.stop(CallTimer.CHANGE_DUE)

@@ -28,7 +28,8 @@ from cmw.sip.plain_request import NOT_PLAIN, PlainRequest, PlainTarget
 from cmw.sip.replaces import Replaces
 from cmw.sip.tel_uri import TelUri, parse_called_uri
 from cmw.sip.transfer import ReferTo
-from cmw.sip.uri import SipUri
+from cmw.sip.uri import SipUri, parse_uri
+from cmw.sip.via import DEFAULT_PORT
 
 Headers = Iterable[tuple[str, str]]
 
@@ -84,9 +85,9 @@ class CallCommands(CallServer):
         routes = options.routes or self._routes_of(account)
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
         call_target = CallTarget(target, *where, body, rows, routes)
-        call = OutboundCall(
-            self._stack, self._stack.new_handle(), call_target, self._authentication_of(account), options
-        )
+        is_told = bool(routes) or call_target.destination is not None
+        authentication = self._authentication_of(account, target, is_told=is_told, is_asked=transfer is not None)
+        call = OutboundCall(self._stack, self._stack.new_handle(), call_target, authentication, options)
         if transfers is not None and transfer is not None:
             call.report_to = transfers, transfer
         self._calls[call.handle] = call
@@ -317,7 +318,9 @@ class CallCommands(CallServer):
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
         plain_target = PlainTarget(method, target, *where, routes, rows, body)
         handle = self._stack.new_handle()
-        request = PlainRequest(self._stack, handle, plain_target, self._authentication_of(account))
+        is_told = bool(routes) or plain_target.destination is not None
+        authentication = self._authentication_of(account, target, is_told=is_told, is_asked=False)
+        request = PlainRequest(self._stack, handle, plain_target, authentication)
         self._requests[handle] = request
         request.start(now=self._advance(now))
         return handle
@@ -394,10 +397,28 @@ class CallCommands(CallServer):
         _check_uri(local_uri, "local URI")
         return local_uri, contact, contact_user, destination
 
-    def _authentication_of(self, account: Account | None) -> Authentication:
+    def _authentication_of(
+        self, account: Account | None, target: str, *, is_told: bool, is_asked: bool
+    ) -> Authentication:
+        """Return who answers the challenges to a request.
+
+        What home has asked for is said to home only: a stranger could use it there. Another place that our user wants
+        to reach may ask for answers of its own, one that a peer wants us to call may not.
+
+        Args:
+            target: the Request-URI.
+            is_told: it goes along routes, or to a destination that the account or the command names.
+            is_asked: it was a peer who named the target.
+        """
+        ids = self._stack.ids
         if account is None:
-            return Authentication(None, self._stack.ids)
-        return Authentication(account.credentials, self._stack.ids, self._stack.realms.get(account.contact_user))
+            return Authentication(None, ids)
+        if is_told or _place_of(target) == _place_of(account.registrar):
+            return Authentication(account.credentials, ids, self._stack.realms.get(account.contact_user))
+        authentication, hop = Authentication(account.credentials, ids), literal_hop(target)
+        if is_asked and (hop is None or not authentication.is_home(hop, None)):
+            return Authentication(None, ids)
+        return authentication
 
     def _call(self, call: int) -> Call:
         machine = self._calls.get(call)
@@ -429,6 +450,15 @@ def _check_uri(text: str, what: str) -> SipUri | TelUri:
         return parse_called_uri(text)
     except RemoteProtocolError as error:
         raise LocalProtocolError(f"{what}: {error}") from None
+
+
+def _place_of(text: str) -> tuple[str, int] | None:
+    """Return host and port that a SIP URI names, None for another URI."""
+    try:
+        uri = parse_uri(text)
+    except RemoteProtocolError:
+        return None
+    return uri.host.lower(), uri.port or DEFAULT_PORT
 
 
 def _check_address(text: str) -> str:

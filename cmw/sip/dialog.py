@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cmw.errors import RemoteProtocolError
+from cmw.sip.grammar import is_public
 from cmw.sip.hop import Hop
-from cmw.sip.lookup import literal_hop
+from cmw.sip.lookup import literal_hop, question
 from cmw.sip.message import Request, Response
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.route_set import Path, make_path
+
+_OUTBOUND = re.compile(r";ob(?=[;=?]|$)", re.IGNORECASE)
 
 
 class Dialog:
@@ -135,9 +139,21 @@ class Dialog:
             self._path = make_path(self.remote_target, self.routes)
         return self._path
 
-    def next_hop(self) -> Hop:
-        """Return where requests go: the first route or the remote target if literal, else where the peer sent from."""
-        return literal_hop(self.path().next_uri) or self.peer
+    def next_hop(self) -> Hop | None:
+        """Return where requests go first: the first route or the remote target; None where DNS has to be asked.
+
+        A name that nobody can look up stands for where the peer's messages come from. So does an address behind a NAT
+        that they come through, and one that says by ``ob`` that it is reached so. Source: RFC 7118 5.2, RFC 5626 4.3.
+        """
+        next_uri = self.path().next_uri
+        hop = literal_hop(next_uri)
+        if hop is None:
+            return self.peer if question(next_uri) is None else None
+        peer = self.peer
+        if hop[:3] == peer[:3] or hop.transport is not peer.transport:
+            return hop
+        is_hidden = is_public(peer.host) and not is_public(hop.host)
+        return peer if is_hidden or (peer.flow and _OUTBOUND.search(next_uri) is not None) else hop
 
     def refresh_target(self, message: Request | Response) -> None:
         """Take over the Contact of a target refresh request or its 2xx. Source: RFC 3261 12.2.1.2, 12.2.2."""

@@ -229,6 +229,12 @@ def is_literal(host: str) -> bool:
     return "%" not in host
 
 
+@lru_cache(maxsize=CACHE_VALUES)
+def is_public(host: str) -> bool:
+    """Tell whether a literal address can be reached from everywhere: not a private, local or shared one. RFC 6890."""
+    return ipaddress.ip_address(host).is_global
+
+
 def serialize_host(host: str, port: int | None) -> str:
     """Return ``host:port``, with brackets around an IPv6 address; no port when it is None."""
     shown = f"[{host}]" if ":" in host else host

@@ -72,7 +72,7 @@ class InboundCall(Call):
         authentication = Authentication(credentials, stack.ids, stack.realms.get(user))
         super().__init__(stack, handle, contact, authentication, options)
         if account is not None:
-            self._home = account.destination or literal_hop(account.registrar)
+            self._home = stack.homes.get(user) or account.destination or literal_hop(account.registrar)
         request = invite.request
         self._invite = invite
         self._user = user

@@ -190,7 +190,7 @@ class OutboundCall(Call):
         add = request.headers.add
         for route in path.routes:
             add("Route", route)
-        for name, value in self._invite_rows(path.request_uri):
+        for name, value in self._invite_rows(path.request_uri, path.next_uri):
             add(name, value)
         if self._expires_at is not None:
             self.timers.set(CallTimer.EXPIRY, self._expires_at)
@@ -209,7 +209,15 @@ class OutboundCall(Call):
             now=now,
         )
 
-    def _invite_rows(self, uri: str) -> Iterable[tuple[str, str]]:
+    def _goes_home(self, next_uri: str) -> bool:
+        """Tell whether our INVITE goes where the user sent it, and not where a redirection did that leads elsewhere."""
+        if not self._is_redirected:
+            return True
+        return self._is_home(
+            self._invite.hop if self._invite is not None else self._destination or literal_hop(next_uri)
+        )
+
+    def _invite_rows(self, uri: str, next_uri: str) -> Iterable[tuple[str, str]]:
         target, options = self._target, self.options
         local = f"<{target.local_uri}>"
         if options.display_name:
@@ -227,7 +235,7 @@ class OutboundCall(Call):
             yield from options.invite_rows()
         if self.has_keeper:
             yield from self.keeper.timer.request_rows()
-        is_home = not self._is_redirected
+        is_home = self._goes_home(next_uri)
         yield from self._authentication.headers("INVITE", uri, target.body, is_home=is_home)
         yield from target.headers
         if target.body:
@@ -399,7 +407,7 @@ class OutboundCall(Call):
         """Tell whether the INVITE goes out once more: with credentials, a longer interval, or to another target."""
         status = response.status
         if status in (401, 407):
-            if self._authentication.absorb(response, is_home=not self._is_redirected):
+            if self._authentication.absorb(response, is_home=self._goes_home("")):
                 self.counts.challenges += 1
                 return True
         elif status == 422:

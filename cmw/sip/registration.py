@@ -243,7 +243,7 @@ class Registration:
         attempt = self._try
         attempt.sent_at = now
         expires_s = 0 if self.state is RegistrationState.UNREGISTERING else self._expires_s
-        proofs = self._authentication.headers("REGISTER", attempt.uri, b"")
+        proofs = self._authentication.headers("REGISTER", attempt.uri, b"", is_home=self._goes_home())
         request = self._requests.make(attempt.uri, self.contact, expires_s, proofs)
         attempt.sent = self._stack.sender.send(
             request,
@@ -260,7 +260,7 @@ class Registration:
         """Change what a failure response asks to be changed; return whether to send the request again at once."""
         status = response.status
         if status in (401, 407):
-            is_new = self._authentication.absorb(response)
+            is_new = self._authentication.absorb(response, is_home=self._goes_home())
             self.figures.challenges += is_new
             return is_new
         if status < 400:
@@ -274,6 +274,17 @@ class Registration:
             self._own = self._requests.own_contact(self.contact)
             return True
         return False
+
+    def _goes_home(self) -> bool:
+        """Tell whether REGISTER goes where the user said, and not where a redirection led: that may be a stranger."""
+        account, attempt = self.account, self._try
+        if attempt.uri == account.registrar:
+            return True
+        hop = literal_hop(attempt.uri)
+        if hop is None and attempt.sent is not None and not account.routes:
+            hop = attempt.sent.hop
+        home = account.destination or literal_hop(account.registrar)
+        return hop is not None and self._authentication.is_home(hop, home)
 
     def _lengthen(self, response: Response) -> bool:
         """Take the lifetime that a 423 asks for. Source: RFC 3261 10.2.8."""
@@ -328,6 +339,8 @@ class Registration:
             self._home = attempt.uri, None
         if attempt.sent is not None and attempt.sent.hop is not None and self._home == (attempt.uri, None):
             self._stuck_to = attempt.sent.hop
+        if attempt.sent is not None and attempt.sent.hop is not None and attempt.uri == self.account.registrar:
+            self._stack.homes[self.account.contact_user] = attempt.sent.hop
         self.answer, self.flow = answer, source
         self.state = RegistrationState.REGISTERED
         self.stands_until = now + answer.expires_s * SECOND

@@ -58,6 +58,8 @@ class Stack:
         self.transfers: dict[int, object] = {}
         self.accounts: dict[str, Account] = {}
         self.realms: dict[str, ProtectionSpaces] = {}
+        self.homes: dict[str, Hop] = {}
+        """Where the account with a user part in its Contact has registered, be it through a proxy."""
 
     def contact(self, user: str, hop: Hop, *, is_secure: bool = False) -> str:
         """Return the URI by which whoever is behind `hop` reaches `user` here.

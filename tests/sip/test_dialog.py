@@ -6,7 +6,7 @@ import pytest
 
 from cmw.sip.dialog import Dialog
 from cmw.sip.headers import Headers
-from cmw.sip.hop import Hop
+from cmw.sip.hop import Hop, Transport
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request, Response
 
@@ -63,8 +63,28 @@ def test_a_parameter_that_only_begins_with_lr_is_not_loose() -> None:
 
 
 @pytest.mark.parametrize("contact", ["<sip:bob@pbx.example>", "<tel:+1>", "*", "<broken"])
-def test_names_and_odd_contacts_fall_back_to_where_the_peer_sent_from(contact: str) -> None:
-    assert make_dialog(contact=contact).next_hop() == PEER
+def test_where_a_name_leads_is_not_known_before_dns_is_asked(contact: str) -> None:
+    """Odd contacts count as none, and then the name is that of the Request-URI."""
+    assert make_dialog(contact=contact).next_hop() is None
+
+
+def test_a_name_that_nobody_can_look_up_stands_for_where_the_peer_sent_from() -> None:
+    assert make_dialog(contact="<sip:bob@df7jal23ls0d.invalid;transport=ws>").next_hop() == PEER
+
+
+@pytest.mark.parametrize(
+    ("contact", "is_found"),
+    [
+        ("<sip:bob@10.0.0.7:5060;transport=tcp>", True),
+        ("<sip:bob@8.8.8.8;transport=tcp>", False),
+        ("<sip:bob@8.8.8.8;transport=tcp;ob>", True),
+        ("<sip:bob@10.0.0.7:5060>", False),
+    ],
+)
+def test_a_contact_behind_a_nat_is_reached_by_the_connection_that_it_came_by(contact: str, is_found: bool) -> None:
+    dialog = make_dialog(contact=contact)
+    dialog.peer = Hop("9.9.9.9", 40001, Transport.TCP, flow=7)
+    assert (dialog.next_hop() == dialog.peer) is is_found
 
 
 def test_the_callee_takes_record_routes_as_they_stand() -> None:
