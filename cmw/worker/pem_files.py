@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import os
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _File:
+    descriptor: int
+    users: int = 0
 
 
 class PemFiles:
-    """Files that are there until `close`."""
+    """One file for each text, for as long as anybody uses it: the same text has the same path."""
 
     def __init__(self) -> None:
-        self._descriptors: list[int] = []
+        self._files: dict[str, _File] = {}
 
-    def add(self, text: str) -> str:
-        """Return the path of a file with this text."""
-        descriptor = os.memfd_create("cmw-pem", os.MFD_CLOEXEC)
-        self._descriptors.append(descriptor)
+    def take(self, text: str) -> str:
+        """Return the path of a file with this text, for `release`."""
         data = text.encode()
-        while data:
-            data = data[os.write(descriptor, data) :]
-        return f"/proc/self/fd/{descriptor}"
+        digest = hashlib.sha256(data).hexdigest()
+        file = self._files.get(digest)
+        if file is None:
+            file = self._files[digest] = _File(_write(data))
+        file.users += 1
+        return _path(file.descriptor)
 
-    def close(self) -> None:
-        """Let the files go."""
-        for descriptor in self._descriptors:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._descriptors.clear()
+    def release(self, path: str) -> None:
+        """Let a file go that was taken."""
+        for digest, file in list(self._files.items()):
+            if _path(file.descriptor) == path:
+                file.users -= 1
+                if not file.users:
+                    os.close(file.descriptor)
+                    del self._files[digest]
+                return
+
+
+def _path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _write(data: bytes) -> int:
+    descriptor = os.memfd_create("cmw-pem", os.MFD_CLOEXEC)
+    while data:
+        data = data[os.write(descriptor, data) :]
+    return descriptor

@@ -48,6 +48,7 @@ from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
 from cmw.worker.garbage import relax_garbage_collection
+from cmw.worker.pem_files import PemFiles
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import Sounds
 
@@ -92,6 +93,7 @@ class Station:
         self.engine = engine
         self.ports = PortPool(rtp_ports)
         self.sounds = Sounds(engine)
+        self.pem_files = PemFiles()
         self.ids = RandomIds()
         self.takers: list[CallTaker] = []
         self.registrar_watcher: Callable[[RegistrarEvent], None] | None = None
@@ -99,7 +101,7 @@ class Station:
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
         self.locate: Locate | None = None
         self._users: set[str] = set()
-        self._servers: dict[str, tuple[object, ServerSettings]] = {}
+        self._servers: dict[str, tuple[ServerSettings, list[object]]] = {}
         self._last_flow = 0
         self._registered_users: set[str] = set()
         self._calls: dict[int, CallOwner] = {}
@@ -160,23 +162,26 @@ class Station:
             SettingsError: a certificate cannot be used.
         """
         for host, settings in servers.items():
-            other = self._servers.get(host)
-            if other is not None and other[1] != settings:
+            known = self._servers.get(host)
+            if known is not None and known[0] != settings:
                 raise CommandError("TLS_CONFLICT", f"another run reaches {host} with other TLS settings")
         flows = self._bound.flows
         for settings in servers.values():
             flows.client_context(Transport.TLS, settings.tls)
         for host, settings in servers.items():
             if host not in self._servers:
-                self._servers[host] = holder, settings
                 flows.set_server(host, settings)
+            _, holders = self._servers.setdefault(host, (settings, []))
+            holders.append(holder)
 
     def release_servers(self, holder: object) -> None:
-        """Connect as usual to what this holder asked for."""
-        for host in [host for host, (owner, _) in self._servers.items() if owner is holder]:
-            del self._servers[host]
-            if self._listener is not None:
-                self._listener.flows.set_server(host, None)
+        """Connect as usual to what nobody but this holder asked for."""
+        for host, (_, holders) in list(self._servers.items()):
+            holders[:] = [each for each in holders if each is not holder]
+            if not holders:
+                del self._servers[host]
+                if self._listener is not None:
+                    self._listener.flows.set_server(host, None)
 
     def set_inbound_options(self, user: str | None, options: CallOptions | None) -> None:
         """Say what calls to a user, or to all others, may use; None once it is gone."""

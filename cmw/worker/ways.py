@@ -15,7 +15,6 @@ from cmw.sip import Account, Credentials, Hop, RetryPolicy, Transport, parse_uri
 from cmw.sip.grammar import is_literal
 from cmw.sip.lookup import literal_hop
 from cmw.worker.logs import get_logger
-from cmw.worker.pem_files import PemFiles
 from cmw.worker.station import Station
 
 _TRANSPORTS = {name: Transport(name.upper()) for name in ("udp", "tcp", "tls", "ws", "wss")}
@@ -32,7 +31,7 @@ class Ways:
     def __init__(self, share: RunShare, station: Station) -> None:
         self._share = share
         self._station = station
-        self._files = PemFiles()
+        self._files: list[str] = []
         self._found: dict[str, tuple[Hop, ...]] = {}
         self._faults: dict[str, str] = {}
         self._uses_servers = False
@@ -76,7 +75,9 @@ class Ways:
         if self._uses_servers:
             self._uses_servers = False
             self._station.release_servers(self)
-        self._files.close()
+        for path in self._files:
+            self._station.pem_files.release(path)
+        self._files.clear()
 
     def registrar_fault(self, registrar: RegistrarShare) -> str:
         """Return why a registrar cannot be reached, "" when it is not known that it cannot."""
@@ -171,14 +172,19 @@ class Ways:
 
     def _server(self, way: WayShare) -> ServerSettings:
         tls = way.tls or TlsShare()
-        add = self._files.add
         settings = TlsSettings(
-            ca_file=add(tls.ca) if tls.ca is not None else None,
-            certificate=add(tls.certificate) if tls.certificate is not None else None,
-            key=add(tls.key.get_secret_value()) if tls.key is not None else None,
+            ca_file=self._file(tls.ca),
+            certificate=self._file(tls.certificate),
+            key=self._file(tls.key.get_secret_value() if tls.key is not None else None),
             is_verified=tls.verified,
         )
         return ServerSettings(settings, tls.server_name, way.path or "/")
+
+    def _file(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        self._files.append(self._station.pem_files.take(text))
+        return self._files[-1]
 
 
 def registrar_uri(registrar: RegistrarShare) -> str:

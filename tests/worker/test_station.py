@@ -8,8 +8,10 @@ import pytest
 
 from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND
-from cmw.errors import CapacityError, LocalProtocolError, SettingsError
-from cmw.sip import Account, CallEvent, CallOffered
+from cmw.errors import CapacityError, CommandError, LocalProtocolError, SettingsError
+from cmw.net.sip_flows import ServerSettings
+from cmw.net.sip_tls import TlsSettings
+from cmw.sip import Account, CallEvent, CallOffered, Hop, Transport
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.settings import Addresses
 from cmw.worker.station import open_station
@@ -144,5 +146,45 @@ def test_a_port_that_is_taken() -> None:
         with pytest.raises(CapacityError, match="is in use"):
             await open_station(addresses, first.port, PortRange(30000, 30001), slots=1)
         first.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.loopback
+def test_servers_are_connected_to_as_one_run_says_at_a_time() -> None:
+    skip, path = ServerSettings(TlsSettings(is_verified=False)), ServerSettings(websocket_path="/ws")
+
+    async def scene() -> None:
+        addresses = Addresses("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1")
+        station = await open_station(addresses, 0, PortRange(30000, 30001), slots=1)
+        one, other = object(), object()
+        station.use_servers(one, {"pbx.example": skip})
+        station.use_servers(other, {"pbx.example": skip, "web.example": path})  # the same is no conflict
+        with pytest.raises(CommandError, match=r"another run reaches pbx\.example with other TLS settings"):
+            station.use_servers(other, {"pbx.example": path})
+        station.release_servers(one)
+        with pytest.raises(CommandError):  # the other is there still
+            station.use_servers(one, {"pbx.example": path})
+        station.release_servers(other)
+        station.use_servers(one, {"pbx.example": path})
+        with pytest.raises(SettingsError, match="TLS CA file"):
+            station.use_servers(one, {"new.example": ServerSettings(TlsSettings(ca_file="/nonexistent"))})
+        station.close()
+        station.release_servers(other)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.loopback
+def test_uris_are_looked_up_for_the_addresses_that_we_have() -> None:
+    async def scene() -> None:
+        addresses = Addresses("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1")
+        station = await open_station(addresses, 0, PortRange(30000, 30001), slots=1)
+        assert await station.find("sip:a@127.0.0.9;transport=tcp") == ((Hop("127.0.0.9", 5060, Transport.TCP),), "")
+        assert await station.find("sip:a@localhost") == ((Hop("127.0.0.1", 5060),), "")
+        assert await station.find("sip:a@nowhere.invalid") == ((), "it does not exist")
+        hops, reason = await station.find("sip:a@[::1]")
+        assert (hops, reason) == ((), "::1 cannot be reached from here: expected an IPv4 address")
+        station.close()
 
     asyncio.run(scene())

@@ -129,8 +129,12 @@ def test_a_uri_that_names_its_transport_keeps_it() -> None:
 
 def test_texts_become_files_for_as_long_as_they_are_needed() -> None:
     files = PemFiles()
-    path = files.add("one\n" * 10_000)
-    assert Path(path).read_text() == "one\n" * 10_000
-    files.close()
-    files.close()
+    text = "one\n" * 10_000
+    path = files.take(text)
+    assert Path(path).read_text() == text
+    assert files.take("two") != path
+    assert files.take(text) == path  # so that two runs of one plan reach a server in the same way
+    files.release(path)
+    assert Path(path).exists()
+    files.release(path)
     assert not Path(path).exists()
