@@ -84,7 +84,7 @@ from cmw.sip.message import (
 )
 from cmw.sip.multipart import BodyPart, parse_body
 from cmw.sip.name_addr import NameAddr, parse_name_addr
-from cmw.sip.negotiated_audio import AudioChange, NegotiatedAudio, find_changes
+from cmw.sip.negotiated_audio import AudioChange, CommonFormat, NegotiatedAudio, find_changes
 from cmw.sip.negotiator import Negotiator
 from cmw.sip.offer_answer import make_offer, negotiate, read_answer
 from cmw.sip.protection_spaces import AuthenticationCounts, ProtectionSpaces
@@ -176,6 +176,7 @@ __all__ = [
     "CallTimedOut",
     "Challenge",
     "CmwError",
+    "CommonFormat",
     "Connection",
     "Credentials",
     "Datagram",

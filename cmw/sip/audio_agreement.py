@@ -142,6 +142,7 @@ def agree_on(
         media.protocol,
         theirs,
         section,
+        formats.formats,
     )
 
 

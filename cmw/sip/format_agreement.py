@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cmw.sip.audio_format import DTMF_EVENTS, FIRST_DYNAMIC, AudioCodec, EventRanges, parse_events
+from cmw.sip.negotiated_audio import CommonFormat
 from cmw.sip.sdp import MediaDescription
 
 _CLOSED_BY_MUX = range(64, FIRST_DYNAMIC)
@@ -50,6 +51,7 @@ class AgreedFormats(NamedTuple):
     comfort_noise: int | None
     receive_comfort_noise: int | None
     muxable: bool
+    formats: tuple[CommonFormat, ...]
 
 
 class _Match(NamedTuple):
@@ -96,6 +98,12 @@ def _agree(theirs: Sequence[AudioCodec], terms: Terms) -> AgreedFormats | None:
         comfort_noise=noise.theirs.payload_type if noise is not None else None,
         receive_comfort_noise=noise.ours.payload_type if noise is not None else None,
         muxable=not any(number in _CLOSED_BY_MUX for number in numbers),
+        formats=tuple(
+            [
+                CommonFormat(ours.name.upper(), ours.key[1], theirs.payload_type, ours.payload_type)
+                for theirs, ours in audio
+            ]
+        ),
     )
 
 

@@ -10,6 +10,22 @@ from cmw.sip.audio_format import DTMF_EVENTS, EventRanges
 from cmw.sip.sdp_attributes import Direction
 
 
+class CommonFormat(NamedTuple):
+    """An audio format that both sides have.
+
+    Args:
+        codec: encoding name in upper case.
+        clock_hz: RTP clock.
+        payload_type: the number that we put into our packets of it.
+        receive_payload_type: the number that the peer puts into its own.
+    """
+
+    codec: str
+    clock_hz: int
+    payload_type: int
+    receive_payload_type: int
+
+
 class NegotiatedAudio(NamedTuple):
     """What both sides agreed on, seen from ours.
 
@@ -38,6 +54,7 @@ class NegotiatedAudio(NamedTuple):
         protocol: such as ``RTP/AVP``.
         remote_direction: the peer's own word; `inactive` while its address is all zeros and it does not send.
         section: index of the stream among the sections.
+        formats: all audio formats that the peer may send at any packet, the agreed one first.
     """
 
     remote: Address
@@ -62,6 +79,7 @@ class NegotiatedAudio(NamedTuple):
     protocol: str = "RTP/AVP"
     remote_direction: Direction = Direction.SENDRECV
     section: int = 0
+    formats: tuple[CommonFormat, ...] = ()
 
     @property
     def is_held(self) -> bool:
@@ -117,7 +135,7 @@ _FACTS = {
     AudioChange.DIRECTION: ("direction",),
     AudioChange.CODEC: ("payload_type", "codec", "clock_hz", "channels", "parameters"),
     AudioChange.PTIME: ("ptime_ms",),
-    AudioChange.RECEIVED_FORMATS: ("receivable", "receive_payload_type"),
+    AudioChange.RECEIVED_FORMATS: ("receivable", "receive_payload_type", "formats"),
     AudioChange.EVENTS: ("telephone_event", "receive_telephone_event", "events"),
     AudioChange.TRANSPORT: ("protocol", "rtcp_mux"),
 }

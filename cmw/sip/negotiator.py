@@ -227,6 +227,14 @@ class Negotiator:
         return self._state.direction
 
     @property
+    def offered(self) -> tuple[AudioCodec, ...]:
+        """Return what our open offer says that we take, under our numbers; nothing when none is open.
+
+        The peer may send it before its answer is here. Source: RFC 3264 8.
+        """
+        return self._offered.side.terms.formats if self._offered is not None and self._is_open else ()
+
+    @property
     def is_open(self) -> bool:
         """Tell whether an offer of ours waits for its answer."""
         return self._is_open

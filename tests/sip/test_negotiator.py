@@ -12,6 +12,7 @@ from cmw.core.address import Address
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.audio_format import PCMA, PCMU, AudioCodec
 from cmw.sip.audio_policy import AudioPolicy
+from cmw.sip.negotiated_audio import CommonFormat
 from cmw.sip.negotiator import Negotiator
 from cmw.sip.sdp import Attributes, MediaDescription, SessionDescription
 from cmw.sip.sdp_attributes import AttributeRow, Direction
@@ -109,6 +110,20 @@ def test_an_answer_that_names_several_codecs_lets_any_come() -> None:
     assert audio is not None
     assert (audio.codec, audio.clock_hz, audio.channels, audio.parameters) == ("OPUS", 48000, 2, "stereo=1")
     assert (audio.payload_type, audio.receive_payload_type) == (111, 96)
+
+
+def test_each_side_has_its_own_numbers_of_what_may_come() -> None:
+    caller = ours(AudioPolicy((PCMA, AudioCodec("G722", 9), PCMU)))
+    assert caller.offered == ()
+    caller.make_offer()
+    assert [codec.payload_type for codec in caller.offered] == [8, 9, 0, 101]
+    caller.read_answer(sdp("m=audio 5004 RTP/AVP 110 0", "a=rtpmap:110 PCMA/8000", session=f"c=IN IP4 {PEER}"))
+    assert caller.offered == ()
+    assert caller.audio is not None
+    assert caller.audio.formats == (CommonFormat("PCMA", 8000, 110, 8), CommonFormat("PCMU", 8000, 0, 0))
+    caller.make_offer()
+    caller.roll_back()
+    assert caller.offered == ()
 
 
 def test_events_and_noise_are_offered_for_each_clock() -> None:
