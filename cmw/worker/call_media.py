@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cmw.net.media import MediaMode, open_media_pair
+from cmw.errors import CmwError
+from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
     PCMA,
     PCMU,
     AudioChange,
+    AudioCodec,
     AudioPolicy,
     Direction,
     NegotiatedAudio,
@@ -58,7 +61,9 @@ class CallMedia:
         caller    offer -> agree -> start        callee    accept -> start, or offer -> agree -> start
         both      stop_sending -> finish -> close
 
-    Ports are reserved before they are offered; `close` may come at any time, and more than once.
+    Ports are reserved before they are offered; `close` may come at any time, and more than once. What is agreed while
+    the stream runs, by later offers of either side or by the answers of several branches of a forked INVITE, leads it:
+    to another address or codec, to other payload types, into silence and back; its figures go on.
 
     Raises:
         CapacityError: no port pair, slot or descriptor is left.
@@ -76,31 +81,22 @@ class CallMedia:
             session_id=station.ids.timestamp(),
         )
         self._is_open = True
-        self._payload_type: int | None = None  # of the stream, once it runs
         self.is_streaming = False
 
     def offer(self, direction: Direction | None = None, codecs: tuple[str, ...] = ()) -> bytes:
-        """Return our description for an INVITE or for the 200 to one without any; during a call with its codec only.
+        """Return our description for an INVITE, for the 200 to one without any, or for a change during the call.
+
+        The peer may send what is offered from now on. Source: RFC 3264 8.
 
         Args:
             direction: what we wish from now on, such as ``SENDONLY`` for hold; None to leave it.
-            codecs: what is offered instead, names out of `CODECS`.
+            codecs: what is offered, names out of `CODECS`; without, the codec of the call and then all that we chose.
         """
         self.withdraw()  # an earlier one that was never answered
-        if codecs:
-            self._negotiator.policy = make_policy(codecs, self._audio.ptime_ms)
-        return self._negotiator.make_offer(direction)
-
-    def take_answer(self, answer: bytes) -> None:
-        """Take the peer's answer, the first or one that repeats or replaces it, wherever the stream stands.
-
-        Raises:
-            RemoteProtocolError: as for `agree`.
-        """
-        if self.is_streaming:
-            self.follow_answer(answer)
-        else:
-            self.agree(answer)
+        self._negotiator.policy = self._make_policy(codecs)
+        offer = self._negotiator.make_offer(direction)
+        self._take_formats(self._negotiator.offered)
+        return offer
 
     def accept(self, offer: bytes) -> bytes:
         """Agree to the peer's offer, the first or a later one, and return our answer.
@@ -108,26 +104,31 @@ class CallMedia:
         Raises:
             RemoteProtocolError: it cannot be read, or names nothing that we can do; nothing has changed then, and the
                 hint is the status to answer.
+            SettingsError: the source cannot be made in the codec that is asked for; nothing has changed.
         """
         self.withdraw()
+        self._negotiator.policy = self._make_policy()
+        before = self.agreed
         answer = self._negotiator.make_answer(offer)
-        self._check(answered=False)
+        self._follow(before, "offer")
         return answer
 
     def agree(self, answer: bytes) -> None:
-        """Take the peer's answer to our offer; a 200 may repeat that of a 183.
+        """Take the peer's answer to our offer; a later one, of a 200 after a 183, repeats or replaces it.
 
         Raises:
-            RemoteProtocolError: it cannot be read, or does not answer what we offered.
+            RemoteProtocolError: it cannot be read, or does not answer what we offered; the stream goes on as it was.
+            SettingsError: as for `accept`.
         """
+        before = self.agreed
         self._negotiator.read_answer(answer)
-        self._check(answered=True)
+        self._follow(before, "answer")
 
     def withdraw(self) -> None:
         """Forget our offer, if one is open, which the peer refused: what was agreed before it stands."""
         if self._negotiator.is_open:
             self._negotiator.roll_back()
-            self._keep_codec()
+            self._take_formats()
 
     def start(self) -> None:
         """Begin to stream as agreed."""
@@ -139,11 +140,13 @@ class CallMedia:
             self._slot,
             remote_ip=agreed.remote.host,
             remote_rtp_port=agreed.remote.port,
+            remote_rtcp_ip=agreed.remote_rtcp.host,
             remote_rtcp_port=agreed.remote_rtcp.port,
             payload_type=agreed.payload_type,
             clock_hz=agreed.clock_hz,
             ptime_ms=agreed.ptime_ms,
-            source=self._station.sounds.number(self._audio.source, agreed.codec, agreed.ptime_ms),
+            source=self._source(agreed),
+            formats=_formats_of(agreed),
             ssrc=ids.ssrc(),
             sequence=ids.sequence(),
             timestamp=ids.timestamp(),
@@ -152,31 +155,8 @@ class CallMedia:
             mode=mode,
         )
         self.is_streaming = True
-        self._payload_type = agreed.payload_type
-        self._keep_codec()
         if not agreed.direction.sends:
             self._station.engine.set_sending(self._slot, False)  # and on again, when a later offer allows it
-
-    def follow(self, offer: bytes) -> bytes:
-        """Agree to a later offer of the peer's, lead the stream to where it wants it, and return our answer.
-
-        Raises:
-            RemoteProtocolError: the offer is refused; the stream goes on as it was.
-        """
-        before = self.agreed
-        answer = self.accept(offer)
-        self._lead(before)
-        return answer
-
-    def follow_answer(self, answer: bytes) -> None:
-        """Take the peer's answer to an offer that we made during the call, and lead the stream to where it wants it.
-
-        Raises:
-            RemoteProtocolError: the answer cannot be used; the stream goes on as it was.
-        """
-        before = self.agreed
-        self.agree(answer)
-        self._lead(before)
 
     def stop_sending(self) -> None:
         """Send no more audio, but go on to receive: the peer talks until it has seen our BYE."""
@@ -233,44 +213,81 @@ class CallMedia:
 
     # Private.
 
-    def _keep_codec(self) -> None:
-        """Offer and accept the codec of the stream only: its frames are on their way."""
-        if self._payload_type is not None and self.codec:
-            self._negotiator.policy = make_policy((self.codec,), self._audio.ptime_ms)
+    def _make_policy(self, codecs: tuple[str, ...] = ()) -> AudioPolicy:
+        """Return what is offered or accepted now; the order says what we like best, and what is agreed is that."""
+        chosen = codecs or tuple([name for name in dict.fromkeys((self.codec, *self._audio.codecs)) if name])
+        return make_policy(chosen, self._audio.ptime_ms)
 
-    def _check(self, *, answered: bool) -> None:
-        """Undo an agreement that the stream cannot follow.
+    def _source(self, agreed: NegotiatedAudio) -> int:
+        return self._station.sounds.number(self._audio.source, agreed.codec, agreed.ptime_ms)
+
+    def _follow(self, before: NegotiatedAudio | None, what: str) -> None:
+        """Lead the stream, if it runs, from one agreement to the next; undo the agreement if that cannot be.
 
         Args:
-            answered: it came of an answer of the peer's, else of its offer.
-
-        Raises:
-            RemoteProtocolError: another address family than ours, or another payload type during the call.
+            before: what was agreed so far.
+            what: the agreement came of an ``offer`` or an ``answer`` of the peer's.
         """
+        try:
+            self._check(what)
+            self._lead(before)
+        except CmwError:
+            self._negotiator.roll_back()
+            raise
+
+    def _check(self, what: str) -> None:
+        """Refuse an address of another family than ours."""
         agreed, ours = self.agreed, self._station.addresses.media
         assert agreed is not None, "the policy needs audio"
-        problem = None
-        if (":" in agreed.remote.host) != (":" in ours):
-            problem = SdpWarning.ADDRESS_FORMAT, f"an address of the family of {ours}", agreed.remote.host
-        elif self._payload_type is not None and agreed.payload_type != self._payload_type:
-            problem = SdpWarning.MEDIA_FORMAT, f"payload type {self._payload_type} to stay", str(agreed.payload_type)
-        if problem is not None:
-            self._negotiator.roll_back()
-            warning, expected, found = problem
-            what = "answer" if answered else "offer"
-            raise SessionRefusedError(f"expected {expected} in the {what}, found {found}", [warning])
+        host = agreed.remote.host
+        if (":" in host) != (":" in ours):
+            why = f"expected an address of the family of {ours} in the {what}, found {host}"
+            raise SessionRefusedError(why, [SdpWarning.ADDRESS_FORMAT])
 
     def _lead(self, before: NegotiatedAudio | None) -> None:
-        """Send from now on where, and only if, it was agreed last."""
         agreed = self.agreed
         if not self.is_streaming or agreed is None:
             return
-        engine = self._station.engine
-        if AudioChange.ADDRESS in find_changes(before, agreed):
+        engine, changes = self._station.engine, find_changes(before, agreed)
+        if changes & (AudioChange.CODEC | AudioChange.PTIME):
+            engine.change_sending(
+                self._slot,
+                payload_type=agreed.payload_type,
+                clock_hz=agreed.clock_hz,
+                ptime_ms=agreed.ptime_ms,
+                source=self._source(agreed),
+            )
+        if AudioChange.ADDRESS in changes:
             engine.change_remote(
                 self._slot,
                 remote_ip=agreed.remote.host,
                 remote_rtp_port=agreed.remote.port,
+                remote_rtcp_ip=agreed.remote_rtcp.host,
                 remote_rtcp_port=agreed.remote_rtcp.port,
             )
+        self._take_formats()
         engine.set_sending(self._slot, agreed.direction.sends)
+
+    def _take_formats(self, offered: Sequence[AudioCodec] = ()) -> None:
+        """Let the stream, if it runs, take what is agreed, and what our open offer adds to it."""
+        agreed = self.agreed
+        if not self.is_streaming or agreed is None:
+            return
+        formats, known = _formats_of(agreed), agreed.receivable
+        more = [
+            ReceivedFormat(codec.payload_type, codec.name.upper(), codec.clock_hz, codec.payload_type)
+            for codec in offered
+            if codec.is_audio and codec.payload_type not in known
+        ]
+        self._station.engine.change_receiving(
+            self._slot, formats=(*formats, *more)[:MAX_FORMATS], event_payload_type=agreed.receive_telephone_event
+        )
+
+
+def _formats_of(agreed: NegotiatedAudio) -> tuple[ReceivedFormat, ...]:
+    return tuple(
+        [
+            ReceivedFormat(common.receive_payload_type, common.codec, common.clock_hz, common.payload_type)
+            for common in agreed.formats[:MAX_FORMATS]
+        ]
+    )

@@ -142,7 +142,7 @@ class Caller(Endpoint):
                 answer = media.accept(event.body)
                 self._station.command(lambda agent, now: agent.acknowledge(event.call, body=answer, now=now))
             else:
-                media.take_answer(event.body)
+                media.agree(event.body)
         except CmwError:
             return  # of a 2xx we shall say so
         self.call.early_media = self.call.early_media or self._start_stream()
@@ -171,7 +171,7 @@ class Caller(Endpoint):
             answer = media.accept(event.body)
             self._station.command(lambda agent, now: agent.acknowledge(event.call, body=answer, now=now))
         elif not self.settings.late_offer or media.agreed is None:
-            media.take_answer(event.body)
+            media.agree(event.body)
 
     def _finish_call(self) -> None:
         self._stop_timer()

@@ -354,6 +354,11 @@ class Endpoint:
             return
         if isinstance(event, LAST_CALL_EVENTS):
             self._note_counts(event.call)
+        self._dispatch(event)
+        if self.figures is not None and self._media is not None:
+            self.figures.change_codec(self._media.codec, self._alarm.now())
+
+    def _dispatch(self, event: CallEvent) -> None:
         if isinstance(event, CallReoffered):
             self._follow_reoffer(event)
         elif self._scenario is not None and self._scenario.receive_event(event):
@@ -583,7 +588,7 @@ class Endpoint:
         if not event.body or self._media is None:
             return
         try:
-            self._media.follow_answer(event.body)
+            self._media.agree(event.body)
         except CmwError as error:
             reason = f"an answer during the call cannot be used: {error}"
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))

@@ -6,11 +6,13 @@ A metric that cannot be known is absent from the row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
 from math import log10
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
-from cmw.metrics.emodel import Quality, stream_quality
+from cmw.metrics.emodel import Quality, mos_from_r, stream_quality
 from cmw.metrics.keys import METRICS
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -36,8 +38,11 @@ Row = dict[str, float]
 class CallFigures:
     """The figures of one answered call.
 
+    A call that changes its codec is rated by each for its share of the time: impairments are subtracted from R, so the
+    R of a span is the mean over it, and its MOS is that R's.
+
     Args:
-        codec: encoding name.
+        codec: encoding name; later ones by `change_codec`.
         ptime_ms: audio in each packet, milliseconds.
         began_at: instant at which the stream was started.
     """
@@ -52,6 +57,7 @@ class CallFigures:
         self.first_packet_delay_ms: float | None = None
         self.packets_after_bye: int | None = None
         self._began_at = began_at
+        self._codecs = [(began_at, codec)]
         self._stopped_at: Nanos | None = None
         self._interval_at = began_at
         self._last: StreamSnapshot | None = None
@@ -69,10 +75,16 @@ class CallFigures:
             return None
         row = _counters_mod_32(snapshot) | _state(snapshot)
         if span_ns >= LEAST_SPAN_NS:
-            row |= self._since_last(snapshot, span_ns / SECOND)
+            row |= self._since_last(snapshot, now)
             self._last = snapshot
             self._interval_at = now
         return row
+
+    def change_codec(self, codec: str, now: Nanos) -> None:
+        """Rate by this codec from now on; nothing happens when it is the one so far."""
+        if codec != self.codec:
+            self.codec = codec
+            self._codecs.append((now, codec))
 
     def stop(self, now: Nanos) -> None:
         """Note that we hung up: from now on nothing is sent; the peer's packets count until it knows."""
@@ -115,9 +127,11 @@ class CallFigures:
         """Return the RTP packets received; 0 before `finish`."""
         return int(self._totals.get("receive.packets_received", 0))
 
-    def _since_last(self, snapshot: StreamSnapshot, seconds: float) -> Row:
+    def _since_last(self, snapshot: StreamSnapshot, now: Nanos) -> Row:
         """Return rates, loss and quality of the time since the last row."""
         last = self._last
+        seconds = (now - self._interval_at) / SECOND
+        shares = self._shares(self._interval_at, now)
         expected = snapshot.packets_expected - (last.packets_expected if last else 0)
         discarded = snapshot.buffer_late - (last.buffer_late if last else 0)
         received = snapshot.packets_received - (last.packets_received if last else 0)
@@ -130,10 +144,10 @@ class CallFigures:
             sent_s=seconds,
             received_s=seconds,
         )
-        row |= self._heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms)
+        row |= self._heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms, shares)
         row |= _level(snapshot, last)
         loss = snapshot.remote_fraction_lost
-        return row | self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
+        return row | self._spoken(snapshot, loss, shares)
 
     def _whole(self, snapshot: StreamSnapshot, sent_s: float, received_s: float) -> Row:
         """Return the gauges of the whole call: mean rates and jitter, extremes of spacing, loss of all packets.
@@ -147,10 +161,11 @@ class CallFigures:
             received_s=received_s,
         )
         lost, discarded = snapshot.packets_lost, snapshot.buffer_late
-        row |= self._heard(snapshot, snapshot.packets_expected, lost, discarded, snapshot.jitter_mean_ms)
+        shares = self._shares(self._began_at, self._began_at + self.elapsed_ns)
+        row |= self._heard(snapshot, snapshot.packets_expected, lost, discarded, snapshot.jitter_mean_ms, shares)
         told = snapshot.remote_packets_lost
         loss = None if told is None else _loss(told, snapshot.packets_sent)
-        row |= self._quality("send", loss, snapshot.rtt_ms, snapshot.remote_jitter_ms)
+        row |= self._spoken(snapshot, loss, shares)
         row |= _so_far(snapshot) | _level(snapshot, None)
         return row | _known(
             {
@@ -166,30 +181,57 @@ class CallFigures:
             }
         )
 
+    def _shares(self, since: Nanos, until: Nanos) -> dict[str, float]:
+        """Return which part of a span each codec was in use, 0 .. 1."""
+        spans: dict[str, Nanos] = {}
+        for (begin, codec), (end, _) in pairwise([*self._codecs, (until, "")]):
+            span_ns = min(end, until) - max(begin, since)
+            if span_ns > 0:
+                spans[codec] = spans.get(codec, 0) + span_ns
+        total_ns = sum(spans.values())
+        return {codec: span_ns / total_ns for codec, span_ns in spans.items()} or {self.codec: 1.0}
+
     def _heard(
-        self, snapshot: StreamSnapshot, expected: int, lost: int, discarded: int, jitter_ms: float | None
+        self,
+        snapshot: StreamSnapshot,
+        expected: int,
+        lost: int,
+        discarded: int,
+        jitter_ms: float | None,
+        shares: dict[str, float],
     ) -> Row:
         """Return loss, R and MOS of what we hear, by the buffer's delay and what came too late for it."""
         loss, unheard = _loss(lost, expected), _loss(max(0, lost) + discarded, expected)
         if loss is None or unheard is None:
             return {}
-        quality = stream_quality(
+        rate = partial(
+            stream_quality,
             unheard,
             snapshot.rtt_ms,
             jitter_ms or 0.0,
-            codec=self.codec,
             ptime_ms=self.ptime_ms,
             burst_ratio=snapshot.burst_ratio or 1.0,
             buffer_ms=snapshot.buffer_delay_ms,
         )
-        return _scores("receive", loss, quality)
+        return _scores("receive", loss, _mean_quality(rate, shares))
 
-    def _quality(self, side: str, loss: float | None, rtt_ms: float | None, jitter_ms: float | None) -> Row:
-        """Return loss, R and MOS of a side; nothing when its loss is not known."""
+    def _spoken(self, snapshot: StreamSnapshot, loss: float | None, shares: dict[str, float]) -> Row:
+        """Return loss, R and MOS of what the peer hears; nothing when its loss is not known."""
         if loss is None:
             return {}
-        quality = stream_quality(loss, rtt_ms, jitter_ms or 0.0, codec=self.codec, ptime_ms=self.ptime_ms)
-        return _scores(side, loss, quality)
+        jitter_ms = snapshot.remote_jitter_ms or 0.0
+        rate = partial(stream_quality, loss, snapshot.rtt_ms, jitter_ms, ptime_ms=self.ptime_ms)
+        return _scores("send", loss, _mean_quality(rate, shares))
+
+
+def _mean_quality(rate: Callable[..., Quality], shares: dict[str, float]) -> Quality:
+    """Return the quality of a span by the codecs in it."""
+    if len(shares) == 1:
+        return rate(codec=next(iter(shares)))
+    rated = [(rate(codec=codec), share) for codec, share in shares.items()]
+    r = sum(share * quality.r_factor for quality, share in rated)
+    listening = sum(share * quality.r_listening for quality, share in rated)
+    return Quality(r, mos_from_r(r), listening, mos_from_r(listening))
 
 
 def _scores(side: str, loss: float, quality: Quality) -> Row:

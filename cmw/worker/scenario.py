@@ -210,7 +210,7 @@ class ScenarioRunner:
         if step is None or media is None:
             return False
         try:
-            media.follow_answer(event.body)
+            media.agree(event.body)
         except CmwError as error:
             media.withdraw()
             self._fail(step, f"the answer cannot be used: {error}", Blame.TARGET)

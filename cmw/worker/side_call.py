@@ -175,7 +175,7 @@ class SideCall:
         media = self._media
         assert media is not None
         try:
-            media.take_answer(event.body)
+            media.agree(event.body)
             self._start()
         except (CmwError, OSError):
             self.hang_up()
@@ -195,7 +195,7 @@ class SideCall:
     def _modified(self, event: CallModified) -> None:
         if event.body and self._media is not None:
             try:
-                self._media.follow_answer(event.body)
+                self._media.agree(event.body)
             except CmwError:
                 self._media.withdraw()
 
@@ -226,7 +226,7 @@ class SideCall:
 def answer_reoffer(station: Station, media: CallMedia, event: CallReoffered) -> bool:
     """Agree to a change that the peer offers, or leave the session as it is; return whether it was agreed to."""
     try:
-        answer = media.follow(event.body) if event.body else media.offer()
+        answer = media.accept(event.body) if event.body else media.offer()
     except CmwError as error:
         if event.method == "2xx":  # it can be answered only: the call cannot go on
             station.command(lambda agent, now: agent.hang_up(event.call, now=now))

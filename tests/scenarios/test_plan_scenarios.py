@@ -36,7 +36,7 @@ def test_holds_updates_messages_and_digits(tmp_path: Path, loopback_ip: NewIp) -
         {"at": "500ms", "do": "resume"},
         {"at": "800ms", "do": {"hold": True, "via": "update"}},
         {"at": "1s", "do": {"resume": True, "via": "update"}},
-        {"at": "1100ms", "do": {"update": {"codecs": ["PCMU"]}}},
+        {"at": "1100ms", "do": {"update": {"codecs": ["PCMA"]}}},
         {"at": "1200ms", "do": {"send_dtmf": "42#", "via": "info"}},
         {"at": "1400ms", "do": {"send_message": "hello"}},
         {"at": "1500ms", "do": "send_options"},
@@ -57,6 +57,9 @@ def test_holds_updates_messages_and_digits(tmp_path: Path, loopback_ip: NewIp) -
     assert (callee["dtmf_received"], callee["infos_received"], callee["messages_received"]) == ("42#", "4", "1")
     assert (caller["dtmf_received"], caller["messages_received"]) == ("9", "2")
     assert result.summary["signalling"]["scenario_actions_executed"] == 13
+    heard = result.summary["media"]["receive"]
+    assert heard["payload_type_changes"] == 2, heard  # PCMA from the update on, at both sides
+    assert heard["wrong_payload_type_packets"] == 0
 
 
 def test_a_step_that_fails_is_a_warning_with_its_reason(tmp_path: Path, loopback_ip: NewIp) -> None:

@@ -166,6 +166,17 @@ class FakeEngine:
         settings.update(remote)
         self.streams[slot].changes.append(f"to {remote['remote_ip']}:{remote['remote_rtp_port']}")
 
+    def change_sending(self, slot: int, **sending: Any) -> None:
+        settings = self.streams[slot].settings
+        assert settings is not None
+        settings.update(sending)
+        self.streams[slot].changes.append(f"in {sending['payload_type']}")
+
+    def change_receiving(self, slot: int, **receiving: Any) -> None:
+        settings = self.streams[slot].settings
+        assert settings is not None
+        settings.update(receiving)
+
     def set_sending(self, slot: int, on: bool) -> None:
         stream = self.streams[slot]
         stream.is_muted = not on

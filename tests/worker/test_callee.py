@@ -7,16 +7,18 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.words import Blame, OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
+from cmw.net.media import ReceivedFormat
 from cmw.sip import CallOffered
 from cmw.sip.message import Request
 from cmw.worker.callee import AnswerChoice, Callee
 from cmw.worker.reporting import endpoint_report
 from tests.support.sip_party import SDP
-from tests.worker.stage import HERE, Stage
+from tests.worker.stage import HERE, Stage, Stream
 
 URI = f"sip:callees-0001@{HERE}"
 TINY = 10 * MILLISECOND
 SDP_THERE = SDP.replace(b"127.0.0.1", b"10.0.0.2")
+PCMA_THERE = SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 8").replace(b"0 PCMU", b"8 PCMA")
 
 
 def expect(stage: Stage, answering: AnswerChoice | None = None, wait_ns: int = 60 * SECOND) -> Callee:
@@ -278,7 +280,7 @@ def test_the_answer_to_an_offer_that_we_were_asked_for_is_followed() -> None:
     call(stage)
     in_dialog(stage, "ACK", 1)
     assert reoffer(stage, 2, b"") == 200
-    assert b"RTP/AVP 0 101\r\n" in stage.party.responses("INVITE")[-1].body  # the codec of the call and no other
+    assert b"RTP/AVP 0 8 101\r\n" in stage.party.responses("INVITE")[-1].body  # the codec of the call comes first
     in_dialog(stage, "ACK", 2, SDP_THERE.replace(b"4000", b"4020"))
     (stream,) = stage.engine.streams.values()
     assert stream.changes == ["to 10.0.0.2:4020", "sending"]
@@ -286,27 +288,101 @@ def test_the_answer_to_an_offer_that_we_were_asked_for_is_followed() -> None:
     assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 8").replace(b"0 PCMU", b"8 PCMA"),
-        SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 96").replace(b"0 PCMU", b"96 PCMU"),
-        SDP_THERE.replace(b"IP4 10.0.0.2", b"IP6 2001:db8::2"),
-    ],
-    ids=["codec", "payload type", "family"],
-)
-def test_a_change_that_the_stream_cannot_follow_is_refused_and_the_call_goes_on(body: bytes) -> None:
-    stage = Stage()
+def in_call(stage: Stage) -> tuple[Callee, Stream]:
+    """Return a callee in a call, and its stream."""
     callee = expect(stage)
     call(stage)
     in_dialog(stage, "ACK", 1)
-    assert reoffer(stage, 2, body) == 488
-    assert callee.lifecycle.phase is Phase.INCALL
     (stream,) = stage.engine.streams.values()
+    return callee, stream
+
+
+class TestChangedCodec:
+    def test_the_stream_goes_on_in_it(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        assert stream.settings is not None
+        began = stream.began_at
+        assert reoffer(stage, 2, PCMA_THERE) == 200
+        assert b"RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n" in stage.party.responses("INVITE")[-1].body
+        in_dialog(stage, "ACK", 2)
+        assert stream.changes == ["in 8", "sending"]
+        assert stream.settings["formats"] == (ReceivedFormat(8, "PCMA", 8000, 8),)
+        assert stream.began_at == began
+        assert callee.figures is not None
+        assert callee.figures.codec == "PCMA"
+        stage.after(3 * SECOND)
+        in_dialog(stage, "BYE", 3)
+        report = finish(stage, callee)
+        assert report.outcome is OutcomeKind.SUCCESS
+        assert report.media.send["packets_sent"] == pytest.approx(150, abs=5)
+
+    def test_back_and_forth(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        for cseq, body in enumerate((PCMA_THERE, SDP_THERE, PCMA_THERE), 2):
+            assert reoffer(stage, cseq, body) == 200
+            in_dialog(stage, "ACK", cseq)
+        assert [change for change in stream.changes if change != "sending"] == ["in 8", "in 0", "in 8"]
+        in_dialog(stage, "BYE", 5)
+        assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+    def test_with_the_address_at_once(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        elsewhere = PCMA_THERE.replace(b"10.0.0.2", b"10.0.0.9").replace(b"4000", b"4010")
+        assert reoffer(stage, 2, elsewhere + b"a=rtcp:4100 IN IP4 10.0.0.8\r\n") == 200
+        in_dialog(stage, "ACK", 2)
+        assert stream.changes == ["in 8", "to 10.0.0.9:4010", "sending"]
+        assert stream.settings is not None
+        assert (stream.settings["remote_rtcp_ip"], stream.settings["remote_rtcp_port"]) == ("10.0.0.8", 4100)
+        in_dialog(stage, "BYE", 3)
+        assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+    def test_by_another_number_of_the_same_codec(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        assert reoffer(stage, 2, SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 96").replace(b"0 PCMU", b"96 PCMU")) == 200
+        in_dialog(stage, "ACK", 2)
+        assert stream.changes == ["in 96", "sending"]
+        assert stream.settings is not None
+        assert stream.settings["formats"] == (ReceivedFormat(96, "PCMU", 8000, 96),)
+        in_dialog(stage, "BYE", 3)
+        assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+    def test_by_update(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        in_dialog(stage, "UPDATE", 2, PCMA_THERE)
+        stage.after(TINY)
+        assert stage.party.statuses("UPDATE") == [200]
+        assert stream.changes == ["in 8", "sending"]
+        in_dialog(stage, "BYE", 3)
+        assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+    def test_in_the_answer_to_an_offer_that_we_were_asked_for(self) -> None:
+        stage = Stage()
+        callee, stream = in_call(stage)
+        assert reoffer(stage, 2, b"") == 200
+        assert stream.settings is not None
+        assert [format_.payload_type for format_ in stream.settings["formats"]] == [0, 8], "either may come from now on"
+        in_dialog(stage, "ACK", 2, PCMA_THERE.replace(b"RTP/AVP 8", b"RTP/AVP 110").replace(b"8 PCMA", b"110 PCMA"))
+        assert stream.changes == ["in 110", "sending"]
+        assert stream.settings["formats"] == (ReceivedFormat(8, "PCMA", 8000, 110),), "to each side its own number"
+        in_dialog(stage, "BYE", 3)
+        assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+
+def test_an_address_of_another_family_is_refused_and_the_call_goes_on() -> None:
+    stage = Stage()
+    callee, stream = in_call(stage)
+    assert reoffer(stage, 2, PCMA_THERE.replace(b"IP4 10.0.0.2", b"IP6 2001:db8::2")) == 488
+    assert callee.lifecycle.phase is Phase.INCALL
     assert stream.changes == []
     in_dialog(stage, "ACK", 2)
     assert reoffer(stage, 3, SDP_THERE.replace(b"4000", b"4010")) == 200  # nothing of what was refused is left
     in_dialog(stage, "ACK", 3)
+    assert stream.changes == ["to 10.0.0.2:4010", "sending"]
     in_dialog(stage, "BYE", 4)
     assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
 
@@ -335,7 +411,7 @@ def test_an_answer_during_the_call_that_cannot_be_used_is_a_warning() -> None:
     call(stage)
     in_dialog(stage, "ACK", 1)
     assert reoffer(stage, 2, b"") == 200
-    in_dialog(stage, "ACK", 2, SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 8").replace(b"0 PCMU", b"8 PCMA"))
+    in_dialog(stage, "ACK", 2, SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 18").replace(b"0 PCMU", b"18 G729"))
     in_dialog(stage, "BYE", 3)
     report = finish(stage, callee)
     assert report.outcome is OutcomeKind.COMPLETED_WITH_WARNINGS

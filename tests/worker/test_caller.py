@@ -10,15 +10,18 @@ from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.words import Blame, OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
+from cmw.load.share_sip import StepShare
 from cmw.sip.message import Request
 from cmw.worker.caller import Caller
 from cmw.worker.reporting import endpoint_report
 from tests.support.sip_party import SDP
-from tests.worker.stage import HERE, THERE, Stage
+from tests.worker.stage import HERE, THERE, Stage, Stream
 
 TARGET = f"sip:600@{THERE}"
 TINY = 10 * MILLISECOND
 SDP_THERE = SDP.replace(b"127.0.0.1", b"10.0.0.2")
+PCMA_THERE = SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 8").replace(b"0 PCMU", b"8 PCMA")
+UPDATE_TO_PCMA = StepShare(at_ns=SECOND, action="update", codecs=["PCMA"])
 
 
 def place(stage: Stage, **changes: object) -> Caller:
@@ -94,6 +97,79 @@ def test_183_with_a_description_ends_the_post_dial_delay_but_is_no_ringing() -> 
     assert "post_dial_delay_ms" in timing
     assert "time_to_ringing_ms" not in timing
     assert "time_to_trying_ms" not in timing
+
+
+def test_early_media_of_one_branch_gives_way_to_the_answer_of_another() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 183, body=SDP_THERE)
+    (stream,) = stage.engine.streams.values()
+    assert stream.settings is not None
+    began = stream.began_at
+    elsewhere = PCMA_THERE.replace(b"10.0.0.2", b"10.0.0.3").replace(b"4000", b"4100")
+    stage.party.respond(invite(stage), 183, tag="to2", body=elsewhere.replace(b"4100", b"4200"), destination=HERE)
+    assert stream.changes == ["in 8", "to 10.0.0.3:4200", "sending"]
+    stage.party.respond(invite(stage), 200, tag="to3", body=elsewhere, destination=HERE)
+    assert stream.changes[3:] == ["to 10.0.0.3:4100", "sending"]
+    assert [format_.payload_type for format_ in stream.settings["formats"]] == [8]
+    assert stream.began_at == began
+    assert caller.lifecycle.phase is Phase.INCALL
+    assert caller.figures is not None
+    assert caller.figures.codec == "PCMA"
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.call.early_media) == (OutcomeKind.SUCCESS, True)
+
+
+class TestOurChangeOfCodec:
+    """The scenario's update step."""
+
+    def begin(self, stage: Stage, *steps: StepShare) -> tuple[Caller, Stream]:
+        caller = place(stage, steps=steps)
+        respond(stage, 200, body=SDP_THERE)
+        (stream,) = stage.engine.streams.values()
+        stage.after(SECOND + TINY)
+        return caller, stream
+
+    def end(self, stage: Stage, caller: Caller) -> EndpointReport:
+        stage.after(10 * SECOND)
+        stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+        return finish(stage, caller)
+
+    def test_is_followed_both_ways(self) -> None:
+        stage = Stage()
+        caller, stream = self.begin(stage, UPDATE_TO_PCMA)
+        assert b"RTP/AVP 8 101\r\n" in invite(stage).body
+        assert stream.settings is not None
+        assert [format_.payload_type for format_ in stream.settings["formats"]] == [0, 8], "it may come before the 200"
+        assert stream.changes == []
+        respond(stage, 200, body=PCMA_THERE)
+        assert stream.changes == ["in 8", "sending"]
+        assert [format_.codec for format_ in stream.settings["formats"]] == ["PCMA"]
+        report = self.end(stage, caller)
+        assert (report.outcome, caller.scenario_actions) == (OutcomeKind.SUCCESS, (1, 0))
+
+    def test_that_is_refused_leaves_the_codec(self) -> None:
+        stage = Stage()
+        caller, stream = self.begin(stage, UPDATE_TO_PCMA)
+        respond(stage, 488)
+        assert stream.changes == []
+        assert stream.settings is not None
+        assert [format_.payload_type for format_ in stream.settings["formats"]] == [0]
+        assert self.end(stage, caller).outcome is OutcomeKind.COMPLETED_WITH_WARNINGS
+        assert caller.scenario_actions == (0, 1)
+
+    def test_is_kept_by_a_hold_that_offers_everything_again(self) -> None:
+        stage = Stage()
+        hold = StepShare(at_ns=2 * SECOND, action="hold")
+        caller, stream = self.begin(stage, UPDATE_TO_PCMA, hold)
+        respond(stage, 200, body=PCMA_THERE)
+        stage.after(SECOND)
+        assert b"RTP/AVP 8 0 101\r\n" in invite(stage).body
+        respond(stage, 200, body=PCMA_THERE + b"a=recvonly\r\n")
+        assert stream.changes == ["in 8", "sending", "sending"]
+        self.end(stage, caller)
 
 
 @pytest.mark.parametrize(

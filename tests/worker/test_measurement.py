@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.metrics.emodel import CODECS, Impairment, mos_from_r
 from cmw.metrics.keys import COLUMNS as KNOWN_COLUMNS
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.worker.measurement import COLUMNS, CallFigures, Row
@@ -112,6 +113,21 @@ def test_what_cannot_be_known_is_absent() -> None:
     for key in ("send.mos", "send.fraction_lost", "send.jitter_ms", "send.packets_lost"):
         assert key not in silent
     assert silent["receive.packets_recv_rate_ps"] == 0
+
+
+def test_seconds_keep_their_codec_and_the_call_is_rated_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CODECS, "PCMA", Impairment(ie=20.0, bpl=25.1))
+    call = figures()
+    plain = row(call, 50, 1)["receive.r_factor"]
+    call.change_codec("PCMA", START + int(1.5 * SECOND))
+    call.change_codec("PCMA", START + 2 * SECOND)  # no change
+    assert row(call, 100, 2)["receive.r_factor"] == pytest.approx(plain - 10)
+    assert row(call, 150, 3)["receive.r_factor"] == pytest.approx(plain - 20)
+    call.finish(heard(300), START + 6 * SECOND)
+    whole = call.totals("receive")
+    assert whole["r_factor"] == pytest.approx(plain - 15, abs=0.1)
+    assert whole["mos"] == pytest.approx(mos_from_r(plain - 15), abs=0.01)
+    assert call.codec == "PCMA"
 
 
 def test_what_the_peer_reports_is_the_sending_side() -> None:
