@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from cmw.core.clock import SECOND
-from cmw.errors import CmwError
+from cmw.errors import CmwError, CommandError, SettingsError
 from cmw.load.share import EndpointShare, GroupShare, RegistrarShare, RunShare
 from cmw.load.share_sip import TlsShare, WayShare
 from cmw.net.sip_flows import ServerSettings
@@ -40,8 +40,7 @@ class Ways:
         """Look up every server that the share names, and take its certificates.
 
         Raises:
-            CommandError: another run reaches a server with other TLS settings.
-            SettingsError: a certificate cannot be used.
+            CommandError: another run reaches a server with other TLS settings, or a certificate cannot be used.
         """
         servers: dict[str, ServerSettings] = {}
         for way in [*[r.way for r in self._share.registrars.values()], *[g.way for g in self._share.groups.values()]]:
@@ -49,7 +48,10 @@ class Ways:
                 servers |= dict.fromkeys(way.hosts, self._server(way))
         if servers:
             self._uses_servers = True
-            self._station.use_servers(self, servers)
+            try:
+                self._station.use_servers(self, servers)
+            except SettingsError as error:
+                raise CommandError("BAD_TLS", str(error)) from None
         if any(not server.tls.is_verified for server in servers.values()):
             get_logger(component="run").warn(SKIP_WARNING, hosts=", ".join(servers))
         wanted = {registrar_uri(registrar) for registrar in self._share.registrars.values()}
