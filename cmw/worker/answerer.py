@@ -14,7 +14,8 @@ from cmw.sip import CallOffered, CallOptions
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice, Callee
-from cmw.worker.endpoint import PLAIN_OPTIONS, Endpoint, EndpointSettings
+from cmw.worker.endpoint import Endpoint
+from cmw.worker.endpoint_records import PLAIN_OPTIONS, EndpointSettings
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.station import CallOwner, Station
 

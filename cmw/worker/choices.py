@@ -20,7 +20,7 @@ from cmw.sip import (
 from cmw.sip.uri import escape
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice
-from cmw.worker.endpoint import EndpointSettings
+from cmw.worker.endpoint_records import EndpointSettings
 
 _SUPPORT = {
     "off": Support.OFF,

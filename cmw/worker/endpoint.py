@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
@@ -16,13 +15,11 @@ from cmw.load.lifecycle import Lifecycle
 from cmw.load.share_sip import StepShare
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
-    Account,
     CallEnded,
     CallEvent,
     CallLost,
     CallModified,
     CallOffered,
-    CallOptions,
     CallRedirected,
     CallRefreshed,
     CallReoffered,
@@ -42,122 +39,15 @@ from cmw.sip import (
     read_dtmf_info,
 )
 from cmw.worker.alarm import Alarm
-from cmw.worker.call_media import AudioChoice, CallMedia
+from cmw.worker.call_media import CallMedia
+from cmw.worker.endpoint_records import CallRecord, EndpointSettings, Reach, RegistrationRecord, SignallingRecord
 from cmw.worker.measurement import CallFigures, Row
 from cmw.worker.scenario import ScenarioRunner
 from cmw.worker.side_call import SideCall, answer_reoffer
 from cmw.worker.station import LAST_CALL_EVENTS, Station
 
-PLAIN_OPTIONS = CallOptions(takes_transfers=True)
-"""What calls use where nobody says."""
-
 MAX_DIGITS = 100
 """Digits by INFO that are kept."""
-
-
-@dataclass(slots=True)
-class CallTimes:
-    """Instants of one call on the monotonic clock, nanoseconds; None for what did not happen."""
-
-    invite_at: Nanos | None = None
-    trying_at: Nanos | None = None
-    ringing_at: Nanos | None = None
-    ringback_at: Nanos | None = None
-    answered_at: Nanos | None = None
-    ended_at: Nanos | None = None
-
-
-@dataclass(slots=True)
-class RegistrationRecord:
-    """What became of an endpoint's registration."""
-
-    attempted: bool = False
-    succeeded: bool = False
-    status: int = 0
-    expires_s: int | None = None
-    began_at: Nanos | None = None
-    ended_at: Nanos | None = None
-
-
-@dataclass(slots=True)
-class CallRecord:
-    """What became of an endpoint's call."""
-
-    attempted: bool = False
-    answered: bool = False
-    direction: str = "outbound"
-    call_id: str = ""
-    target: str = ""
-    status: int = 0
-    early_media: bool = False
-    times: CallTimes = field(default_factory=CallTimes)
-
-
-@dataclass(slots=True)
-class SignallingRecord:
-    """What happened to an endpoint's call beside its beginning and its end."""
-
-    redirects: int = 0
-    challenges: int = 0
-    retransmissions: int = 0
-    session_timer_refreshes: int = 0
-    transfers: int = 0
-    infos_received: int = 0
-    messages_received: int = 0
-    dtmf_received: str = ""
-
-
-class Reach(NamedTuple):
-    """How a call of an endpoint goes out.
-
-    Args:
-        local_uri: what it calls itself in From; None for the account's address, or that of its Contact.
-        destination: where the INVITE goes; None where routes, URI and DNS decide.
-        routes: Route values instead of the account's.
-    """
-
-    local_uri: str | None = None
-    destination: Hop | None = None
-    routes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
-    """What an endpoint is told.
-
-    Args:
-        index: number in the run.
-        name: ``group-0001``.
-        user: user part under which it is reached at the worker; of one endpoint only.
-        group: its group.
-        audio: what it says.
-        hold_ns: how long a caller holds an answered call.
-        hold_limit_ns: when a callee hangs up by itself, because its caller did not.
-        setup_timeout_ns: how long a caller waits for an answer.
-        account: where and how to register; None for an endpoint that does not.
-        expires_s: lifetime of the registration asked for.
-        options: what its calls use.
-        headers: further rows of its INVITE.
-        late_offer: a caller's INVITE leaves the offer to the callee.
-        steps: the scenario.
-        hangs_up: a callee ends its call after `hold_ns`.
-    """
-
-    index: int
-    name: str
-    user: str
-    group: str
-    audio: AudioChoice
-    hold_ns: Nanos
-    hold_limit_ns: Nanos
-    setup_timeout_ns: Nanos
-    account: Account | None = None
-    expires_s: int = 300
-    options: CallOptions = PLAIN_OPTIONS
-    headers: tuple[tuple[str, str], ...] = ()
-    late_offer: bool = False
-    steps: tuple[StepShare, ...] = ()
-    hangs_up: bool = False
 
 
 BUSY_HERE = 486
@@ -528,11 +418,23 @@ class Endpoint:
             self._station.command(lambda agent, now: agent.reject(offer.call, status=BUSY_HERE, now=now))
             return
         self._is_transferred = True
-        side = self._make_side(_nothing, partial(self._end_side, offer.from_uri))
+
+        def ended(reason: str) -> None:
+            self._adopt(side)
+            self._end_side(offer.from_uri, reason)
+
+        side = self._make_side(_nothing, ended)
         side.take(offer)
         if not side.is_over:
             span_ns = self.settings.hold_ns if self.settings.hangs_up else self.settings.hold_limit_ns
             side.hold_until(self._alarm.now() + span_ns)
+
+    def _adopt(self, side: SideCall) -> None:
+        """Report of the call that took the place of ours: what was said before went to whoever sent us there."""
+        if side.figures is not None:
+            self.figures = side.figures
+            self.call.times.ended_at = self._alarm.now()
+            self._judge_media(side.figures)
 
     def _leave_if_over(self) -> None:
         """Go on to the end once the last of the endpoint's calls is over."""

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import OutcomeKind
 from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport, SignallingReport
-from cmw.worker.endpoint import CallRecord, CallTimes, Endpoint, RegistrationRecord
+from cmw.worker.endpoint import Endpoint
+from cmw.worker.endpoint_records import CallRecord, CallTimes, RegistrationRecord
 from cmw.worker.measurement import CallFigures
 
 MAX_TEXT = 500

@@ -1,6 +1,7 @@
 """A second call of an endpoint: to whom it was transferred, or whom it asks before it transfers somebody.
 
-Its media is agreed on and streamed as that of any call, and shown in no report: those are of the endpoint's own call.
+Its media is agreed on, streamed and measured as that of any call. Reports are of the endpoint's own call, unless the
+second one took its place.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cmw.sip import (
 )
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice, CallMedia
+from cmw.worker.measurement import CallFigures
 from cmw.worker.station import Station
 
 DECLINE = 603
@@ -59,6 +61,7 @@ class SideCall:
     ) -> None:
         self.handle: int | None = None
         self.is_answered = False
+        self.figures: CallFigures | None = None
         self._station = station
         self._alarm = alarm
         self._audio = audio
@@ -116,6 +119,8 @@ class SideCall:
             return
         if self._media is not None:
             self._media.stop_sending()
+        if self.figures is not None:
+            self.figures.stop(self._alarm.now())
         self._station.command(lambda agent, now: agent.hang_up(call, now=now))
 
     def close_now(self) -> None:
@@ -202,6 +207,7 @@ class SideCall:
     def _start(self) -> None:
         if self._media is not None and not self._media.is_streaming:
             self._media.start()
+            self.figures = CallFigures(self._media.codec, self._audio.ptime_ms, self._alarm.now())
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -210,9 +216,12 @@ class SideCall:
 
     def _close_media(self) -> None:
         media, self._media = self._media, None
-        if media is not None:
+        if media is None:
+            return
+        if self.figures is not None:
             media.finish()
-            media.close()
+            self.figures.finish(media.snapshot(), self._alarm.now())
+        media.close()
 
     def _finish(self, reason: str) -> None:
         if self._is_over:

@@ -17,7 +17,8 @@ from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
 from cmw.sip.hop import Datagram, Hop
 from cmw.worker.call_media import AudioChoice
-from cmw.worker.endpoint import Endpoint, EndpointSettings
+from cmw.worker.endpoint import Endpoint
+from cmw.worker.endpoint_records import EndpointSettings
 from cmw.worker.settings import Addresses
 from cmw.worker.station import Station
 from tests.support.ids import CountingIds

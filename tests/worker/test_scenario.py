@@ -267,3 +267,5 @@ def test_a_call_that_takes_the_place_of_ours_is_taken() -> None:
     assert talk.stage.closed == []
     report = talk.finish()
     assert report.outcome is OutcomeKind.SUCCESS
+    assert report.media.receive["packets_received"] in (250, 251)  # those of the second call
+    assert (report.call.timing["call_duration_ms"] or 0) > 5000
