@@ -21,10 +21,12 @@ from cmw.worker.alarm import Alarm
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
-from cmw.worker.endpoint import Endpoint, Reach
+from cmw.worker.endpoint import Endpoint
+from cmw.worker.endpoint_records import Reach
 from cmw.worker.generator import GeneratorWatch
 from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
+from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.ways import Ways
@@ -73,6 +75,7 @@ class RunExecution:
         self._started_at: Nanos | None = None
         self._second = 0
         self._timers: set[asyncio.TimerHandle] = set()
+        self._starts = PacedStarts(alarm)
         self._is_stopping = False
         self._on_finished: Callable[[RunExecution], None] | None = None
 
@@ -100,7 +103,8 @@ class RunExecution:
         self._station.takers.append(self._take_call)
         for endpoint in self._endpoints:
             _, endpoint_share = self._shares[endpoint.settings.index]
-            self._at(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
+            self._starts.add(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
+        self._starts.arm()
         self._at(now + self.share.register_within_ns, self._give_up_registering)
         self._look_later()
         if self._endpoints:
@@ -127,6 +131,7 @@ class RunExecution:
         self._tick_later()
         for endpoint in self._endpoints:
             self._start_endpoint(endpoint, start, targets)
+        self._starts.arm()
         self._finish_if_done()
 
     def stop(self, reason: str) -> None:
@@ -229,7 +234,8 @@ class RunExecution:
             to = share.transfers_to
             endpoint.transfer_uri = targets.get(to.group or "", {}).get(str(to.position))
         if isinstance(endpoint, Caller):
-            self._at(start + (share.starts_at_ns or 0), lambda: self._place_call(endpoint, group, share, targets))
+            begin = partial(self._place_call, endpoint, group, share, targets)
+            self._starts.add(start + (share.starts_at_ns or 0), begin)
         elif isinstance(endpoint, Callee) and group.answer is not None and not endpoint.call.attempted:
             if share.expects_call:
                 endpoint.expect_call(start + group.answer.wait_ns)
@@ -389,6 +395,10 @@ class RunExecution:
             self._on_finished(self)
 
     def _let_go(self) -> None:
+        if self._starts.late_count:
+            late_ms = self._starts.late_max_ns // MILLISECOND
+            self._log.warn("started late", run=self.share.run_id, count=self._starts.late_count, latest_ms=late_ms)
+        self._starts.close()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
