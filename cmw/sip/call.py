@@ -85,6 +85,8 @@ class Call:
         self.local_body = b""
         self._authentication = authentication
         self._home: Hop | None = None
+        self._own_flow = 0
+        """The connection of our account's own that the call began over, by its negative number; 0 for none."""
         self._asked: dict[ClientRequest, DialogRequest] = {}
         self._unacked: Transaction | None = None
         self._interval_ns: Nanos = 0
@@ -275,7 +277,13 @@ class Call:
             headers.append(("Content-Type", SDP_TYPE))
         ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
         return self.stack.sender.send(
-            ack, self, next_uri=dialog.path().next_uri, destination=hop, fallback=dialog.peer, now=now
+            ack,
+            self,
+            next_uri=dialog.path().next_uri,
+            destination=hop,
+            fallback=dialog.peer,
+            own_flow=self._own_flow,
+            now=now,
         )
 
     def await_ack(self, transaction: Transaction, *, now: Nanos) -> None:
@@ -450,6 +458,7 @@ class Call:
             next_uri=dialog.path().next_uri,
             destination=hop,
             fallback=dialog.peer,
+            own_flow=self._own_flow,
             follows=challenged,
             tries=BYE_TRIES if asked.method == "BYE" else 1,
             now=now,

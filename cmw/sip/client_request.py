@@ -40,6 +40,7 @@ class ClientRequest:
         owner: the machine that is told of responses.
         next_uri: where it goes: the first route, or else the Request-URI.
         fallback: hop to take when `next_uri` leads nowhere: where the peer's own messages came from.
+        own_flow: which connection takes the place of that of `fallback` when it is gone, 0 for any.
         contact: the URI of ours that its Contact shows, "" when it has none; it follows the transport.
         contact_user: user part of that URI.
         tries: how often all the hops may be tried.
@@ -66,6 +67,7 @@ class ClientRequest:
         "is_kept",
         "is_withdrawn",
         "next_uri",
+        "own_flow",
         "owner",
         "request",
         "retransmissions_before",
@@ -80,6 +82,7 @@ class ClientRequest:
         owner: RequestOwner,
         next_uri: str,
         fallback: Hop | None,
+        own_flow: int,
         contact: str,
         contact_user: str,
         tries: int,
@@ -88,6 +91,7 @@ class ClientRequest:
         self.owner = owner
         self.next_uri = next_uri
         self.fallback = fallback
+        self.own_flow = own_flow
         self.contact_user = contact_user
         self.tries = tries
         self.contact = contact

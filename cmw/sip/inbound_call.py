@@ -73,6 +73,8 @@ class InboundCall(Call):
         super().__init__(stack, handle, contact, authentication, options)
         if account is not None:
             self._home = stack.homes.get(user) or account.destination or literal_hop(account.registrar)
+            if self._home is not None and self._home[:3] == source[:3]:
+                self._own_flow = min(self._home.flow, 0)
         request = invite.request
         self._invite = invite
         self._user = user

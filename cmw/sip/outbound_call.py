@@ -116,6 +116,7 @@ class OutboundCall(Call):
             return
         if not self._is_redirected:
             self._home = sent.hop
+            self._own_flow = min(sent.hop.flow, 0) if sent.hop is not None else 0
         self.contact = f"<{sent.contact}>"
         if response.status < 200:
             self._proceed(sent, response, source, now)
@@ -349,6 +350,8 @@ class OutboundCall(Call):
         self.leg = leg
         self.instants.answered_at = now
         self.timers.clear()
+        if self._invite is not None and self._invite is not sent:
+            self.stack.sender.settle(self._invite, now=now)  # the 2xx is late, and of one that was given up
         self.state = CallState.CONFIRMED
         body = self._settle_offer(leg, offer_in(response))
         wants_answer = leg.offers.offer is Offer.REMOTE and not was_cancelled

@@ -91,9 +91,9 @@ class ReliableRinging:
         self._call.timers.stop(CallTimer.PROVISIONAL)
 
     def _negotiate(self, leg: Leg, transaction: Transaction, now: Nanos) -> None:
-        """Take the answer in a PRACK, or leave an offer in it to our user."""
+        """Take the answer in a PRACK, or leave an offer in it to our user, once the first is answered. RFC 6337 2."""
         call, body = self._call, offer_in(transaction.request)
-        if body and leg.offers.allows(Move.RECEIVE_OFFER):
+        if body and leg.is_answered and leg.offers.allows(Move.RECEIVE_OFFER) and not call.changes.is_asked:
             call.changes.prack_received(leg, transaction, now=now)
             return
         call.stack.respond(transaction, 200, now=now)

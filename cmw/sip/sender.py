@@ -24,9 +24,13 @@ from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.timing import Timing
 from cmw.sip.transaction_layer import Fact, ResponseReceived, TransactionLayer, TransactionTimedOut, TransportFailed
+from cmw.sip.transaction_tables import State
 
 MAX_UDP_BYTES: Final = 1300
 """A longer request goes over TCP where we have it. Source: RFC 3261 18.1.1."""
+
+MAX_ACKS: Final = 256
+"""ACKs of late that have another way to go, should the network refuse the first: there is no transaction to tell."""
 
 _UDP, _TCP = Transport.UDP, Transport.TCP
 
@@ -64,6 +68,7 @@ class Sender:
         self._max_udp_bytes = max_udp_bytes
         self._memory = HopMemory()
         self._lookups = LookupTable(own)
+        self._acks: dict[ClientRequest, None] = {}
         self._failures: deque[tuple[ClientRequest, str]] = deque()
 
     # commands
@@ -76,6 +81,7 @@ class Sender:
         next_uri: str = "",
         destination: Hop | None = None,
         fallback: Hop | None = None,
+        own_flow: int = 0,
         contact: str = "",
         contact_user: str = "",
         follows: ClientRequest | None = None,
@@ -94,6 +100,8 @@ class Sender:
             destination: goes before `next_uri`.
             fallback: the hop to take where `next_uri` leads nowhere, and after it over a connection: where the peer's
                 own messages came from.
+            own_flow: which connection takes the place of that of `fallback` when it is gone: one of the sender's own
+                by its negative number, or any by 0.
             contact: our URI in the first Contact of the request, in angle brackets there; it is exchanged for that of
                 the transport which the request takes in the end. "" leaves the Contact as it is.
             contact_user: user part of that URI, "" for none.
@@ -106,7 +114,7 @@ class Sender:
         if not next_uri:
             route = request.headers.get("Route")
             next_uri = request.uri if route is None else parse_name_addr(route).uri
-        sent = ClientRequest(request, owner, next_uri, fallback, contact, contact_user, tries)
+        sent = ClientRequest(request, owner, next_uri, fallback, own_flow, contact, contact_user, tries)
         if follows is not None and follows.hop is not None:
             self._go(sent, (follows.hop, *follows.hops), "", now)
         elif (hop := destination or literal_hop(next_uri)) is not None:
@@ -124,7 +132,7 @@ class Sender:
         """Send the CANCEL of an INVITE that rings, to the same hop; the INVITE goes nowhere else. RFC 3261 9.1."""
         assert invite.transaction is not None
         invite.is_kept = True
-        sent = ClientRequest(invite.request, owner, invite.next_uri, None, "", "", 1)
+        sent = ClientRequest(invite.request, owner, invite.next_uri, None, 0, "", "", 1)
         sent.hop, sent.is_kept = invite.hop, True
         sent.transaction = self._layer.send_cancel(invite.transaction, sent, headers, now=now)
         sent.request = sent.transaction.request
@@ -135,6 +143,19 @@ class Sender:
         sent.is_kept = sent.is_withdrawn = True
         if sent.transaction is not None and not sent.transaction.is_over:
             self._layer.forget(sent.transaction)
+
+    def settle(self, invite: ClientRequest, *, now: Nanos) -> None:
+        """Stop an INVITE that another one, or this one on another way, was accepted for; who rings is told.
+
+        A 2xx that comes nevertheless is passed on, for it has to be acknowledged.
+        """
+        transaction, invite.is_kept = invite.transaction, True
+        if transaction is None:
+            self.withdraw(invite)
+        elif transaction.state in (State.CALLING, State.PROCEEDING):
+            if transaction.state is State.PROCEEDING:
+                self.cancel(invite, invite.owner, now=now).is_withdrawn = True
+            self._layer.await_late_success(transaction, invite, now=now)
 
     def repeat(self, ack: ClientRequest, *, now: Nanos) -> None:
         """Send an ACK again; to its next hop when the one it went to has failed meanwhile."""
@@ -161,6 +182,8 @@ class Sender:
             sent = fact.owner
             if not isinstance(sent, ClientRequest):
                 return False
+            if fact.transaction is not sent.transaction and sent.method == "INVITE":
+                self.settle(sent, now=now)
             self._take_response(sent, fact.response, fact.source, now)
             return True
         if not isinstance(fact, (TransactionTimedOut, TransportFailed)) or not isinstance(fact.owner, ClientRequest):
@@ -172,8 +195,10 @@ class Sender:
         return True
 
     def hop_failed(self, hop: Hop, *, now: Nanos) -> None:
-        """Remember that a hop failed, whoever waits for it."""
+        """Remember that a hop failed, whoever waits for it; the ACKs that went there go another way."""
         self._memory.note_failure(hop, now=now)
+        for ack in [each for each in self._acks if each.hop == hop]:
+            self._send_next(ack, now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Give up on lookups that nobody answers, and tell of requests that could not be sent at all."""
@@ -199,7 +224,7 @@ class Sender:
         if len(usable) > 1:
             usable = self._memory.order(usable, now=now)
         if sent.fallback is not None:
-            usable = _with_fallback(usable, sent.fallback)
+            usable = _with_fallback(usable, sent.fallback, sent.own_flow)
         if not usable:
             self._failures.append((sent, reason))
             self._rearm(now)
@@ -239,10 +264,19 @@ class Sender:
         if sent.request.method == "ACK":
             sent.data = data
             self._out.append(Datagram(data, hop))
+            self._keep_ack(sent)
             return
         if sent.transaction is not None:
             sent.retransmissions_before += sent.transaction.retransmissions
         sent.transaction = self._layer.begin_client(sent.request, branch, data, hop, sent, now=now)
+
+    def _keep_ack(self, ack: ClientRequest) -> None:
+        """Remember an ACK as long as it has another way to go."""
+        self._acks.pop(ack, None)
+        if ack.hops or ack.udp_hop is not None:
+            self._acks[ack] = None
+            if len(self._acks) > MAX_ACKS:
+                del self._acks[next(iter(self._acks))]
 
     def _stamp(self, request: Request, hop: Hop, branch: str, *, is_first: bool) -> bytes:
         """Put our Via on top, or in the place of the one of an earlier hop; return the bytes to send."""
@@ -283,9 +317,15 @@ class Sender:
             sent.tries -= 1
             sent.hops = sent.hops_again
         if sent.hops and not sent.is_kept:
-            self._send_next(sent, now)
+            self._go_on(sent, now)
         elif not sent.is_withdrawn:
             sent.owner.transaction_failed(sent, 408, "timeout", now=now)
+
+    def _go_on(self, sent: ClientRequest, now: Nanos) -> None:
+        """Send over the next hop; whoever took an INVITE at the last one, and was not heard, may still say so."""
+        if sent.method == "INVITE" and sent.transaction is not None:
+            self._layer.await_late_success(sent.transaction, sent, now=now)
+        self._send_next(sent, now)
 
     def _is_lossy(self, sent: ClientRequest, now: Nanos) -> bool:
         """Tell whether a hop of a request that timed out answered anything while it was tried, or as long before."""
@@ -298,21 +338,19 @@ class Sender:
         if sent.hop.transport.is_reliable:
             self._memory.note_failure(sent.hop, now=now)
         if (sent.hops or sent.udp_hop is not None) and not sent.is_kept:
-            self._send_next(sent, now)
+            self._go_on(sent, now)
         elif not sent.is_withdrawn:
             sent.owner.transaction_failed(sent, 503, reason, now=now)
 
 
-def _with_fallback(hops: tuple[Hop, ...], fallback: Hop) -> tuple[Hop, ...]:
+def _with_fallback(hops: tuple[Hop, ...], fallback: Hop, own_flow: int) -> tuple[Hop, ...]:
     """Return the hops with the one that the peer's messages came from.
 
     It stands alone where there is no other. Where the first leads to the same address, its connection is used: that
     one is known to be right, whatever name its certificate had to show. Over connections it is the last resort.
     """
     if not hops:
-        return (fallback, fallback._replace(flow=0)) if fallback.flow else (fallback,)
-    if hops[0] == fallback:
-        return hops
+        return (fallback, fallback._replace(flow=own_flow)) if fallback.flow else (fallback,)
     if hops[0][:3] == fallback[:3]:
-        return (fallback, fallback._replace(flow=0), *hops[1:])
+        return (fallback, fallback._replace(flow=own_flow), *hops[1:]) if fallback.flow else (fallback, *hops[1:])
     return (*hops, fallback) if fallback.transport.is_reliable else hops

@@ -71,6 +71,11 @@ class Changes:
         self._invite: ClientRequest | None = None
         self.ack: ClientRequest | None = None
 
+    @property
+    def is_asked(self) -> bool:
+        """Tell whether a change of the peer waits for our user."""
+        return self._theirs is not None
+
     # commands
 
     def offer(self, method: str, body: bytes, headers: tuple[tuple[str, str], ...], *, now: Nanos) -> None:

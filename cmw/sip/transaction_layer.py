@@ -245,6 +245,18 @@ class TransactionLayer:
         """Return a Via for a request that needs no transaction: the ACK of a 2xx."""
         return self._own.towards(destination).via_start + self._ids.branch()
 
+    def await_late_success(self, transaction: Transaction, owner: object, *, now: Nanos) -> None:
+        """Listen for 64*T1 whether an INVITE is accepted after all that was given up, and went another way meanwhile.
+
+        It is as if the first 2xx had come already: others reach the owner, who has to acknowledge each. RFC 6026 7.2.
+        """
+        transaction.state, transaction.owner = State.ACCEPTED, owner
+        transaction.timers.clear()
+        transaction.timers.set(Timer.M, now + self._timing.durations[Timer.M])
+        self._transactions[transaction.key] = transaction
+        self._no_longer_waiting(transaction)
+        self._rearm(transaction)
+
     def forget(self, transaction: Transaction) -> None:
         """End a transaction without a word. Source: RFC 3261 9.1, of an INVITE that was cancelled in vain."""
         transaction.state = State.TERMINATED

@@ -213,6 +213,15 @@ def test_ringing_once_more_does_not_answer_an_update() -> None:
     assert stage.answer("UPDATE").body == SDP
 
 
+def test_an_offer_in_prack_before_the_first_exchange_is_no_offer() -> None:
+    """Else our own offer in the next response was taken for its answer, and the PRACK was never answered."""
+    stage = CalledParty(body=b"", headers=NEEDS)
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run()
+    assert stage.prack(stage.answer("INVITE"), cseq=2, body=OTHER) == 200
+    assert stage.events(BOB, CallReoffered) == []
+
+
 def test_an_update_with_an_offer_before_the_first_offer_has_its_answer_gets_500() -> None:
     """RFC 3311 5.1."""
     stage = CalledParty(body=b"", headers=NEEDS)

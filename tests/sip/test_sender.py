@@ -487,13 +487,62 @@ def test_an_ack_has_no_transaction_and_is_repeated_as_it_was() -> None:
     assert (hop, len(bench.layer)) == (A, 0)
 
 
-def test_an_ack_whose_hop_failed_is_repeated_to_the_next() -> None:
+def test_an_ack_whose_hop_failed_goes_to_the_next_and_is_repeated_there() -> None:
+    """It has no transaction that could be told."""
     bench = Bench()
     ack = bench.send("ACK", "sip:bob@pbx.example")
     bench.resolve(A, B)
+    bench.fail(C)
+    assert bench.hops() == [A]
     bench.fail(A)
+    assert bench.hops() == [B]
     bench.sender.repeat(ack, now=0)
-    assert bench.hops() == [A, B]
+    assert bench.hops() == [B]
+
+
+@pytest.mark.parametrize("own_flow", [0, -3])
+def test_a_connection_that_is_gone_is_opened_again_as_what_it_was(own_flow: int) -> None:
+    bench = Bench(US_TCP)
+    here = A_TCP._replace(flow=7)
+    bench.send("BYE", "sip:bob@198.51.100.1;transport=tcp", fallback=here, own_flow=own_flow)
+    bench.fail(here)
+    assert bench.hops() == [here, A_TCP._replace(flow=own_flow)]
+    assert bench.owner.failures == []
+
+
+# an INVITE that went another way
+
+
+def test_a_2xx_from_where_an_invite_was_given_up_is_taken_and_the_other_way_is_left() -> None:
+    bench = Bench()
+    sent = located(bench, A, B, method="INVITE")
+    first = bench.take()[0][0]
+    bench.wait(32 * SECOND)
+    assert bench.hops()[-1] == B
+    bench.answer(first, 180, A)
+    bench.answer(first, 200, A)
+    bench.answer(first, 200, A)
+    assert bench.owner.statuses == [200, 200]
+    bench.wait(65 * SECOND)
+    assert (bench.take(), len(bench.layer), bench.owner.failures) == ([], 0, [])
+    assert sent.is_kept
+
+
+def test_another_callee_that_rings_meanwhile_is_cancelled() -> None:
+    bench = Bench()
+    located(bench, A, B, method="INVITE")
+    first = bench.take()[0][0]
+    bench.wait(32 * SECOND)
+    second = bench.take()[-1][0]
+    bench.answer(second, 180, B)
+    bench.answer(first, 200, A)
+    ((cancel, hop),) = bench.take()
+    assert (cancel.method, hop, cancel.top_via) == ("CANCEL", B, second.top_via)
+    bench.answer(cancel, 200, B)
+    bench.answer(second, 200, B)
+    assert bench.owner.statuses == [180, 200, 200]
+    bench.wait(65 * SECOND)
+    assert len(bench.layer) == 0
 
 
 def test_a_cancel_goes_where_its_invite_is() -> None:
