@@ -60,6 +60,8 @@ class Caller:
         self.snapshots: list[CallSnapshot] = []
         self.failures: list[str] = []
         self.placed_per_second: list[int] = []
+        self.behind_longest_ns: Nanos = 0
+        self._behind_since: Nanos = 0
         self._target, self._rate, self._calls = target, rate, calls
         self._uri = f"sip:service@{target.host}:{target.port}"
         self._done = asyncio.Event()
@@ -91,6 +93,7 @@ class Caller:
             "requests_sent_again": sum(call.retransmissions_sent for call in self.snapshots),
             "responses_again": sum(call.retransmissions_received for call in self.snapshots),
             "started_late": self._pacer.late_count,
+            "behind_longest_s": round(self.behind_longest_ns / SECOND, 2),
             "late_max_ms": round(self._pacer.late_max_ns / MILLISECOND, 1),
             "placed_per_second": self.placed_per_second,
             "response_ms": {name: _quantiles(histogram) for name, histogram in times.items()},
@@ -114,7 +117,12 @@ class Caller:
 
     def _wake(self) -> None:
         now = monotonic_ns()
+        was_behind = self._pacer.is_behind
         due = self._pacer.pull_due(now)
+        if self._pacer.is_behind and not was_behind:
+            self._behind_since = now
+        elif was_behind and not self._pacer.is_behind:
+            self.behind_longest_ns = max(self.behind_longest_ns, now - self._behind_since)
         if due:
             self._transport.run(lambda agent, now: self._place(agent, len(due), now))
             _count(self.placed_per_second, now - self._began, len(due))

@@ -28,6 +28,8 @@ IP = "127.0.0.53"
 OUR_PORT = 5090
 SIPP_PORT = 5080
 STALL_S = 2.0
+LATE_MS = 500  # T1: nobody repeats anything for it
+REPEATED_SHARE = 0.001  # sipp's own socket buffer is small
 STEPS = (500, 750, 1000, 1250, 1500, 1750, 2000, 2500, 3000, 3500, 4000)
 
 
@@ -126,13 +128,13 @@ def compare(rate: float, seconds: float, rounds: int, *, ip: str = IP, progress:
 
 
 def highest_clean_rate(seconds: float) -> dict[str, Any]:
-    """Step our caller's rate up until a call fails, a request is sent again, or it falls behind its plan."""
+    """Step our caller's rate up until a call fails, too many are sent again, or one starts `LATE_MS` late."""
     clean: dict[str, Any] = {}
     for rate in STEPS:
         result = our_caller(rate, int(rate * seconds))
-        behind = result["started_late"] > result["calls"] / 100
         print(json.dumps({"rate": rate, "core": round(rate * result["caller_us"] / 1e6, 2), **result}), flush=True)
-        if result["failed"] or result["requests_sent_again"] or behind:
+        repeated = result["requests_sent_again"] > result["calls"] * REPEATED_SHARE
+        if result["failed"] or repeated or result["late_max_ms"] > LATE_MS:
             break
         clean = {"rate": rate, "core": round(rate * result["caller_us"] / 1e6, 2)}
     return clean
@@ -146,16 +148,15 @@ def stall(rate: float, seconds: float) -> dict[str, Any]:
     return {
         "rate": rate,
         "stall_s": STALL_S,
-        "caller": caller | {"back_after_s": _back_after_s(caller["placed_per_second"], rate)},
+        "caller": caller | {"back_after_s": caller["behind_longest_s"]},
         "callee": callee | {"back_after_s": _back_after_s(callee["taken_per_second"], rate)},
     }
 
 
 def _back_after_s(placed: list[int], rate: float) -> int:
-    """Return how many seconds after the stall the calls of a second are the plan's again."""
-    stalled = min(range(len(placed)), key=placed.__getitem__)
-    off = [n for n in range(stalled, len(placed) - 1) if abs(placed[n] - rate) > 0.05 * rate]
-    return off[-1] - stalled if off else 0
+    """Return how many seconds after the stall the calls of a second are the plan's again; `STALL_S` of them at once."""
+    stalled = max(n for n in range(len(placed) - 1) if placed[n] < 0.5 * rate)
+    return next((n for n in range(stalled + 1, len(placed)) if placed[n] <= 1.05 * rate), len(placed)) - stalled - 1
 
 
 def _stall(process: MeasuredProcess, after_s: float | None) -> None:

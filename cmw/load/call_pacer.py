@@ -51,6 +51,11 @@ class CallPacer(Generic[ItemT]):
         self.late_max_ns: Nanos = 0
         self.late_count = 0
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the plan's clock is still behind after a stall."""
+        return self._is_behind
+
     def __len__(self) -> int:
         return len(self._waiting)
 
