@@ -39,6 +39,26 @@ _DEFAULT_PORTS = {
     Transport.WSS: 443,
 }
 
+BY_PARAMETER = {each.lower(): each for each in Transport}
+"""Transports by the ``transport`` parameter of a URI, in lower case."""
+
+SECURED = {
+    Transport.TCP: Transport.TLS,
+    Transport.TLS: Transport.TLS,
+    Transport.WS: Transport.WSS,
+    Transport.WSS: Transport.WSS,
+}
+"""What a transport stands for in a SIPS URI, which never leads over one without TLS. Source: RFC 3261 26.2.2."""
+
+URI_PARAMS = {
+    Transport.UDP: "",
+    Transport.TCP: ";transport=tcp",
+    Transport.TLS: ";transport=tls",  # deprecated by RFC 3261 26.2.2, and understood by every server
+    Transport.WS: ";transport=ws",
+    Transport.WSS: ";transport=ws",  # RFC 7118 5.2: the same for both
+}
+"""What our own SIP URIs say of the transport that leads to them."""
+
 
 class Hop(NamedTuple):
     """The next element on the way of a message, or the one that it came from.

@@ -10,7 +10,7 @@ from cmw.core.address import Address
 from cmw.core.ids import Ids
 from cmw.errors import LocalProtocolError
 from cmw.sip.grammar import is_literal
-from cmw.sip.hop import Hop, Transport
+from cmw.sip.hop import URI_PARAMS, Hop, Transport
 from cmw.sip.uri import escape
 from cmw.sip.via import Via, parse_via
 
@@ -63,18 +63,8 @@ class OwnAddress:
         """
         where = f"{escape(user)}@{self.sent_by}" if user else self.sent_by
         if is_secure:
-            return f"sips:{where}{_SECURE_PARAMS.get(self.transport, '')}"
-        return f"sip:{where}{_PARAMS[self.transport]}"
-
-
-_PARAMS = {
-    Transport.UDP: "",
-    Transport.TCP: ";transport=tcp",
-    Transport.TLS: ";transport=tls",  # deprecated by RFC 3261 26.2.2, and understood by every server
-    Transport.WS: ";transport=ws",
-    Transport.WSS: ";transport=ws",  # RFC 7118 5.2: the same for both
-}
-_SECURE_PARAMS = {Transport.WSS: ";transport=ws"}
+            return f"sips:{where}{URI_PARAMS[self.transport] if self.transport is Transport.WSS else ''}"
+        return f"sip:{where}{URI_PARAMS[self.transport]}"
 
 
 class OwnAddresses:

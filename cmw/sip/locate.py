@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from cmw.core.ids import Ids
 from cmw.sip.grammar import is_literal
-from cmw.sip.hop import Hop, Transport
+from cmw.sip.hop import BY_PARAMETER, SECURED, Hop, Transport
 from cmw.sip.uri import SipUri
 
 MAX_RECORDS: Final = 32
@@ -101,19 +101,6 @@ class Located(NamedTuple):
 
 Known = Mapping[Question, Answer]
 
-BY_PARAMETER: Final = {
-    "udp": Transport.UDP,
-    "tcp": Transport.TCP,
-    "tls": Transport.TLS,
-    "ws": Transport.WS,
-    "wss": Transport.WSS,
-}
-_SECURED: Final = {
-    Transport.TCP: Transport.TLS,
-    Transport.TLS: Transport.TLS,
-    Transport.WS: Transport.WSS,
-    Transport.WSS: Transport.WSS,
-}
 _BY_SERVICE: Final = {
     "SIP+D2U": Transport.UDP,
     "SIP+D2T": Transport.TCP,
@@ -211,7 +198,7 @@ class _Search:
             return None
         transport = BY_PARAMETER.get(name)
         if transport is not None and self._uri.scheme == "sips":
-            transport = _SECURED.get(transport)  # RFC 3261 26.2.2: never without TLS
+            transport = SECURED.get(transport)
         if transport is None:
             raise _Failed(f"no way to {self._uri.scheme} over {name[:20]!a}")
         if transport not in self._transports:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
 from cmw.sip.grammar import CACHE_VALUES, is_literal
-from cmw.sip.hop import Hop, Transport
+from cmw.sip.hop import BY_PARAMETER, SECURED, Hop, Transport
 from cmw.sip.uri import SipUri, parse_uri
 
 
@@ -27,30 +27,16 @@ class Lookup(NamedTuple):
     families: tuple[int, ...]
 
 
-_TRANSPORTS = {
-    "": Transport.UDP,
-    "udp": Transport.UDP,
-    "tcp": Transport.TCP,
-    "tls": Transport.TLS,
-    "ws": Transport.WS,
-    "wss": Transport.WSS,
-}
-_SECURE_TRANSPORTS = {
-    "": Transport.TLS,
-    "tcp": Transport.TLS,
-    "tls": Transport.TLS,
-    "ws": Transport.WSS,
-    "wss": Transport.WSS,
-}
-
-
 def transport_of(uri: SipUri) -> Transport | None:
     """Return the transport that a URI without NAPTR records asks for, None when there is no such way.
 
-    A SIPS URI never leads over UDP, nor over TCP or a WebSocket without TLS. Source: RFC 3261 26.2.2, RFC 3263 4.1.
+    Source: RFC 3263 4.1.
     """
-    known = _SECURE_TRANSPORTS if uri.scheme == "sips" else _TRANSPORTS
-    return known.get((uri.param("transport") or "").lower())
+    name = (uri.param("transport") or "").lower()
+    if uri.scheme != "sips":
+        return BY_PARAMETER.get(name) if name else Transport.UDP
+    transport = BY_PARAMETER.get(name) if name else Transport.TLS
+    return None if transport is None else SECURED.get(transport)
 
 
 def literal_hop(uri: str | SipUri) -> Hop | None:

@@ -17,7 +17,7 @@ from cmw.core.clock import Nanos
 from cmw.errors import RemoteProtocolError
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
 from cmw.sip.grammar import fail, parse_number
-from cmw.sip.hop import Datagram, Hop, Transport
+from cmw.sip.hop import URI_PARAMS, Datagram, Hop, Transport
 from cmw.sip.location import Binding, LocationTable
 from cmw.sip.lookup import literal_hop, transport_of
 from cmw.sip.message import Request, Response, make_response, serialize_message
@@ -30,7 +30,6 @@ BRANCH_PREFIX = f"{MAGIC_COOKIE}-cmw-proxy-"
 
 MAX_FORWARDS = 70
 """What a request gets that has no Max-Forwards. Source: RFC 3261 16.6 step 3."""
-
 
 FLOW_PARAM = "cmw-flow"
 """Parameter of our Via that says which connection a request came by."""
@@ -190,8 +189,7 @@ class StatelessProxy:
         """Return the route that later requests towards `hop` come by; it is good for this dialog only."""
         text = _text_of(hop)
         token = f"{self._sign_route(request, text)}.{text}" if text else self._sign_route(request, text)
-        transport = "" if hop.transport is Transport.UDP else f";transport={_PARAMS[hop.transport]}"
-        return f"<sip:{token}@{self._own[hop.transport]}{transport};lr>"
+        return f"<sip:{token}@{self._own[hop.transport]}{URI_PARAMS[hop.transport]};lr>"
 
     def _side_of(self, request: Request, uri: SipUri) -> Hop | None:
         """Return whom a route of ours stands for, the address "" where a connection is not needed; None if not ours."""
@@ -222,7 +220,6 @@ class StatelessProxy:
         return hmac.new(self._key, "\n".join(parts).encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:32]
 
 
-_PARAMS = {Transport.TCP: "tcp", Transport.TLS: "tls", Transport.WS: "ws", Transport.WSS: "ws"}
 _FLOW_TEXT = re.compile(r"(TCP|TLS|WS|WSS)-([0-9]{1,18})-([0-9]{1,5})-((?:[0-9a-f]{2})+)")
 
 
