@@ -90,6 +90,8 @@ class TrafficCounts:
     bytes_sent: int = 0
     send_errors: int = 0
     network_errors: int = 0
+    unsent_datagrams: int = 0
+    """Lost here, because the network took nothing for so long that too many waited."""
 
 
 class Driver(Generic[MachineT]):

@@ -20,6 +20,9 @@ READ_AHEAD: Final = 16384
 
 MAX_DATAGRAM_BYTES: Final = 65535
 
+MAX_UNSENT: Final = 10_000
+"""Datagrams that wait for room in the socket's buffer, a second's or two of 1,500 calls/s; more are lost."""
+
 
 class UdpSocket:
     """Carry the datagrams of a driver over one socket.
@@ -44,7 +47,7 @@ class UdpSocket:
         if self._is_closed:
             return
         if self._unsent:
-            self._unsent.append(datagram)
+            self._keep_back(datagram)
             return
         try:
             self._sock.sendto(datagram.data, datagram.destination[:2])
@@ -97,6 +100,9 @@ class UdpSocket:
             self._driver.receive(data, Hop(address[0], address[1]))
 
     def _keep_back(self, datagram: Datagram) -> None:
+        if len(self._unsent) >= MAX_UNSENT:
+            self._driver.counts.unsent_datagrams += 1
+            return  # as any network may; what matters is sent again
         self._unsent.append(datagram)
         self._loop.add_writer(self._sock, self._writable)
 

@@ -14,6 +14,9 @@ from cmw.sip.uri import SipUri
 LOOKUP_TIMEOUT_NS: Final[Nanos] = 32 * SECOND
 """After this nobody will answer any more: as long as a transaction waits. The driver gives up on DNS much sooner."""
 
+MAX_OPEN: Final = 4096
+"""Questions that are open at once; peers can make us ask for names of their choosing, one for each call."""
+
 
 class LookupTable:
     """Open questions; one for all who want to know the same.
@@ -33,17 +36,20 @@ class LookupTable:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, uri: SipUri, request: ClientRequest, *, now: Nanos) -> None:
-        """Let a request wait for the way to `uri`."""
+    def ask(self, uri: SipUri, request: ClientRequest, *, now: Nanos) -> bool:
+        """Let a request wait for the way to `uri`; return False when too many names are asked for at once."""
         number = self._numbers.get(uri)
         if number is not None:
             self._waiting[number][1].append(request)
-            return
+            return True
+        if len(self._waiting) >= MAX_OPEN:
+            return False
         self._last_number = number = self._last_number + 1
         self._numbers[uri] = number
         self._waiting[number] = uri, [request]
         self._to_make.append(Lookup(number, uri, self._own.transports, self._own.families))
         self._due.set(number, Deadline(now + LOOKUP_TIMEOUT_NS, "LOOKUP"))
+        return True
 
     def take(self, number: int) -> list[ClientRequest]:
         """Return who waits for an answer, and close the question; nobody when it is not open."""

@@ -120,7 +120,8 @@ class Sender:
         elif (hop := destination or literal_hop(next_uri)) is not None:
             self._go(sent, (hop,), "", now)
         elif (uri := question(next_uri)) is not None:
-            self._lookups.ask(uri, sent, now=now)
+            if not self._lookups.ask(uri, sent, now=now):
+                self._failures.append((sent, "too many names are being looked up"))
             self._rearm(now)
         else:
             self._go(sent, (), f"nobody can be reached at {next_uri}", now)

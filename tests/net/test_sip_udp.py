@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import uvloop
 
+from cmw.net import sip_udp
 from cmw.net.ids import RandomIds
 from cmw.net.sip_transport import open_sip_transport
 from cmw.sip.events import CallAnswered, CallEnded, CallOffered, CallRejected
+from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import Listener
 from cmw.sip.user_agent import UserAgent
 
@@ -120,3 +122,30 @@ def test_a_machine_that_cannot_be_made_leaves_no_socket() -> None:
             sock.bind(("127.0.0.1", caught.value.args[0]))
 
     uvloop.run(scene())
+
+
+@pytest.mark.loopback
+def test_what_waits_for_room_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        """A socket whose buffer never has room."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self._sock = sock
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+        def sendto(self, *_: object) -> int:
+            raise BlockingIOError
+
+    async def scene() -> None:
+        monkeypatch.setattr(sip_udp, "MAX_UNSENT", 3)
+        agent = await open_sip_transport(make_agent, "127.0.0.1", 0, lambda event: None)
+        (carrier,) = {each for each in agent._carriers.values() if isinstance(each, sip_udp.UdpSocket)}
+        carrier._sock = Full(carrier._sock)  # type: ignore[assignment]
+        for _ in range(5):
+            carrier.send(Datagram(b"x", Hop("127.0.0.1", 9)))
+        assert agent.counts.unsent_datagrams == 2
+        agent.close()
+
+    asyncio.run(scene())

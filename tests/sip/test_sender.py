@@ -6,6 +6,7 @@ import pytest
 
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.timers import DeadlineHeap
+from cmw.sip import lookup_table
 from cmw.sip.client_request import ClientRequest, Timed
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Datagram, Hop, Transport
@@ -109,6 +110,16 @@ class Bench:
 
 
 # where it goes
+
+
+def test_only_so_many_names_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup_table, "MAX_OPEN", 2)
+    bench = Bench()
+    for name in ("a.example", "b.example", "c.example", "a.example"):
+        bench.send(uri=f"sip:{name}")
+    bench.wait(MILLISECOND)
+    assert len(bench.sender.lookups_to_make()) == 2
+    assert bench.owner.failures == [(503, "too many names are being looked up")]
 
 
 def test_a_literal_address_needs_no_lookup() -> None:
