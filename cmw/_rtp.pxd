@@ -342,8 +342,8 @@ cdef void rtcp_open(
 # May put it off: timer reconsideration, RFC 3550 6.3.6.
 cdef bint rtcp_due(
     const RtpSender* sender, const RtpReceiver* receiver, RtcpSession* session, int64_t now_ns) noexcept nogil
-# Writes SR or RR, SDES, XR if wanted and, with `bye`, BYE; closes the report interval, schedules the next report; returns the bytes
-# written.
+# Writes SR or RR, SDES, XR if wanted and, with `bye`, BYE; closes the report interval, schedules the next report;
+# returns the bytes written.
 cdef size_t rtcp_build(
     RtpSender* sender, RtpReceiver* receiver, RtcpSession* session, int64_t now_ns, bint bye,
     uint8_t* out) noexcept nogil
