@@ -28,6 +28,7 @@ class FlowEnd(StrEnum):
     NOT_READING = "peer does not read"
     NO_PONG = "no pong"
     NO_FIRST_MESSAGE = "no first message"
+    UNFINISHED = "unfinished message"
     IDLE = "idle"
     TOO_MANY = "too many connections"
     TOO_MANY_FROM_ADDRESS = "too many connections from one address"
@@ -38,6 +39,9 @@ class Framing(Protocol):
 
     is_open: bool
     close_expected: bool
+
+    @property
+    def is_inside_message(self) -> bool: ...
 
     def receive_data(self, data: bytes) -> None: ...
 
@@ -265,6 +269,10 @@ class Flow(asyncio.Protocol):
             if event is None:
                 break
             self._take(event)
+        if not self._is_ended and self.liveness.message_goes_on(
+            self.framing.is_inside_message, now=self.liveness.heard_at
+        ):
+            self._owner.flow_changed(self)
         self._owner.flow_drained()
 
     def _take(self, event: StreamEvent) -> None:
@@ -297,6 +305,7 @@ _POLITE = frozenset((FlowEnd.CLOSED_HERE, FlowEnd.CLOSED_BY_PEER, FlowEnd.BROKEN
 _ENDS = {
     Due.CONNECT_LIMIT: (FlowEnd.CONNECT_TIMED_OUT, "connecting timed out"),
     Due.FIRST_MESSAGE_LIMIT: (FlowEnd.NO_FIRST_MESSAGE, "no message came after the connection was opened"),
+    Due.MESSAGE_LIMIT: (FlowEnd.UNFINISHED, "a message took too long"),
     Due.PONG_LIMIT: (FlowEnd.NO_PONG, "the peer does not answer keep-alives any more"),
     Due.IDLE_LIMIT: (FlowEnd.IDLE, "nothing came for too long"),
     Due.STALL_LIMIT: (FlowEnd.NOT_READING, "the peer does not read"),

@@ -16,6 +16,7 @@ class FlowLimits:
         connect_ns: from the first packet to the last handshake; below timers B and F, so that there is time for
             another server.
         first_message_ns: how long whoever connects to us may take to send something whole.
+        message_ns: how long any message may take from its first byte to its last.
         ping_ns: silence after which the side that connected asks whether the other is there: between 80 % and 100 % of
             it, drawn for each connection. Source: RFC 5626 4.4.1.
         pong_ns: how long the answer may take. Source: RFC 5626 4.4.1.
@@ -30,6 +31,7 @@ class FlowLimits:
 
     connect_ns: Nanos = 10 * SECOND
     first_message_ns: Nanos = 30 * SECOND
+    message_ns: Nanos = 30 * SECOND
     ping_ns: Nanos = 120 * SECOND
     pong_ns: Nanos = 10 * SECOND
     pong_required: bool = False
@@ -47,6 +49,7 @@ class Due(Enum):
     PING = auto()
     CONNECT_LIMIT = auto()
     FIRST_MESSAGE_LIMIT = auto()
+    MESSAGE_LIMIT = auto()
     PONG_LIMIT = auto()
     IDLE_LIMIT = auto()
     STALL_LIMIT = auto()
@@ -67,9 +70,11 @@ class Liveness:
 
     __slots__ = (
         "_began_at",
+        "_began_message_at",
         "_has_message",
         "_is_open",
         "_is_outbound",
+        "_is_renewed",
         "_limits",
         "_must_pong",
         "_ping_ns",
@@ -87,8 +92,11 @@ class Liveness:
         self._began_at = now
         self._is_open = False
         self._has_message = False
+        self._is_renewed = False
+        """A whole message came since it was last told whether one goes on."""
         self._pinged_at: Nanos | None = None
         self._stalled_at: Nanos | None = None
+        self._began_message_at: Nanos | None = None
 
     # inputs
 
@@ -99,7 +107,15 @@ class Liveness:
 
     def message_received(self) -> None:
         """Note that something whole came."""
-        self._has_message = True
+        self._has_message = self._is_renewed = True
+
+    def message_goes_on(self, is_inside: bool, *, now: Nanos) -> bool:
+        """Note whether a message has begun and is not whole; return whether that may be due before anything else."""
+        if is_inside == (self._began_message_at is not None) and not (is_inside and self._is_renewed):
+            return False
+        self._is_renewed = False
+        self._began_message_at = now if is_inside else None
+        return is_inside
 
     def pong_received(self) -> None:
         """Note that the peer answers pings; from now on it has to."""
@@ -137,6 +153,13 @@ class Liveness:
             return Due.CONNECT_LIMIT, self._began_at + limits.connect_ns
         if self._stalled_at is not None:
             return Due.STALL_LIMIT, self._stalled_at + limits.stall_ns
+        due, at = self._next_of_side()
+        if self._began_message_at is not None and (due is None or self._began_message_at + limits.message_ns < at):
+            return Due.MESSAGE_LIMIT, self._began_message_at + limits.message_ns
+        return due, at
+
+    def _next_of_side(self) -> tuple[Due | None, Nanos]:
+        limits = self._limits
         if self._is_outbound:
             return self._next_ping()
         if not self._has_message:

@@ -51,6 +51,7 @@ class WebSocketStream:
         self._connection: Connection | None = None
         self._pieces: list[bytes] = []
         self._piece_bytes = 0
+        self._is_inside = False
         self._events: deque[StreamEvent] = deque()
         self._out: list[bytes] = []
 
@@ -76,6 +77,11 @@ class WebSocketStream:
     def server(cls, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> WebSocketStream:
         """Return the end that waits for the upgrade; any path is served."""
         return cls(ConnectionType.SERVER, max_message_bytes=max_message_bytes)
+
+    @property
+    def is_inside_message(self) -> bool:
+        """Tell whether a message has begun whose end is still to come."""
+        return self._is_inside
 
     # inputs
 
@@ -194,7 +200,9 @@ class WebSocketStream:
         if self._piece_bytes > self._max_bytes:
             self._fail(StreamFault.MESSAGE_TOO_LONG, f"expected at most {self._max_bytes} bytes in a frame", _TOO_BIG)
             return
-        self._pieces.append(piece)
+        if piece:  # empty ones cost the peer next to nothing
+            self._pieces.append(piece)
+        self._is_inside = not event.message_finished
         if event.message_finished:
             message = b"".join(self._pieces)
             self._pieces.clear()

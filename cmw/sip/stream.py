@@ -106,6 +106,11 @@ class MessageStream:
         self._events: deque[StreamEvent] = deque()
         self._out: list[bytes] = []
 
+    @property
+    def is_inside_message(self) -> bool:
+        """Tell whether a message has begun whose end is still to come."""
+        return len(self._buffer) > 0
+
     # inputs
 
     def receive_data(self, data: bytes) -> None:

@@ -87,6 +87,23 @@ def test_others_have_to_say_something_and_then_may_be_silent_for_long() -> None:
 
 
 @pytest.mark.parametrize("is_outbound", [True, False])
+def test_a_message_that_is_never_finished_has_a_limit(is_outbound: bool) -> None:
+    """A byte a second would hold its room for ever."""
+    liveness = make(is_outbound=is_outbound)
+    liveness.opened(now=0)
+    liveness.message_received()
+    assert liveness.message_goes_on(True, now=5 * SECOND)
+    liveness.heard_at = 20 * SECOND
+    assert not liveness.message_goes_on(True, now=20 * SECOND)
+    liveness.message_received()
+    assert liveness.message_goes_on(True, now=21 * SECOND), "the next one"
+    assert liveness.handle_timeout(now=51 * SECOND - 1) is None
+    assert liveness.handle_timeout(now=51 * SECOND) is Due.MESSAGE_LIMIT
+    assert not liveness.message_goes_on(False, now=51 * SECOND)
+    assert (liveness.next_timeout() or 0) > 60 * SECOND
+
+
+@pytest.mark.parametrize("is_outbound", [True, False])
 def test_whoever_does_not_read_has_a_limit(is_outbound: bool) -> None:
     liveness = make(is_outbound=is_outbound)
     liveness.opened(now=0)

@@ -400,6 +400,21 @@ def test_a_peer_that_does_not_read_is_cut(run: Any) -> None:
     run(scene())
 
 
+def test_whoever_never_finishes_a_message_is_sent_away(run: Any) -> None:
+    async def scene() -> None:
+        async with phone(TCP, settings=limits(message_ns=30 * MILLISECOND)) as server:
+            sock = await connect(server.transport.local_of(TCP))
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(sock, request())
+            assert (await receive(sock)).startswith(b"SIP/2.0 200 ")
+            await loop.sock_sendall(sock, request()[:20])
+            assert await is_cut(sock)
+            assert server.transport.flows.ends == {FlowEnd.UNFINISHED: 1}
+            sock.close()
+
+    run(scene())
+
+
 def test_whoever_says_nothing_is_sent_away(run: Any) -> None:
     async def scene() -> None:
         async with phone(TCP, settings=limits(first_message_ns=30 * MILLISECOND)) as server:

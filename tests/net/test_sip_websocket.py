@@ -63,6 +63,18 @@ def test_a_message_may_come_in_fragments() -> None:
     assert events(server) == [PingReceived(), MessageReceived(b"INVITE sip:")]
 
 
+def test_empty_fragments_take_no_room() -> None:
+    _, server = pair()
+    wire = Connection(ConnectionType.CLIENT)
+    for _ in range(1000):
+        server.receive_data(wire.send(ws.TextMessage(data="", message_finished=False)))
+    assert server._pieces == []
+    assert server.is_inside_message
+    server.receive_data(wire.send(ws.TextMessage(data="x")))
+    assert events(server) == [MessageReceived(b"x")]
+    assert not server.is_inside_message
+
+
 def test_pings_of_frames_and_of_browsers() -> None:
     client, server = pair()
     server.receive_data(client.frame_ping())
