@@ -10,25 +10,6 @@ from cmw.sip.audio_format import PCMA, PCMU, AudioCodec
 from cmw.sip.audio_policy import AudioPolicy, Keying
 from cmw.sip.authentication import Attempt, Authentication
 from cmw.sip.authentication_info import AuthenticationInfo, parse_authentication_info, serialize_authentication_info
-from cmw.sip.call_events import (
-    CallLost,
-    CallRedirected,
-    CallRefreshed,
-    CallReofferRejected,
-    CallReofferWithdrawn,
-    CallReplaced,
-    InfoReceived,
-    LossCause,
-    MessageReceived,
-    NotifyReceived,
-    RequestFailed,
-    RequestSucceeded,
-    SessionExpired,
-    TransferAccepted,
-    TransferCompleted,
-    TransferProgressed,
-    TransferRequested,
-)
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState
 from cmw.sip.challenge import serialize_challenge
@@ -43,16 +24,26 @@ from cmw.sip.events import (
     CallConfirmed,
     CallEnded,
     CallEvent,
+    CallLost,
     CallModified,
     CallOffered,
     CallProceeding,
+    CallRedirected,
+    CallRefreshed,
     CallRejected,
     CallReoffered,
+    CallReofferRejected,
+    CallReofferWithdrawn,
+    CallReplaced,
     CallTimedOut,
     DatagramDiscarded,
     DiscardReason,
     Ending,
     Event,
+    InfoReceived,
+    LossCause,
+    MessageReceived,
+    NotifyReceived,
     RegistrationDelayed,
     RegistrationEnded,
     RegistrationEvent,
@@ -60,7 +51,14 @@ from cmw.sip.events import (
     RegistrationLost,
     RegistrationSucceeded,
     RequestAnswered,
+    RequestFailed,
+    RequestSucceeded,
+    SessionExpired,
     TimeoutStage,
+    TransferAccepted,
+    TransferCompleted,
+    TransferProgressed,
+    TransferRequested,
 )
 from cmw.sip.grammar import Params
 from cmw.sip.headers import Headers, canonical_name

@@ -10,29 +10,20 @@ from cmw.core.clock import Nanos
 from cmw.core.timers import TimerTable
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
-from cmw.sip.call_events import (
-    CallEnded,
-    CallEvent,
-    CallLost,
-    CallReplaced,
-    CallTimedOut,
-    Ending,
-    LossCause,
-    RequestFailed,
-    RequestSucceeded,
-    TimeoutStage,
-)
+from cmw.sip.call_events import CallEnded, CallLost, CallReplaced, CallTimedOut, Ending, LossCause, TimeoutStage
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState, CallTimer
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog import Dialog
 from cmw.sip.dialog_request import CHANGING_METHODS, DialogRequest, ends_call
+from cmw.sip.events import CallEvent
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.message import Request, Response
 from cmw.sip.mid_call import serve_mid_call
 from cmw.sip.request_checks import refuse_extensions
+from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.session_changes import Changes
 from cmw.sip.session_keeper import SessionKeeper
 from cmw.sip.stack import SDP_TYPE, Stack

@@ -6,12 +6,12 @@ from cmw.core.clock import Nanos
 from cmw.sip.call import Call
 from cmw.sip.call_checks import read_replaces, refuse_replacement, require_extensions
 from cmw.sip.call_options import PLAIN, CallOptions
-from cmw.sip.events import RequestAnswered
 from cmw.sip.inbound_call import InboundCall
 from cmw.sip.message import Request
 from cmw.sip.mid_call import ALLOW_EVENTS, serve_mid_call
 from cmw.sip.plain_request import PlainRequest
 from cmw.sip.request_checks import Refusal, refuse_request
+from cmw.sip.request_events import RequestAnswered
 from cmw.sip.stack import Stack
 from cmw.sip.tel_uri import called_user
 from cmw.sip.transaction_layer import AckReceived, RequestReceived

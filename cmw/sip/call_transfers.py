@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.call_events import TransferAccepted, TransferCompleted, TransferProgressed, TransferRequested
 from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.dialog_request import DialogRequest
 from cmw.sip.hop import Hop
@@ -33,6 +32,7 @@ from cmw.sip.transfer import (
     parse_subscription_state,
     wants_subscription,
 )
+from cmw.sip.transfer_events import TransferAccepted, TransferCompleted, TransferProgressed, TransferRequested
 
 if TYPE_CHECKING:
     from cmw.sip.call import Call

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
-from cmw.sip.call_events import CallModified, Ending
+from cmw.sip.call_events import Ending
 from cmw.sip.dialog_request import DialogRequest
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
@@ -17,6 +17,7 @@ from cmw.sip.message import Request, Response
 from cmw.sip.offer_state import Move, Offer
 from cmw.sip.reliable_provisional import RELIABLE, Arrival, RAck, ReliableReceiver, parse_rseq
 from cmw.sip.request_checks import offer_in
+from cmw.sip.session_events import CallModified
 from cmw.sip.session_timer import Support, has_option
 from cmw.sip.stack import SDP_TYPE
 

@@ -6,15 +6,7 @@ from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call
-from cmw.sip.call_events import (
-    CallCancelled,
-    CallConfirmed,
-    CallEnded,
-    CallOffered,
-    CallTimedOut,
-    Ending,
-    TimeoutStage,
-)
+from cmw.sip.call_events import CallCancelled, CallConfirmed, CallEnded, CallOffered, CallTimedOut, Ending, TimeoutStage
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.dialog import Dialog

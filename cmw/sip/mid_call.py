@@ -6,10 +6,10 @@ Within a call and outside of any the answers are the same; what the user may wan
 from __future__ import annotations
 
 from cmw.core.clock import Nanos
-from cmw.sip.call_events import InfoReceived, MessageReceived, NotifyReceived
 from cmw.sip.call_options import CallOptions
 from cmw.sip.hop import Hop
 from cmw.sip.request_checks import KNOWN_METHODS, Refusal
+from cmw.sip.request_events import InfoReceived, MessageReceived, NotifyReceived
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transfer import REFER_EVENT, event_package

@@ -11,7 +11,6 @@ from cmw.sip.call import Call
 from cmw.sip.call_events import (
     CallAnswered,
     CallEnded,
-    CallEvent,
     CallProceeding,
     CallRedirected,
     CallRejected,
@@ -26,6 +25,7 @@ from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog_request import CHANGING_METHODS, SILENT, DialogRequest
 from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
+from cmw.sip.events import CallEvent
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from cmw.core.clock import Nanos
 from cmw.sip.authentication import Authentication
-from cmw.sip.call_events import RequestFailed, RequestSucceeded
 from cmw.sip.call_options import PLAIN
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
+from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.route_set import make_path
 from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
 

@@ -14,14 +14,6 @@ from cmw.core.timers import TimerTable
 from cmw.sip.account import Account
 from cmw.sip.authentication import Authentication, ProtectionSpaces
 from cmw.sip.client_request import ClientRequest
-from cmw.sip.events import (
-    RegistrationDelayed,
-    RegistrationEnded,
-    RegistrationEvent,
-    RegistrationFailed,
-    RegistrationLost,
-    RegistrationSucceeded,
-)
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop
@@ -30,6 +22,14 @@ from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
 from cmw.sip.register_answer import RegisterAnswer, read_register_answer
 from cmw.sip.register_request import RegisterRequests
+from cmw.sip.registration_events import (
+    RegistrationDelayed,
+    RegistrationEnded,
+    RegistrationEvent,
+    RegistrationFailed,
+    RegistrationLost,
+    RegistrationSucceeded,
+)
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.stack import ALLOW, Stack

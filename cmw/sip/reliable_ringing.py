@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.call_events import CallModified, Ending
+from cmw.sip.call_events import Ending
 from cmw.sip.call_state import CallTimer
 from cmw.sip.leg import Leg
 from cmw.sip.message import Response
 from cmw.sip.offer_state import Move
 from cmw.sip.reliable_provisional import RELIABLE, ReliableSender, Repeat, parse_rack
 from cmw.sip.request_checks import offer_in, refuse_body
+from cmw.sip.session_events import CallModified
 from cmw.sip.transaction import Transaction
 
 if TYPE_CHECKING:

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError
-from cmw.sip.call_events import (
-    CallModified,
-    CallRefreshed,
-    CallReoffered,
-    CallReofferRejected,
-    CallReofferWithdrawn,
-    Ending,
-)
+from cmw.sip.call_events import Ending
 from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog_request import DialogRequest
@@ -27,6 +20,7 @@ from cmw.sip.message import Request, Response
 from cmw.sip.offer_state import Move, crossing_retry_after_s, glare_delay_ns
 from cmw.sip.request_checks import Refusal, offer_in, refuse_accept, refuse_body
 from cmw.sip.retry_after import parse_retry_after
+from cmw.sip.session_events import CallModified, CallRefreshed, CallReoffered, CallReofferRejected, CallReofferWithdrawn
 from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.transaction import Transaction
 

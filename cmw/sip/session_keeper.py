@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmw.core.clock import SECOND, Nanos
-from cmw.sip.call_events import LossCause, SessionExpired
+from cmw.sip.call_events import LossCause
 from cmw.sip.call_state import CallTimer
 from cmw.sip.headers import Headers
+from cmw.sip.session_events import SessionExpired
 from cmw.sip.session_timer import Due, Rows, SessionTimer
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.errors import LocalProtocolError
-from cmw.sip.events import DiscardReason
+from cmw.sip.discard_reason import DiscardReason
 from cmw.sip.grammar import is_literal
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import OwnAddresses

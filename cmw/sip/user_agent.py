@@ -14,27 +14,19 @@ from cmw.core.ids import Ids
 from cmw.core.timers import Deadline
 from cmw.sip.account import Account
 from cmw.sip.call_commands import CallCommands
-from cmw.sip.events import (
-    CallCancelled,
-    CallEnded,
-    CallRejected,
-    CallTimedOut,
-    DatagramDiscarded,
-    DiscardReason,
-    Event,
-    RegistrationEnded,
-    RegistrationFailed,
-    RequestFailed,
-    RequestSucceeded,
-)
+from cmw.sip.call_events import CallCancelled, CallEnded, CallRejected, CallTimedOut
+from cmw.sip.discard_reason import DiscardReason
+from cmw.sip.events import DatagramDiscarded, Event
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import Listener
 from cmw.sip.lookup import Lookup
 from cmw.sip.message import MalformedMessageError, Request, Response, parse_message
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
+from cmw.sip.registration_events import RegistrationEnded, RegistrationFailed
 from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
 from cmw.sip.registrations import Registrations
 from cmw.sip.request_checks import answer_malformed
+from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.sender import MAX_UDP_BYTES
 from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import CallOptions, Refresher, SessionTimerChoice, Support
-from cmw.sip.call_events import CallOffered, CallReoffered, TransferRequested
+from cmw.sip.events import CallOffered, CallReoffered, TransferRequested
 from cmw.sip.hop import Hop
 from cmw.sip.redirect import Follow, RedirectPolicy
 from cmw.sip.timing import Timing

@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 
 from cmw.sip import Account, CallOptions, Credentials, RedirectPolicy
-from cmw.sip.call_events import CallAnswered, CallRejected, TransferRequested
-from cmw.sip.events import RegistrationFailed
+from cmw.sip.events import CallAnswered, CallRejected, RegistrationFailed, TransferRequested
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request
 from cmw.sip.redirect import Follow

@@ -7,7 +7,7 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import CallState
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallAnswered,
     CallConfirmed,
     CallEnded,

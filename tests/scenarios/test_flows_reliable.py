@@ -7,7 +7,7 @@ import pytest
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import CallOptions, CallState, Support
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallAnswered,
     CallConfirmed,
     CallModified,

@@ -7,7 +7,7 @@ import pytest
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import Account, CallOptions, CallState, Credentials, Identity, make_dtmf_info, read_dtmf_info
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallCancelled,
     CallEnded,
     CallLost,

@@ -6,7 +6,7 @@ import pytest
 
 from cmw.core.clock import SECOND
 from cmw.sip import CallOptions, CallState, Refresher, SessionTimerChoice, Support
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallEnded,
     CallLost,
     CallOffered,

@@ -9,19 +9,20 @@ import pytest
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import CallOptions
-from cmw.sip.call_events import (
+from cmw.sip.call_state import CallState
+from cmw.sip.events import (
     CallCancelled,
     CallConfirmed,
     CallEnded,
     CallOffered,
     CallReofferRejected,
     CallTimedOut,
+    DatagramDiscarded,
+    DiscardReason,
     Ending,
     RequestSucceeded,
     TimeoutStage,
 )
-from cmw.sip.call_state import CallState
-from cmw.sip.events import DatagramDiscarded, DiscardReason
 from cmw.sip.message import Request, Response
 from cmw.sip.session_timer import Support
 from tests.support.call_stage import ALICE, BOB, HELD, CalledParty, CallingParty, Stage

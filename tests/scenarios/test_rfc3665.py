@@ -11,7 +11,7 @@ import pytest
 
 from cmw.core.clock import SECOND
 from cmw.sip import Account, CallOptions, CallState, Credentials
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallAnswered,
     CallCancelled,
     CallConfirmed,
@@ -22,9 +22,11 @@ from cmw.sip.call_events import (
     CallRejected,
     CallReoffered,
     Ending,
+    RegistrationEnded,
+    RegistrationFailed,
+    RegistrationSucceeded,
     RequestSucceeded,
 )
-from cmw.sip.events import RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.hop import Hop
 from cmw.sip.redirect import Follow, RedirectPolicy
 from tests.support.call_stage import ALICE, BOB, OTHER, CalledParty, Pair, Stage

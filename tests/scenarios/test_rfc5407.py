@@ -11,7 +11,7 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import Account, CallOptions, CallState, Credentials, Support
-from cmw.sip.call_events import (
+from cmw.sip.events import (
     CallAnswered,
     CallCancelled,
     CallConfirmed,

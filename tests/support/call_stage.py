@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.sip import CallOptions, CallSnapshot, UserAgent
-from cmw.sip.call_events import CallCancelled, CallEnded, CallOffered, CallRejected, CallTimedOut
+from cmw.sip.events import CallCancelled, CallEnded, CallOffered, CallRejected, CallTimedOut
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 from tests.support.ids import CountingIds

@@ -1,0 +1,82 @@
+"""What a `UserAgent` tells of a registration.
+
+Every one ends with exactly one of `RegistrationFailed` and `RegistrationEnded`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cmw.core.clock import Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationSucceeded:
+    """A binding stands, for the first time or again.
+
+    Args:
+        expires_s: lifetime that the registrar granted, seconds.
+    """
+
+    registration: int
+    expires_s: int
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationDelayed:
+    """A REGISTER failed and will be tried again; a binding that stands still does.
+
+    Args:
+        status: the response that came, 0 when none did.
+        again_at: when the next one goes at the earliest.
+    """
+
+    registration: int
+    status: int
+    reason: str
+    again_at: Nanos
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationLost:
+    """A binding stands no more: its time ran out before a refresh succeeded, or its connection is gone.
+
+    It is tried again; `RegistrationSucceeded` tells that it stands again, `RegistrationFailed` that it never will.
+
+    Args:
+        status: the last response to a refresh, 0 when none came.
+    """
+
+    registration: int
+    status: int
+    reason: str
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """A registration is given up; its last event.
+
+    Args:
+        status: the response that ended it, 0 when none came.
+    """
+
+    registration: int
+    status: int
+    reason: str
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationEnded:
+    """A binding was removed as asked; its last event."""
+
+    registration: int
+    at: Nanos
+
+
+RegistrationEvent = (
+    RegistrationSucceeded | RegistrationDelayed | RegistrationLost | RegistrationFailed | RegistrationEnded
+)
