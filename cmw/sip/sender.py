@@ -68,7 +68,7 @@ class Sender:
         self._max_udp_bytes = max_udp_bytes
         self._memory = HopMemory()
         self._lookups = LookupTable(own)
-        self._acks: dict[ClientRequest, None] = {}
+        self._acks: dict[ClientRequest, Nanos] = {}
         self._failures: deque[tuple[ClientRequest, str]] = deque()
 
     # commands
@@ -198,7 +198,8 @@ class Sender:
     def hop_failed(self, hop: Hop, *, now: Nanos) -> None:
         """Remember that a hop failed, whoever waits for it; the ACKs that went there go another way."""
         self._memory.note_failure(hop, now=now)
-        for ack in [each for each in self._acks if each.hop == hop]:
+        since = now - self._timing.timeout_ns
+        for ack in [each for each, at in self._acks.items() if each.hop == hop and at >= since]:
             self._send_next(ack, now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
@@ -265,17 +266,17 @@ class Sender:
         if sent.request.method == "ACK":
             sent.data = data
             self._out.append(Datagram(data, hop))
-            self._keep_ack(sent)
+            self._keep_ack(sent, now)
             return
         if sent.transaction is not None:
             sent.retransmissions_before += sent.transaction.retransmissions
         sent.transaction = self._layer.begin_client(sent.request, branch, data, hop, sent, now=now)
 
-    def _keep_ack(self, ack: ClientRequest) -> None:
-        """Remember an ACK as long as it has another way to go."""
+    def _keep_ack(self, ack: ClientRequest, now: Nanos) -> None:
+        """Remember an ACK that has another way to go, for as long as its 2xx may come again."""
         self._acks.pop(ack, None)
         if ack.hops or ack.udp_hop is not None:
-            self._acks[ack] = None
+            self._acks[ack] = now
             if len(self._acks) > MAX_ACKS:
                 del self._acks[next(iter(self._acks))]
 
