@@ -80,6 +80,7 @@ from cmw.sip.message import (
     parse_message,
     serialize_message,
 )
+from cmw.sip.methods import ALLOW
 from cmw.sip.multipart import BodyPart, parse_body
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.negotiated_audio import AudioChange, CommonFormat, NegotiatedAudio, find_changes
@@ -106,7 +107,6 @@ from cmw.sip.sdp_parser import parse_sdp
 from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings, warning_rows
 from cmw.sip.session_timer import Refresher, SessionTimerChoice, Support
 from cmw.sip.shared_socket import SharedSocket
-from cmw.sip.stack import ALLOW
 from cmw.sip.status import reason_phrase
 from cmw.sip.stream import MessageReceived as StreamMessageReceived
 from cmw.sip.stream import (

@@ -16,17 +16,19 @@ from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog import Dialog
-from cmw.sip.dialog_request import CHANGING_METHODS, DialogRequest, ends_call
+from cmw.sip.dialog_request import DialogRequest, ends_call
 from cmw.sip.events import CallEvent
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
+from cmw.sip.methods import CHANGING_METHODS
 from cmw.sip.mid_call import serve_mid_call
 from cmw.sip.request_checks import refuse_extensions
 from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.session_changes import Changes
 from cmw.sip.session_keeper import SessionKeeper
-from cmw.sip.stack import SDP_TYPE, Stack
+from cmw.sip.stack import Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_tables import State
 

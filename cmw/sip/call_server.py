@@ -14,7 +14,7 @@ from cmw.sip.request_checks import Refusal, refuse_request
 from cmw.sip.request_events import RequestAnswered
 from cmw.sip.stack import Stack
 from cmw.sip.tel_uri import called_user
-from cmw.sip.transaction_layer import AckReceived, RequestReceived
+from cmw.sip.transaction_facts import AckReceived, RequestReceived
 
 
 class CallServer:

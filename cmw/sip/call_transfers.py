@@ -16,7 +16,7 @@ from cmw.sip.dialog_request import DialogRequest
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.message import Request, Response
-from cmw.sip.stack import ALLOW
+from cmw.sip.methods import ALLOW
 from cmw.sip.transaction import Transaction
 from cmw.sip.transfer import (
     REFER_EVENT,

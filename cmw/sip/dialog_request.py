@@ -11,6 +11,7 @@ from cmw.sip.client_request import ClientRequest
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.message import Response
+from cmw.sip.methods import CHANGING_METHODS
 
 
 class Asker(Protocol):
@@ -52,8 +53,6 @@ class DialogRequest:
 
 ENDING_STATUSES = frozenset((404, 408, 410, 416, 480, 481, 482, 483, 484, 485, 502, 604))
 """Answers to a re-INVITE or UPDATE that mean: there is no such call any more. Source: RFC 5057 5.1."""
-
-CHANGING_METHODS = frozenset(("INVITE", "UPDATE"))
 
 
 def ends_call(method: str, status: int) -> bool:

@@ -13,13 +13,13 @@ from cmw.sip.call_events import Ending
 from cmw.sip.dialog_request import DialogRequest
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
 from cmw.sip.offer_state import Move, Offer
 from cmw.sip.reliable_provisional import RELIABLE, Arrival, RAck, ReliableReceiver, parse_rseq
 from cmw.sip.request_checks import offer_in
 from cmw.sip.session_events import CallModified
 from cmw.sip.session_timer import Support, has_option
-from cmw.sip.stack import SDP_TYPE
 
 if TYPE_CHECKING:
     from cmw.sip.outbound_call import OutboundCall

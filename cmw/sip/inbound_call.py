@@ -14,14 +14,16 @@ from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, make_response
+from cmw.sip.methods import ALLOW
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.offer_state import Move, Offer
 from cmw.sip.reliable_provisional import RELIABLE
 from cmw.sip.reliable_ringing import ReliableRinging
 from cmw.sip.request_checks import offer_in
 from cmw.sip.session_timer import SMALLEST_MIN_SE_S, Support, has_option
-from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+from cmw.sip.stack import Stack
 from cmw.sip.status import reason_phrase
 from cmw.sip.transaction import Transaction
 

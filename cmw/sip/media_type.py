@@ -9,6 +9,9 @@ from cmw.errors import RemoteProtocolError
 from cmw.sip.grammar import Params, fail, get_param, is_token, parse_params, unquote
 from cmw.sip.header_names import split_tokens
 
+SDP_TYPE = "application/sdp"
+"""The only body that opens a session. Source: RFC 3261 13.2.1."""
+
 MAX_ELEMENTS = 256
 """Elements of Accept that are looked at."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from cmw.core.clock import Nanos
 from cmw.sip.call_options import CallOptions
 from cmw.sip.hop import Hop
-from cmw.sip.request_checks import KNOWN_METHODS, Refusal
+from cmw.sip.media_type import SDP_TYPE
+from cmw.sip.methods import ALLOW, KNOWN_METHODS
+from cmw.sip.request_checks import Refusal
 from cmw.sip.request_events import InfoReceived, MessageReceived, NotifyReceived
-from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+from cmw.sip.stack import Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transfer import REFER_EVENT, event_package
 

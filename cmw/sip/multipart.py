@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 from cmw.sip.grammar import fail
 from cmw.sip.headers import Headers, scan
-from cmw.sip.media_type import Disposition, MediaType, parse_disposition, parse_media_type
+from cmw.sip.media_type import SDP_TYPE, Disposition, MediaType, parse_disposition, parse_media_type
 
 MAX_PARTS = 32
 """Parts of one body, those inside of parts included; more is refused."""
 
 MAX_DEPTH = 4
 """How deep bodies of several parts may stand inside of each other."""
-
-SDP_TYPE = "application/sdp"
 
 _MAX_BOUNDARY = 70  # RFC 2046 5.1.1
 _TEXT = MediaType("text/plain")  # what a part without a type is. Source: RFC 2046 5.1

@@ -23,14 +23,16 @@ from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.call_target import CallTarget
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
-from cmw.sip.dialog_request import CHANGING_METHODS, SILENT, DialogRequest
+from cmw.sip.dialog_request import SILENT, DialogRequest
 from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
 from cmw.sip.events import CallEvent
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
+from cmw.sip.methods import ALLOW, CHANGING_METHODS
 from cmw.sip.mid_call import serve_mid_call
 from cmw.sip.name_addr import NameAddr
 from cmw.sip.offer_state import Move, Offer
@@ -39,7 +41,7 @@ from cmw.sip.reliable_provisional import Arrival
 from cmw.sip.request_checks import offer_in
 from cmw.sip.route_set import make_path
 from cmw.sip.session_timer import SMALLEST_MIN_SE_S
-from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+from cmw.sip.stack import Stack
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_tables import State
 

@@ -9,10 +9,12 @@ from cmw.sip.authentication import Authentication
 from cmw.sip.call_options import PLAIN
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.hop import Hop
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
+from cmw.sip.methods import ALLOW
 from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.route_set import make_path
-from cmw.sip.stack import ALLOW, SDP_TYPE, Stack
+from cmw.sip.stack import Stack
 
 NOT_PLAIN = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
 """Methods that have a command of their own, or mean nothing outside of a dialog."""

@@ -18,6 +18,7 @@ from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Response
+from cmw.sip.methods import ALLOW
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
 from cmw.sip.register_answer import RegisterAnswer, read_register_answer
@@ -32,7 +33,7 @@ from cmw.sip.registration_events import (
 )
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_after import parse_retry_after
-from cmw.sip.stack import ALLOW, Stack
+from cmw.sip.stack import Stack
 from cmw.sip.uri import parse_uri
 
 MAX_INTERVAL_TRIES = 2

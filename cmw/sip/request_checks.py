@@ -11,25 +11,17 @@ from cmw.sip.date import parse_date
 from cmw.sip.grammar import is_literal, is_number
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop
-from cmw.sip.media_type import is_acceptable
+from cmw.sip.media_type import SDP_TYPE, is_acceptable
 from cmw.sip.message import MalformedMessageError, Request, Response, make_response
+from cmw.sip.methods import ALLOW, KNOWN_METHODS, NEEDS_DIALOG
 from cmw.sip.multipart import parse_body
 from cmw.sip.name_addr import parse_name_addr
-from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.status import reason_phrase
 from cmw.sip.tel_uri import parse_called_uri
 from cmw.sip.uri import SipUri
 
 MAX_BODY_BYTES = 32768
 """Longest body of a request that opens or changes a session; a longer one is refused with 413."""
-
-NEEDS_DIALOG = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
-"""Methods that mean nothing outside of a dialog."""
-
-KNOWN_METHODS = frozenset(
-    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
-)
-"""Methods that have a meaning, served or not. Source: the IANA registry of SIP methods."""
 
 _ADDRESSES = ("Contact", "Record-Route", "Reply-To")
 

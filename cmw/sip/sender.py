@@ -23,7 +23,8 @@ from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_layer import Fact, ResponseReceived, TransactionLayer, TransactionTimedOut, TransportFailed
+from cmw.sip.transaction_facts import Fact, ResponseReceived, TransactionTimedOut, TransportFailed
+from cmw.sip.transaction_layer import TransactionLayer
 from cmw.sip.transaction_tables import State
 
 MAX_UDP_BYTES: Final = 1300

@@ -16,12 +16,13 @@ from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog_request import DialogRequest
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
+from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
+from cmw.sip.methods import ALLOW
 from cmw.sip.offer_state import Move, crossing_retry_after_s, glare_delay_ns
 from cmw.sip.request_checks import Refusal, offer_in, refuse_accept, refuse_body
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.session_events import CallModified, CallRefreshed, CallReoffered, CallReofferRejected, CallReofferWithdrawn
-from cmw.sip.stack import ALLOW, SDP_TYPE
 from cmw.sip.transaction import Transaction
 
 if TYPE_CHECKING:

@@ -21,12 +21,6 @@ from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import TransactionLayer
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE"
-"""The methods that are served."""
-
-SDP_TYPE = "application/sdp"
-"""The only body that opens a session here."""
-
 
 class Stack:
     """The shared part of one user agent.

@@ -21,6 +21,7 @@ from cmw.sip.hop import URI_PARAMS, Datagram, Hop, Transport
 from cmw.sip.location import Binding, LocationTable
 from cmw.sip.lookup import literal_hop, transport_of
 from cmw.sip.message import Request, Response, make_response, serialize_message
+from cmw.sip.methods import MAKES_DIALOG
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.uri import SipUri, parse_uri
 from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE, Via, parse_via
@@ -33,9 +34,6 @@ MAX_FORWARDS = 70
 
 FLOW_PARAM = "cmw-flow"
 """Parameter of our Via that says which connection a request came by."""
-
-MAKES_DIALOG = frozenset(("INVITE", "REFER", "SUBSCRIBE"))
-"""Methods whose later requests have to come back to us when one side can be reached by its connection only."""
 
 
 class StatelessProxy:

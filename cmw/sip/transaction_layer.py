@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
@@ -19,15 +19,18 @@ from cmw.sip.grammar import is_literal
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, serialize_message
+from cmw.sip.methods import CANCELLABLE
 from cmw.sip.timing import Timer, Timing
 from cmw.sip.transaction import Transaction, TransactionKey, client_key, make_cancel, server_key
-from cmw.sip.transaction_tables import (
-    CLIENT_TABLES,
-    SERVER_TABLES,
-    Action,
-    Input,
-    State,
+from cmw.sip.transaction_facts import (
+    AckReceived,
+    Fact,
+    RequestReceived,
+    ResponseReceived,
+    TransactionTimedOut,
+    TransportFailed,
 )
+from cmw.sip.transaction_tables import CLIENT_TABLES, SERVER_TABLES, Action, Input, State
 from cmw.sip.via import Via
 
 MAX_KEPT_BYTES = 256 << 20
@@ -36,56 +39,8 @@ for retransmissions, and no new INVITE is taken: anybody may send requests, as l
 
 BUSY_HEADERS = (("Retry-After", "10"),)
 
-CANCELLABLE = ("INVITE", *"BYE INFO MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split())
-"""Requests that a CANCEL may be about: "anything but CANCEL or ACK". Source: RFC 3261 9.2."""
-
-
-class ResponseReceived(NamedTuple):
-    """A response came that its transaction lets pass."""
-
-    transaction: Transaction
-    owner: object
-    response: Response
-    source: Hop
-
-
-class RequestReceived(NamedTuple):
-    """A new request came; the user has to respond through its transaction.
-
-    `is_merged` tells that the same request is being served already after another path. Source: RFC 3261 8.2.2.2.
-    """
-
-    transaction: Transaction
-    request: Request
-    source: Hop
-    is_merged: bool
-
-
-class AckReceived(NamedTuple):
-    """An ACK came that belongs to no failure response: it is for a 2xx, or astray."""
-
-    request: Request
-    source: Hop
-
-
-class TransactionTimedOut(NamedTuple):
-    """The other side stayed silent: no response to our request, or no ACK of our failure response."""
-
-    transaction: Transaction
-    owner: object
-
-
-class TransportFailed(NamedTuple):
-    """The network refused what the transaction sent. Source: RFC 3261 8.1.3.1."""
-
-    transaction: Transaction
-    owner: object
-    reason: str
-
-
 _SHED: Final = Request("", "")
-
-Fact = ResponseReceived | RequestReceived | AckReceived | TransactionTimedOut | TransportFailed
+"""Stands for the request of a transaction that let go of it."""
 
 
 class TransactionLayer:
@@ -168,12 +123,6 @@ class TransactionLayer:
 
     # commands
 
-    def send_request(self, request: Request, destination: Hop, owner: object, *, now: Nanos) -> Transaction:
-        """Start a client transaction; puts a Via with a new branch on top of `request`, which is kept."""
-        branch = self._ids.branch()
-        request.headers.add_first("Via", self._own.towards(destination).via_start + branch)
-        return self.begin_client(request, branch, serialize_message(request), destination, owner, now=now)
-
     def begin_client(
         self, request: Request, branch: str, data: bytes, destination: Hop, owner: object, *, now: Nanos
     ) -> Transaction:
@@ -240,10 +189,6 @@ class TransactionLayer:
         key = server_key(cancel)
         found = (self._transactions.get(key._replace(method=method)) for method in CANCELLABLE)
         return next((transaction for transaction in found if transaction is not None), None)
-
-    def new_via(self, destination: Hop) -> str:
-        """Return a Via for a request that needs no transaction: the ACK of a 2xx."""
-        return self._own.towards(destination).via_start + self._ids.branch()
 
     def await_late_success(self, transaction: Transaction, owner: object, *, now: Nanos) -> None:
         """Listen for 64*T1 whether an INVITE is accepted after all that was given up, and went another way meanwhile.

@@ -30,11 +30,7 @@ from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.sender import MAX_UDP_BYTES
 from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_layer import (
-    AckReceived,
-    Fact,
-    RequestReceived,
-)
+from cmw.sip.transaction_facts import AckReceived, Fact, RequestReceived
 
 _LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
 _LAST_REQUEST_EVENTS = (RequestSucceeded, RequestFailed)

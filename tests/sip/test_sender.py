@@ -15,7 +15,8 @@ from cmw.sip.lookup import Lookup
 from cmw.sip.message import Request, Response, make_response, parse_message
 from cmw.sip.sender import MAX_UDP_BYTES, Sender
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_layer import RequestReceived, TransactionLayer
+from cmw.sip.transaction_facts import RequestReceived
+from cmw.sip.transaction_layer import TransactionLayer
 from cmw.sip.transaction_tables import State
 from tests.support.ids import CountingIds
 from tests.support.sip_link import listen_at

@@ -7,21 +7,22 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import DiscardReason
+from cmw.sip.grammar import is_literal
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_layer import (
+from cmw.sip.transaction import Transaction
+from cmw.sip.transaction_facts import (
     AckReceived,
     Fact,
     RequestReceived,
     ResponseReceived,
-    TransactionLayer,
     TransactionTimedOut,
     TransportFailed,
-    is_literal,
 )
+from cmw.sip.transaction_layer import TransactionLayer
 from cmw.sip.transaction_tables import State
 from tests.support.ids import CountingIds
 from tests.support.sip_link import listen_at
@@ -35,8 +36,14 @@ class Bench:
 
     def __init__(self) -> None:
         self.out: list[Datagram] = []
-        ids = CountingIds()
-        self.layer = TransactionLayer(own=OwnAddresses(listen_at(US), ids), ids=ids, timing=Timing(), out=self.out)
+        self.ids = CountingIds()
+        self.own = OwnAddresses(listen_at(US), self.ids)
+        self.layer = TransactionLayer(own=self.own, ids=self.ids, timing=Timing(), out=self.out)
+
+    def send(self, request: Request, destination: Hop, owner: object, *, now: int) -> Transaction:
+        branch = self.ids.branch()
+        request.headers.add_first("Via", self.own.towards(destination).via_start + branch)
+        return self.layer.begin_client(request, branch, serialize_message(request), destination, owner, now=now)
 
     def facts(self) -> list[Fact]:
         found = []
@@ -79,7 +86,7 @@ def received(method: str, branch: str = "z9hG4bKx", **more: object) -> Request:
 
 def test_invite_is_sent_again_at_doubling_intervals_until_timer_b() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("INVITE"), PEER, "owner", now=0)
+    transaction = bench.send(make_request("INVITE"), PEER, "owner", now=0)
     assert len(bench.sent()) == 1
     assert seconds(bench.run_until(100 * SECOND)) == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
     assert bench.facts() == [TransactionTimedOut(transaction, "owner")]
@@ -89,7 +96,7 @@ def test_invite_is_sent_again_at_doubling_intervals_until_timer_b() -> None:
 
 def test_other_requests_are_sent_again_up_to_every_t2_until_timer_f() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("BYE"), PEER, None, now=0)
+    transaction = bench.send(make_request("BYE"), PEER, None, now=0)
     bench.sent()
     expected = [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
     assert seconds(bench.run_until(100 * SECOND)) == expected
@@ -98,7 +105,7 @@ def test_other_requests_are_sent_again_up_to_every_t2_until_timer_f() -> None:
 
 def test_a_provisional_response_slows_other_requests_down_to_t2() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("BYE"), PEER, None, now=0)
+    transaction = bench.send(make_request("BYE"), PEER, None, now=0)
     request = bench.sent()[0]
     assert isinstance(request, Request)
     bench.layer.receive_message(make_response(request, 100), PEER, now=100 * MILLISECOND)
@@ -108,7 +115,7 @@ def test_a_provisional_response_slows_other_requests_down_to_t2() -> None:
 
 def test_a_provisional_response_stops_the_invite() -> None:
     bench = Bench()
-    bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    bench.send(make_request("INVITE"), PEER, None, now=0)
     request = bench.sent()[0]
     assert isinstance(request, Request)
     bench.layer.receive_message(make_response(request, 180), PEER, now=100 * MILLISECOND)
@@ -118,7 +125,7 @@ def test_a_provisional_response_stops_the_invite() -> None:
 
 def test_failure_responses_are_acknowledged_each_time_and_told_once() -> None:
     bench = Bench()
-    bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    bench.send(make_request("INVITE"), PEER, None, now=0)
     invite = bench.sent()[0]
     assert isinstance(invite, Request)
     refusal = make_response(invite, 486, to_tag="t")
@@ -136,7 +143,7 @@ def test_failure_responses_are_acknowledged_each_time_and_told_once() -> None:
 
 def test_every_2xx_is_told() -> None:
     bench = Bench()
-    bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    bench.send(make_request("INVITE"), PEER, None, now=0)
     invite = bench.sent()[0]
     assert isinstance(invite, Request)
     for _ in range(2):
@@ -278,7 +285,7 @@ def test_a_response_without_transaction_is_a_stray() -> None:
 
 def test_cancel_has_the_branch_and_the_to_of_its_invite() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    transaction = bench.send(make_request("INVITE"), PEER, None, now=0)
     invite = bench.sent()[0]
     assert isinstance(invite, Request)
     with pytest.raises(LocalProtocolError):
@@ -296,8 +303,8 @@ def test_cancel_has_the_branch_and_the_to_of_its_invite() -> None:
 
 def test_a_transport_failure_ends_what_waits_for_that_address_only() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("INVITE"), PEER, "a", now=0)
-    other = bench.layer.send_request(make_request("OPTIONS"), Hop("127.0.0.3", 5060), "b", now=0)
+    transaction = bench.send(make_request("INVITE"), PEER, "a", now=0)
+    other = bench.send(make_request("OPTIONS"), Hop("127.0.0.3", 5060), "b", now=0)
     bench.layer.transport_failed(PEER, "refused", now=1)
     assert bench.facts() == [TransportFailed(transaction, "a", "refused")]
     assert transaction.is_over
@@ -308,7 +315,7 @@ def test_a_transport_failure_ends_what_waits_for_that_address_only() -> None:
 
 def test_a_late_wake_up_sends_once_and_not_what_was_missed() -> None:
     bench = Bench()
-    bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    bench.send(make_request("INVITE"), PEER, None, now=0)
     bench.sent()
     bench.layer.handle_timeout(now=20 * SECOND)
     assert len(bench.sent()) == 1
@@ -316,7 +323,7 @@ def test_a_late_wake_up_sends_once_and_not_what_was_missed() -> None:
 
 def test_an_early_wake_up_does_nothing() -> None:
     bench = Bench()
-    bench.layer.send_request(make_request("INVITE"), PEER, None, now=0)
+    bench.send(make_request("INVITE"), PEER, None, now=0)
     bench.sent()
     bench.layer.handle_timeout(now=499 * MILLISECOND)
     assert bench.sent() == []
@@ -332,7 +339,7 @@ def test_literals_are_told_from_names(host: str, expected: bool) -> None:
 def test_serialized_requests_carry_our_via_on_top() -> None:
     bench = Bench()
     request = make_request("OPTIONS", via="SIP/2.0/UDP below.example;branch=z9hG4bKbelow")
-    bench.layer.send_request(request, PEER, None, now=0)
+    bench.send(request, PEER, None, now=0)
     sent = parse_message(bench.out[0].data)
     assert sent.headers.get_all("Via")[0] == "SIP/2.0/UDP 127.0.0.1:5060;rport;branch=z9hG4bK00000001"
     assert serialize_message(request) == bench.out[0].data
@@ -340,8 +347,8 @@ def test_serialized_requests_carry_our_via_on_top() -> None:
 
 def test_a_datagram_that_is_too_long_ends_the_transaction_that_sent_it_only() -> None:
     bench = Bench()
-    transaction = bench.layer.send_request(make_request("INVITE"), PEER, "a", now=0)
-    other = bench.layer.send_request(make_request("OPTIONS"), PEER, "b", now=0)
+    transaction = bench.send(make_request("INVITE"), PEER, "a", now=0)
+    other = bench.send(make_request("OPTIONS"), PEER, "b", now=0)
     bench.layer.transport_failed(PEER, "Message too long", at_fault=b"a response of ours", now=1)
     assert bench.facts() == []
     bench.layer.transport_failed(PEER, "Message too long", at_fault=bench.out[0].data, now=1)

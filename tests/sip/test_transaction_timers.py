@@ -8,10 +8,11 @@ from cmw.core.clock import MILLISECOND, SECOND
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.sip.listener import OwnAddresses
-from cmw.sip.message import Request, make_response, parse_message
+from cmw.sip.message import Request, make_response, parse_message, serialize_message
 from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
-from cmw.sip.transaction_layer import TransactionLayer, TransactionTimedOut
+from cmw.sip.transaction_facts import TransactionTimedOut
+from cmw.sip.transaction_layer import TransactionLayer
 from cmw.sip.transaction_tables import State
 from tests.support.ids import CountingIds
 from tests.support.sip_link import listen_at
@@ -48,8 +49,9 @@ class Bench:
     def ask(self, method: str) -> Transaction:
         """Send a request."""
         request = self.request(method)
-        request.headers.remove("Via")
-        return self.layer.send_request(request, self.peer, "owner", now=self.now)
+        request.headers.set("Via", f"SIP/2.0/{self.us.transport} 192.0.2.1:5060;rport;branch=z9hG4bKy")
+        data = serialize_message(request)
+        return self.layer.begin_client(request, "z9hG4bKy", data, self.peer, "owner", now=self.now)
 
     def be_asked(self, method: str) -> Transaction:
         """Receive a request."""

@@ -28,8 +28,8 @@ from cmw.sip.events import (
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.listener import Listener
 from cmw.sip.message import Request, serialize_message
+from cmw.sip.methods import ALLOW
 from cmw.sip.outbound_call import MAX_FORKS
-from cmw.sip.stack import ALLOW
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.sip_link import Link, listen_at
