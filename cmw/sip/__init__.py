@@ -86,6 +86,7 @@ from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.negotiated_audio import AudioChange, CommonFormat, NegotiatedAudio, find_changes
 from cmw.sip.negotiator import Negotiator
 from cmw.sip.offer_answer import make_offer, negotiate, read_answer
+from cmw.sip.option_tags import Support
 from cmw.sip.protection_spaces import AuthenticationCounts, ProtectionSpaces
 from cmw.sip.redirect import Follow, RedirectPolicy
 from cmw.sip.register_answer import BoundContact, RegisterAnswer
@@ -105,7 +106,7 @@ from cmw.sip.sdp import Attributes, Connection, MediaDescription, Origin, Sessio
 from cmw.sip.sdp_attributes import Direction
 from cmw.sip.sdp_parser import parse_sdp
 from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings, warning_rows
-from cmw.sip.session_timer import Refresher, SessionTimerChoice, Support
+from cmw.sip.session_timer import Refresher, SessionTimerChoice
 from cmw.sip.shared_socket import SharedSocket
 from cmw.sip.status import reason_phrase
 from cmw.sip.stream import MessageReceived as StreamMessageReceived

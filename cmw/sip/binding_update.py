@@ -12,6 +12,7 @@ from cmw.sip.location import MAX_CONTACTS, Binding, LocationTable
 from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Request
 from cmw.sip.name_addr import NameAddr, parse_name_addr
+from cmw.sip.option_tags import supports
 from cmw.sip.uri import SipUri
 from cmw.sip.via import DEFAULT_PORT
 
@@ -106,7 +107,7 @@ class _Planner:
         self._rules = rules
         self._now = now
         self._paths = _paths(request)
-        self._knows_outbound = "outbound" in supported_extensions(request)
+        self._knows_outbound = supports(request.headers, "outbound")
         self._removed: dict[Binding, None] = {}
         self._added: dict[str, Binding] = {}
         self._new = 0
@@ -198,12 +199,6 @@ class _Planner:
             return source
         is_behind_nat = source.host not in (self._request.top_via.host, uri.host)
         return source if is_behind_nat else Hop(uri.host, uri.port or DEFAULT_PORT)
-
-
-def supported_extensions(request: Request) -> set[str]:
-    """Return the extensions that the sender of a request knows, in lower case."""
-    headers = request.headers
-    return {token.lower() for name in ("Supported", "Require") for token in headers.get_tokens(name)}
 
 
 def _paths(request: Request) -> tuple[str, ...]:

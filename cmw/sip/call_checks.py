@@ -7,10 +7,11 @@ from cmw.sip.call import Call
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallState
 from cmw.sip.message import Request
+from cmw.sip.option_tags import Support, supports
 from cmw.sip.reliable_provisional import RELIABLE
 from cmw.sip.replaces import REFUSALS, Replaced, Replaces, parse_replaces
 from cmw.sip.request_checks import Refusal
-from cmw.sip.session_timer import SessionTimer, Support, has_option
+from cmw.sip.session_timer import SessionTimer
 
 
 def require_extensions(request: Request, options: CallOptions) -> Refusal | None:
@@ -19,8 +20,7 @@ def require_extensions(request: Request, options: CallOptions) -> Refusal | None
     Source: RFC 3261 21.4.16, RFC 4028 9.
     """
     headers = request.headers
-    can_prack = has_option(headers, "Supported", RELIABLE) or has_option(headers, "Require", RELIABLE)
-    if options.reliable is Support.REQUIRED and not can_prack:
+    if options.reliable is Support.REQUIRED and not supports(headers, RELIABLE):
         return Refusal(421, (("Require", RELIABLE),))
     choice = options.session_timer
     if choice.mode is Support.REQUIRED or "Session-Expires" in headers or "Min-SE" in headers:

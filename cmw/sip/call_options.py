@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.identity import Identity
 from cmw.sip.name_addr import parse_name_addr
+from cmw.sip.option_tags import Support
 from cmw.sip.redirect import RedirectPolicy
 from cmw.sip.reliable_provisional import RELIABLE
 from cmw.sip.replaces import REPLACES, Replaces
-from cmw.sip.session_timer import TIMER, SessionTimerChoice, Support
+from cmw.sip.session_timer import TIMER, SessionTimerChoice
 from cmw.sip.transfer import NO_SUBSCRIPTION
 
 _AGREE = SessionTimerChoice()

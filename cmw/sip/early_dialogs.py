@@ -16,10 +16,10 @@ from cmw.sip.leg import Leg
 from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
 from cmw.sip.offer_state import Move, Offer
+from cmw.sip.option_tags import Support, has_option
 from cmw.sip.reliable_provisional import RELIABLE, Arrival, RAck, ReliableReceiver, parse_rseq
 from cmw.sip.request_checks import offer_in
 from cmw.sip.session_events import CallModified
-from cmw.sip.session_timer import Support, has_option
 
 if TYPE_CHECKING:
     from cmw.sip.outbound_call import OutboundCall
@@ -99,6 +99,10 @@ class EarlyDialogs:
         del self._unacknowledged[leg.remote_tag]
         self._call.local_body = body or self._call.local_body
         self._send_prack(leg, rack, body, now)
+
+    def close(self) -> None:
+        """Let go of the call, which is over: nothing but `legs` is asked for any more, by a 2xx that comes late."""
+        del self._call
 
     @property
     def waiting_leg(self) -> Leg | None:

@@ -19,10 +19,11 @@ from cmw.sip.message import Request, make_response
 from cmw.sip.methods import ALLOW
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.offer_state import Move, Offer
+from cmw.sip.option_tags import Support, has_option, supports
 from cmw.sip.reliable_provisional import RELIABLE
 from cmw.sip.reliable_ringing import ReliableRinging
 from cmw.sip.request_checks import offer_in
-from cmw.sip.session_timer import SMALLEST_MIN_SE_S, Support, has_option
+from cmw.sip.session_timer import SMALLEST_MIN_SE_S
 from cmw.sip.stack import Stack
 from cmw.sip.status import reason_phrase
 from cmw.sip.transaction import Transaction
@@ -205,7 +206,7 @@ class InboundCall(Call):
             wanted = self.options.reliable is Support.REQUIRED or is_required
         elif is_required and not wanted:
             raise LocalProtocolError(f"expected call {self.handle} to ring reliably, as its caller requires")
-        elif wanted and not (has_option(headers, "Supported", RELIABLE) or is_required):
+        elif wanted and not supports(headers, RELIABLE):
             raise LocalProtocolError(f"expected the caller of call {self.handle} to support 100rel, found it does not")
         return wanted and self.options.reliable is not Support.OFF
 

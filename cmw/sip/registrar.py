@@ -21,7 +21,6 @@ from cmw.sip.binding_update import (
     BindingUpdate,
     RegisterRefusedError,
     plan_update,
-    supported_extensions,
 )
 from cmw.sip.date import format_date
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
@@ -35,6 +34,7 @@ from cmw.sip.message import (
     parse_message,
     serialize_message,
 )
+from cmw.sip.option_tags import supports
 from cmw.sip.registrar_events import (
     RegistrarDiscarded,
     RegistrarDiscardReason,
@@ -43,7 +43,7 @@ from cmw.sip.registrar_events import (
     UserUnregistered,
 )
 from cmw.sip.request_checks import answer_malformed
-from cmw.sip.stateless_proxy import StatelessProxy, reply_hop
+from cmw.sip.stateless_proxy import StatelessProxy
 from cmw.sip.uri import SipUri, parse_uri
 
 TIMER_J_NS: Nanos = 32 * SECOND
@@ -227,7 +227,7 @@ class Registrar:
         key = (f"{via.branch} {via.sent_by}", request.call_id, request.cseq.number)
         kept = self._answers.get(key)
         if kept is not None and via.branch is not None:
-            self._out.append(Datagram(kept[1], reply_hop(via.stamped(source), source)))
+            self._out.append(Datagram(kept[1], via.stamped(source).answer_hop(source)))
             return
         try:
             parse_uri(request.uri)
@@ -265,7 +265,7 @@ class Registrar:
     def _told(self, request: Request, user: str, update: BindingUpdate, now: Nanos) -> list[tuple[str, str]]:
         """Return the rows of a 200. Source: RFC 3261 10.3 step 8, RFC 3327 5.3, RFC 3608 6.3, RFC 5626 6."""
         rows = [("Contact", self._shown(binding, now)) for binding in self._locations.bindings(user)]
-        if "path" in supported_extensions(request):
+        if supports(request.headers, "path"):
             rows += [("Path", path) for path in request.headers.get_all("Path")]
         rows += [("Service-Route", route) for route in self._service_routes]
         if update.is_outbound:
@@ -319,7 +319,7 @@ class Registrar:
         via = request.top_via.stamped(source)
         response.headers.replace_first("Via", str(via))
         data = serialize_message(response)
-        self._out.append(Datagram(data, reply_hop(via, source)))
+        self._out.append(Datagram(data, via.answer_hop(source)))
         return data
 
     def _discard(self, reason: _Reason, source: Hop, detail: str, now: Nanos) -> None:

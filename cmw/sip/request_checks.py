@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cmw.errors import RemoteProtocolError
 from cmw.sip.date import parse_date
-from cmw.sip.grammar import is_literal, is_number
+from cmw.sip.grammar import is_number
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop
 from cmw.sip.media_type import SDP_TYPE, is_acceptable
@@ -188,9 +188,7 @@ def answer_malformed(error: MalformedMessageError, source: Hop) -> MalformedAnsw
     except RemoteProtocolError:
         return MalformedAnswer(response, source)  # the Via as it came, to where it came from
     response.headers.replace_first("Via", str(via))
-    hop = via.reply_hop(source.transport)
-    is_known = is_literal(hop.host) and not source.transport.is_reliable
-    return MalformedAnswer(response, hop if is_known else source)
+    return MalformedAnswer(response, via.answer_hop(source))
 
 
 def _phrase(error: RemoteProtocolError) -> str:

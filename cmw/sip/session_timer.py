@@ -13,6 +13,7 @@ from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.grammar import fail, get_param, parse_number, parse_params
 from cmw.sip.headers import Headers
+from cmw.sip.option_tags import Support, supports
 
 SMALLEST_MIN_SE_S = 90
 """No interval may be shorter. Source: RFC 4028 4."""
@@ -27,17 +28,6 @@ TIMER = "timer"
 """The option tag. Source: RFC 4028 3."""
 
 Rows = list[tuple[str, str]]
-
-
-class Support(StrEnum):
-    """What a party makes of an extension."""
-
-    OFF = "off"
-    """Not offered; a peer that requires it gets 420."""
-    SUPPORTED = "supported"
-    """Offered, used when the peer wants it."""
-    REQUIRED = "required"
-    """A peer that does not support it is refused, or refuses: 421, 420."""
 
 
 class Refresher(StrEnum):
@@ -104,11 +94,6 @@ def parse_min_se(headers: Headers) -> int:
         return SMALLEST_MIN_SE_S
     number = text.partition(";")[0].strip(" \t")
     return max(SMALLEST_MIN_SE_S, parse_number(number, "a Min-SE", maximum=MAX_EXPIRES_S))
-
-
-def has_option(headers: Headers, name: str, tag: str) -> bool:
-    """Tell whether an option tag stands in Supported or Require, which compare without regard to case."""
-    return name in headers and any(token.lower() == tag for token in headers.get_tokens(name))
 
 
 # Who refreshes, for a request that may name one. Key: UAC supports timers, refresher in the request.
@@ -218,7 +203,7 @@ class SessionTimer:
             parse_min_se(headers)
         except RemoteProtocolError as error:
             return error.hint, ()
-        can = self._peer_can(headers)
+        can = supports(headers, TIMER)
         if self._choice.mode is Support.REQUIRED and not can:
             return 421, (("Require", TIMER),)
         # "if it does not indicate support ... MUST NOT" be refused for its interval
@@ -233,7 +218,7 @@ class SessionTimer:
             request: the headers of a request that `refuse` let pass.
         """
         text = request.get("Session-Expires")
-        can = self._peer_can(request)
+        can = supports(request, TIMER)
         asked = parse_session_expires(text) if text is not None else None
         if self._choice.mode is Support.OFF or (asked is None and not (can and self._expires_s)):
             self.stop()
@@ -279,9 +264,6 @@ class SessionTimer:
         self._due = {Due.EXPIRE: now + interval_ns - min(32 * SECOND, interval_ns // 3)}
         if is_refresher:
             self._due[Due.REFRESH] = now + interval_ns // 2
-
-    def _peer_can(self, headers: Headers) -> bool:
-        return has_option(headers, "Supported", TIMER) or has_option(headers, "Require", TIMER)
 
     def _granted_s(self, asked: SessionExpires | None, least_s: int) -> int:
         """Return the interval of our 2xx: not above what was asked for, not below any Min-SE of the request."""

@@ -113,7 +113,7 @@ class StatelessProxy:
             return None
         status, rows = refusal
         response = make_response(request, status, to_tag=self.own_tag(request), headers=rows)
-        return Datagram(serialize_message(response), reply_hop(via, source))
+        return Datagram(serialize_message(response), via.answer_hop(source))
 
     def _refusal(self, request: Request, now: Nanos) -> tuple[int, list[tuple[str, str]]] | None:
         """Return why a request is not sent on: a status and header rows. Source: RFC 3261 16.3."""
@@ -242,8 +242,3 @@ def _address(uri: SipUri) -> Address:
 
 def _literal(uri: SipUri) -> Hop:
     return literal_hop(uri) or fail("a literal address to send to", str(uri), hint=503)
-
-
-def reply_hop(via: Via, source: Hop) -> Hop:
-    """Return where the answer to a request goes: back over its connection, else where its stamped Via says."""
-    return source if source.transport.is_reliable else via.reply_hop(source.transport)

@@ -15,7 +15,6 @@ from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
 from cmw.errors import LocalProtocolError
 from cmw.sip.discard_reason import DiscardReason
-from cmw.sip.grammar import is_literal
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, serialize_message
@@ -255,7 +254,7 @@ class TransactionLayer:
             self.retransmissions_received += 1
             self._advance(known, Input.RX_REQUEST, request, now)
             return
-        destination = _reply_hop(via, source)
+        destination = via.answer_hop(source)
         if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
             busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
             self.respond_stateless(busy, destination)
@@ -341,11 +340,3 @@ class TransactionLayer:
             del answering[transaction]
             if not answering:
                 del self._answering[transaction.destination.flow]
-
-
-def _reply_hop(via: Via, source: Hop) -> Hop:
-    """Return where responses go: back over a connection, else where the stamped Via says. Source: RFC 3261 18.2.2."""
-    if source.transport.is_reliable:
-        return source
-    hop = via.reply_hop(source.transport)
-    return hop if is_literal(hop.host) else source

@@ -99,6 +99,19 @@ class Via(NamedTuple):
             return Hop(host.strip("[]"), int(rport), transport)
         return Hop(host.strip("[]"), self.port or transport.default_port, transport)
 
+    def answer_hop(self, source: Hop) -> Hop:
+        """Return where the answer to the request of a stamped Via goes: back over its connection, else as the Via says.
+
+        Source: RFC 3261 18.2.2.
+
+        Args:
+            source: where the request came from.
+        """
+        if source.transport.is_reliable:
+            return source
+        hop = self.reply_hop(source.transport)
+        return hop if is_literal(hop.host) else source
+
     def reopened_hop(self, transport: Transport) -> Hop:
         """Return where a response goes when the connection that its request came by is gone. Source: RFC 3261 18.2.2.
 

@@ -20,8 +20,9 @@ from cmw.sip.credentials import Credentials
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.lookup import Lookup
 from cmw.sip.message import Request, Response, make_response, parse_message, serialize_message
+from cmw.sip.option_tags import Support
 from cmw.sip.redirect import Follow, RedirectPolicy
-from cmw.sip.session_timer import Refresher, SessionTimerChoice, Support
+from cmw.sip.session_timer import Refresher, SessionTimerChoice
 from cmw.sip.user_agent import UserAgent
 from tests.fuzz.damage import make_case
 from tests.support.ids import CountingIds

@@ -30,8 +30,9 @@ from cmw.sip.events import (
     TransferCompleted,
     TransferProgressed,
 )
+from cmw.sip.option_tags import Support
 from cmw.sip.redirect import Follow, RedirectPolicy
-from cmw.sip.session_timer import SessionTimerChoice, Support
+from cmw.sip.session_timer import SessionTimerChoice
 from tests.support.desk import Desk, sdp
 from tests.support.peers import sipp_scenario
 from tests.support.sipp_play import SippTakesCalls

@@ -24,7 +24,7 @@ from cmw.sip.events import (
     TimeoutStage,
 )
 from cmw.sip.message import Request, Response
-from cmw.sip.session_timer import Support
+from cmw.sip.option_tags import Support
 from tests.support.call_stage import ALICE, BOB, HELD, CalledParty, CallingParty, Stage
 from tests.support.sip_party import SDP, Party
 

@@ -6,8 +6,9 @@ import pytest
 
 from cmw.errors import LocalProtocolError
 from cmw.sip.call_options import PLAIN, CallOptions
+from cmw.sip.option_tags import Support
 from cmw.sip.replaces import Replaces
-from cmw.sip.session_timer import SessionTimerChoice, Support
+from cmw.sip.session_timer import SessionTimerChoice
 
 
 def test_by_default_everything_is_supported_and_nothing_required() -> None:

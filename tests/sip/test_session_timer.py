@@ -7,6 +7,7 @@ import pytest
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.headers import Headers
+from cmw.sip.option_tags import Support
 from cmw.sip.session_timer import (
     REFRESHER_TABLE,
     Due,
@@ -14,7 +15,6 @@ from cmw.sip.session_timer import (
     SessionExpires,
     SessionTimer,
     SessionTimerChoice,
-    Support,
     parse_min_se,
     parse_session_expires,
 )
