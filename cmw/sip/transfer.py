@@ -61,14 +61,21 @@ _UNSAFE_HEADERS = frozenset(
 )
 """What a URI may not put into our requests. Source: RFC 3261 19.1.5."""
 
+_URI_PARAMS = frozenset(("transport", "user", "maddr", "method"))
+"""Parameters that mean nothing outside of a URI. Source: RFC 3261 19.1.1."""
+
 
 def parse_refer_to(headers: Headers) -> ReferTo:
     """Parse the Refer-To of a REFER. Raises `RemoteProtocolError`: 400, or 416 for another scheme. RFC 3515 2.4.2."""
     values = headers.get_all("Refer-To")
     if len(values) != 1:
         fail("one Refer-To", f"{len(values)}")
-    address, _, asked = parse_name_addr(values[0]).uri.partition("?")
+    name_addr = parse_name_addr(values[0])
+    address, _, asked = name_addr.uri.partition("?")
     uri = parse_uri(address)
+    if "<" not in values[0]:
+        # Parameters are the header's then (RFC 3261 20); some write it so, and mean those that only a URI can have.
+        uri = uri._replace(params=(*uri.params, *[pair for pair in name_addr.params if pair[0] in _URI_PARAMS]))
     replaces = None
     rows = []
     for name, value in _split_headers(asked):

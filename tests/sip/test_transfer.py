@@ -30,6 +30,11 @@ def test_a_blind_target_is_read() -> None:
     assert refer_to("<sip:carol@h;method=BYE>") == ReferTo("sip:carol@h", "BYE")
 
 
+def test_a_target_without_brackets_keeps_its_transport() -> None:
+    assert refer_to("sip:carol@h;transport=tcp;x=1;method=BYE") == ReferTo("sip:carol@h;transport=tcp", "BYE")
+    assert refer_to("<sip:carol@h>;transport=tcp") == ReferTo("sip:carol@h")
+
+
 def test_an_attended_target_carries_the_call_to_replace() -> None:
     text = "<sip:carol@h?Replaces=12@b%3Bto-tag%3D5%3Bfrom-tag%3D6&X-Run=a%20b>"
     assert refer_to(text) == ReferTo("sip:carol@h", "INVITE", Replaces("12@b", "5", "6"), (("X-Run", "a b"),))
