@@ -91,7 +91,7 @@ async def take_call(us: Desk, offered: CallOffered) -> None:
         await us.call_event(offered.call, CallReoffered)
         body = sdp(us.ip, version=version)
         us.do(lambda agent, now, body=body: agent.answer_reoffer(offered.call, body=body, now=now))
-    await us.call_event(offered.call, CallModified)
+        await us.call_event(offered.call, CallModified)
     assert (await us.hang_up(offered.call)).status == 200
 
 

@@ -68,6 +68,7 @@ class Desk:
         self.offered: asyncio.Queue[CallOffered] = asyncio.Queue()
         self.others: asyncio.Queue[Any] = asyncio.Queue()
         self._of_call: defaultdict[int, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
+        self._kept: defaultdict[int, list[Any]] = defaultdict(list)
         self._of_registration: defaultdict[int, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
         self._of_request: defaultdict[int, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
 
@@ -98,12 +99,18 @@ class Desk:
             self.scripts.append(asyncio.get_running_loop().create_task(self.on_offered(self, event)))
 
     async def call_event(self, call: int, kind: type[EventT] | tuple[type[EventT], ...]) -> EventT:
-        """Return the next event of a call that is of `kind`, passing over others; fail when the call ends first."""
+        """Return the next event of a call that is of `kind`, keeping others; fail when the call ends first."""
+        kept, queue = self._kept[call], self._of_call[call]
+        for event in kept:
+            if isinstance(event, kind):
+                kept.remove(event)
+                return event
         while True:
-            event = await asyncio.wait_for(self._of_call[call].get(), PATIENCE_S)
+            event = await asyncio.wait_for(queue.get(), PATIENCE_S)
             if isinstance(event, kind):
                 return event
-            assert not isinstance(event, LAST), f"expected {kind}, found {event}"
+            kept.append(event)
+            assert not isinstance(event, LAST), f"expected {kind}, found {event} after {kept}"
 
     async def registration_event(self, registration: int, kind: type[EventT] | tuple[type[EventT], ...]) -> EventT:
         """Return the next event of a registration that is of `kind`, passing over others."""
