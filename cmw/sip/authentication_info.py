@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cmw.sip.auth_fields import is_echoable, parse_fields
-from cmw.sip.grammar import fail, quote
-
-_HEX = frozenset("0123456789abcdefABCDEF")
+from cmw.sip.grammar import fail, is_hex, quote
 
 
 class AuthenticationInfo(NamedTuple):
@@ -68,6 +66,6 @@ def serialize_authentication_info(info: AuthenticationInfo) -> str:
 
 def parse_count(text: str) -> int:
     """Return the meaning of eight hex digits, 0 .. 2^32 - 1. Source: RFC 7616 3.4, nc-value."""
-    if len(text) != 8 or not _HEX.issuperset(text):
+    if len(text) != 8 or not is_hex(text):
         fail("eight hex digits as nc", text)
     return int(text, 16)

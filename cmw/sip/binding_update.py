@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import CapacityError, RemoteProtocolError
-from cmw.sip.grammar import is_literal, is_number, serialize_params, unquote
+from cmw.sip.grammar import is_literal, is_number, read_q, serialize_params, unquote
 from cmw.sip.hop import Hop
 from cmw.sip.location import MAX_CONTACTS, Binding, LocationTable
 from cmw.sip.lookup import literal_hop
@@ -212,10 +212,8 @@ def _paths(request: Request) -> tuple[str, ...]:
 
 def _preference(contact: NameAddr) -> float:
     """Return q, 1 when there is none or it makes no sense. Source: RFC 3261 20.10."""
-    whole, _, part = (contact.param("q") or "1").partition(".")
-    if whole not in ("0", "1") or len(part) > 3 or (part and not is_number(part)):
-        return 1.0
-    return min(1.0, float(f"{whole}.{part or 0}"))
+    q = read_q(contact.param("q"))
+    return 1.0 if q is None else q
 
 
 def _check_order(binding: Binding, request: Request) -> None:

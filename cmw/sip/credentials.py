@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cmw.errors import LocalProtocolError
 from cmw.sip.digest_algorithm import ALGORITHMS, base_of, find_rank, hex_chars, make_ha1
+from cmw.sip.grammar import is_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Credentials:
         if self.ha1 and self.realm is None:
             raise LocalProtocolError("expected the realm that ha1 was made for, found none")
         for name, value in self.ha1.items():
-            if len(value) != hex_chars(name) or not set(value) <= set("0123456789abcdefABCDEF"):
+            if len(value) != hex_chars(name) or not is_hex(value):
                 raise LocalProtocolError(
                     f"expected {hex_chars(name)} hex digits as ha1 of {name}, found something else"
                 )

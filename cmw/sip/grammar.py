@@ -40,6 +40,7 @@ _TOKEN = re.compile(f"[{TOKEN_CHARS}]+")
 _PARAM_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3d\x3f-\x7e]*")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _MARKS = {",": re.compile('[",<]'), ";": re.compile('[";<]')}
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _SHOWN_CHARS = 60
 
 
@@ -59,6 +60,11 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+def is_hex(text: str) -> bool:
+    """Tell whether `text` is nothing but hex digits of either case."""
+    return _HEX_DIGITS.issuperset(text)
+
+
 def parse_number(text: str, what: str, *, maximum: int) -> int:
     """Return the value of ASCII digits, 0 .. `maximum`; signs, underscores and other scripts' digits are refused.
 
@@ -67,7 +73,7 @@ def parse_number(text: str, what: str, *, maximum: int) -> int:
         what: name of the field, for the message.
         maximum: greatest value allowed.
     """
-    if not (text.isascii() and text.isdigit()):
+    if not is_number(text):
         fail(f"digits as {what}", text)
     digits = text if len(text) < 20 else text.lstrip("0") or "0"
     value = int(digits) if len(digits) < 20 else maximum + 1
@@ -81,6 +87,16 @@ def read_seconds(text: str | None) -> int | None:
     if text is None or not is_number(text) or len(text) > 10:
         return None
     return min(int(text), MAX_DELTA_S)
+
+
+def read_q(text: str | None) -> float | None:
+    """Return a preference, 0 .. 1, by default 1; None when it makes no sense. Source: RFC 3261 25.1 qvalue."""
+    if text is None:
+        return 1.0
+    whole, _, part = text.partition(".")
+    if whole not in ("0", "1") or len(part) > 3 or (part and not is_number(part)):
+        return None
+    return min(1.0, float(text))
 
 
 def quote(text: str) -> str:

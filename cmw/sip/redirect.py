@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import is_number
+from cmw.sip.grammar import read_q
 from cmw.sip.message import Response
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.tel_uri import parse_called_uri
@@ -73,7 +73,7 @@ class Redirects:
         for value in response.headers.get_all("Contact")[:MAX_CONTACTS]:
             contact = _parse(value)
             if contact is not None and (uri := self._accepted(contact)) is not None:
-                rated.append((_q(contact), uri))
+                rated.append((_preference(contact), uri))
         rated.sort(key=lambda pair: -pair[0])
         self._waiting = [uri for _, uri in rated] + self._waiting
 
@@ -114,12 +114,6 @@ def _key(uri: SipUri) -> str:
     return str(uri._replace(host=uri.host.lower(), password=None, headers=()))
 
 
-def _q(contact: NameAddr) -> float:
-    """Return the preference of a contact, 0 to 1; 1 when it has none, 0 when it makes no sense. RFC 3261 20.10."""
-    text = contact.param("q")
-    if text is None:
-        return 1.0
-    whole, _, part = text.partition(".")
-    if not is_number(whole) or (part and not is_number(part)) or len(text) > 5:
-        return 0.0
-    return min(1.0, float(text))
+def _preference(contact: NameAddr) -> float:
+    """Return q, 1 when there is none, 0 when it makes no sense. Source: RFC 3261 20.10."""
+    return read_q(contact.param("q")) or 0.0

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from cmw.core.clock import Nanos
-from cmw.sip.grammar import TOKEN_CHARS, fail, parse_number
+from cmw.sip.grammar import TOKEN_CHARS, fail, is_number, parse_number
 from cmw.sip.headers import Headers
 from cmw.sip.timing import Timing
 
@@ -19,8 +19,7 @@ RELIABLE = "100rel"
 """The option tag. Source: RFC 3262 8.1."""
 
 MAX_RSEQ = 2**32 - 1
-MAX_FIRST_RSEQ = 2**31 - 1
-"""Source: RFC 3262 3, 7.1."""
+"""The first is below 2^31, so that there is room for those after it. Source: RFC 3262 3, 7.1."""
 
 MAX_WAITING = 32
 """Reliable responses that wait for the PRACK of the one before them; a user who sends more gets an error."""
@@ -53,7 +52,7 @@ def parse_rack(text: str) -> RAck:
 def parse_rseq(headers: Headers) -> int | None:
     """Return the RSeq of a response, 1 .. 2^32 - 1; None when there is none that makes sense."""
     text = headers.get("RSeq")
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 10:
+    if text is None or not is_number(text) or len(text) > 10:
         return None
     rseq = int(text)
     return rseq if 0 < rseq <= MAX_RSEQ else None
@@ -110,11 +109,6 @@ class ReliableSender(Generic[ResponseT]):
     def is_full(self) -> bool:
         """Tell whether no more responses may be left waiting."""
         return len(self._waiting) >= MAX_WAITING
-
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether a response is out that was not acknowledged."""
-        return self.current is not None
 
     @property
     def unacknowledged(self) -> list[ResponseT]:

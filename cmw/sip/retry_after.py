@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from cmw.sip.grammar import get_param, is_number, parse_params
+from cmw.sip.grammar import get_param, parse_params, read_seconds
 from cmw.sip.headers import Headers
 
 _RETRY_AFTER = re.compile(r"[ \t]*([0-9]{1,10})[ \t]*(?:\((?:[^()\\]|\\.)*\))?[ \t]*(;.*)?")
@@ -28,5 +28,5 @@ def parse_retry_after(headers: Headers) -> RetryAfter | None:
         pairs = match[2].split(";")[1:]
         known = [pair for pair in pairs if pair.partition("=")[0].strip().lower() == "duration"]
         value = get_param(parse_params(f";{known[0]}"), "duration") if known else None
-        duration = int(value) if value is not None and is_number(value) and len(value) <= 10 else None
+        duration = read_seconds(value)
     return RetryAfter(int(match[1]), duration)

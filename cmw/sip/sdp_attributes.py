@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cmw.sip.audio_format import MAX_PAYLOAD_TYPE, STATIC_CODECS, AudioCodec, parse_rtpmap
-from cmw.sip.grammar import fail, is_number, is_token, parse_number
+from cmw.sip.grammar import fail, is_hex, is_number, is_token, parse_number
 
 AttributeRow = tuple[str, str | None]
 """Name and raw value, None without a colon."""
@@ -193,13 +193,9 @@ def parse_fingerprint(value: str) -> Fingerprint:
     """Parse ``sha-256 4A:AD:...``; lower-case digits are let pass."""
     name, _, text = value.strip(" ").partition(" ")
     pairs = text.strip(" ").split(":")
-    if not is_token(name) or not all(len(pair) == 2 and _is_hex(pair) for pair in pairs) or len(pairs) > 64:
+    if not is_token(name) or not all(len(pair) == 2 and is_hex(pair) for pair in pairs) or len(pairs) > 64:
         fail("a fingerprint such as sha-256 4A:AD", value)
     return Fingerprint(name.lower(), bytes([int(pair, 16) for pair in pairs]))
-
-
-def _is_hex(text: str) -> bool:
-    return all(char in "0123456789abcdefABCDEF" for char in text)
 
 
 SETUP_ROLES = ("active", "passive", "actpass", "holdconn")

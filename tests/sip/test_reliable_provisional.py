@@ -65,7 +65,7 @@ def test_the_second_waits_for_the_prack_of_the_first(sender: ReliableSender[str]
     assert sender.rseq == 8
     assert sender.next_at() == 2 * SECOND + 500 * MILLISECOND
     assert sender.acknowledge(now=3 * SECOND) is None
-    assert not sender.is_busy
+    assert sender.current is None
     assert sender.next_at() is None
 
 

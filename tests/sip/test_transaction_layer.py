@@ -7,7 +7,6 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.events import DiscardReason
-from cmw.sip.grammar import is_literal
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.listener import OwnAddresses
@@ -327,13 +326,6 @@ def test_an_early_wake_up_does_nothing() -> None:
     bench.sent()
     bench.layer.handle_timeout(now=499 * MILLISECOND)
     assert bench.sent() == []
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("pbx.example", False), ("", False), ("1.2.3", False)]
-)
-def test_literals_are_told_from_names(host: str, expected: bool) -> None:
-    assert is_literal(host) is expected
 
 
 def test_serialized_requests_carry_our_via_on_top() -> None:
