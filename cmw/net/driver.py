@@ -1,7 +1,7 @@
 """The driver of sans-IO datagram machines: one input, then drain until quiet, then arm one timer.
 
-Written once, for every machine that has the five verbs of house style: SIP user agents, registrars, both together. How
-datagrams travel is the carriers' business: one for each transport, or one for several.
+Written once, for every machine that has the five methods of docs/architecture.md: SIP user agents, registrars, both
+together. How datagrams travel is the carriers' business: one for each transport, or one for several.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ answers most of what the timers would send again."""
 
 
 class DatagramMachine(Protocol):
-    """The five verbs.
+    """The five methods.
 
     A machine may have more: `transport_failed`, `flow_lost` and `lookups_to_make` with `receive_lookup`, as
     `cmw.sip.UserAgent` has them; what it has is used.

@@ -12,9 +12,10 @@ from cmw.sip.authentication import Attempt, Authentication
 from cmw.sip.authentication_info import AuthenticationInfo, parse_authentication_info, serialize_authentication_info
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState
-from cmw.sip.challenge import serialize_challenge
+from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges, serialize_challenge
+from cmw.sip.credentials import Credentials
 from cmw.sip.date import format_date, parse_date
-from cmw.sip.digest import Challenge, Credentials, DigestSession, authorize, choose_challenges, parse_challenges
+from cmw.sip.digest import DigestSession, authorize
 from cmw.sip.digest_algorithm import ALGORITHMS, make_ha1
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from cmw.sip.dtmf_info import DtmfDigit, make_dtmf_info, read_dtmf_info

@@ -21,7 +21,7 @@ def describe_audio(
     *,
     mux: bool,
 ) -> str:
-    """Return what follows ``m=audio PORT `` in our section,.
+    """Return what follows ``m=audio PORT `` in our section.
 
     Args:
         policy: ours; tells the longest packet.

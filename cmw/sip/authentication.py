@@ -49,9 +49,7 @@ from cmw.sip.credentials import Credentials
 from cmw.sip.digest import MAX_COUNT, DigestSession, is_weaker
 from cmw.sip.hop import Hop
 from cmw.sip.message import Response
-from cmw.sip.protection_spaces import MAX_REALMS, ProtectionSpaces
-
-__all__ = ["MAX_REALMS", "MAX_ROUNDS", "MAX_TRIES", "Attempt", "Authentication", "ProtectionSpaces"]
+from cmw.sip.protection_spaces import ProtectionSpaces
 
 MAX_TRIES = 2
 """How often one request answers challenges of the same realm: once, and once more when its nonce was stale."""

@@ -1,7 +1,8 @@
 """Digest authentication, the answering side. Source: RFC 7616, RFC 8760, RFC 3261 22; RFC 2617 for servers without qop.
 
-Take the values of WWW-Authenticate or Proxy-Authenticate through `parse_challenges`, pick by `choose_challenges`, and
-put what `authorize` returns into Authorization or Proxy-Authorization; or keep a `DigestSession`, which counts.
+Take the values of WWW-Authenticate or Proxy-Authenticate through `parse_challenges`, pick by `choose_challenges`, which
+are in `cmw.sip.challenge`, and put what `authorize` returns into Authorization or Proxy-Authorization; or keep a
+`DigestSession`, which counts.
 `Authentication` does all of it for a party of a dialog or registration.
 """
 
@@ -12,14 +13,12 @@ import unicodedata
 from dataclasses import replace
 
 from cmw.errors import LocalProtocolError
-from cmw.sip.auth_fields import encode_extended, is_quotable, parse_authorization
+from cmw.sip.auth_fields import encode_extended, is_quotable
 from cmw.sip.authentication_info import AuthenticationInfo
-from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges, rank_of, serialize_challenge
+from cmw.sip.challenge import Challenge, rank_of
 from cmw.sip.credentials import Credentials
 from cmw.sip.digest_algorithm import (
-    ALGORITHMS,
     base_of,
-    digest_response,
     hash_bytes,
     hash_text,
     is_session,
@@ -27,19 +26,6 @@ from cmw.sip.digest_algorithm import (
     make_response,
 )
 from cmw.sip.grammar import quote
-
-__all__ = [
-    "ALGORITHMS",
-    "Challenge",
-    "Credentials",
-    "DigestSession",
-    "authorize",
-    "choose_challenges",
-    "digest_response",
-    "parse_authorization",
-    "parse_challenges",
-    "serialize_challenge",
-]
 
 MAX_COUNT = 2**32 - 1
 """How often one nonce may be used. Source: RFC 7616 3.4, eight hex digits."""

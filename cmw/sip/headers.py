@@ -9,14 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cmw._twin import pure_wanted
-from cmw.sip.header_names import (
-    COMPACT_FORMS,
-    LIST_HEADERS,
-    MAX_HEADERS,
-    MAX_LINE_BYTES,
-    SINGLE_HEADERS,
-    canonical_name,
-)
+from cmw.sip.header_names import canonical_name
 
 if TYPE_CHECKING or pure_wanted():
     import cmw.sip._scan_pure as scan
@@ -30,13 +23,4 @@ else:
 
 Headers = scan.Headers
 
-__all__ = [
-    "COMPACT_FORMS",
-    "LIST_HEADERS",
-    "MAX_HEADERS",
-    "MAX_LINE_BYTES",
-    "SINGLE_HEADERS",
-    "Headers",
-    "canonical_name",
-    "scan",
-]
+__all__ = ["Headers", "canonical_name", "scan"]

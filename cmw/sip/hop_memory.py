@@ -17,7 +17,7 @@ FAILED_FOR_NS: Final[Nanos] = 60 * SECOND
 MAX_FAILED_FOR_S: Final = 3600
 """The longest time that a hop may ask for by Retry-After."""
 
-MAX_HOPS: Final = 1024
+MAX_REMEMBERED: Final = 1024
 """Hops that are remembered of each kind; beyond it the oldest are forgotten."""
 
 
@@ -38,7 +38,7 @@ class HopMemory:
         """
         hop = _any_flow(hop)
         self._failed_until.pop(hop, None)
-        if len(self._failed_until) >= MAX_HOPS:
+        if len(self._failed_until) >= MAX_REMEMBERED:
             del self._failed_until[next(iter(self._failed_until))]
         span_ns = FAILED_FOR_NS if after_s is None else min(after_s, MAX_FAILED_FOR_S) * SECOND
         self._failed_until[hop] = now + span_ns
@@ -49,7 +49,7 @@ class HopMemory:
             hop = _any_flow(hop)
         if self._failed_until:
             self._failed_until.pop(hop, None)
-        if len(self._answered_at) >= MAX_HOPS:
+        if len(self._answered_at) >= MAX_REMEMBERED:
             self._answered_at.clear()
         self._answered_at[hop] = now
 

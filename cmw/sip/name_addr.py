@@ -16,7 +16,6 @@ from cmw.sip.grammar import (
     printable,
     quote,
     serialize_params,
-    set_param,
     unquote,
 )
 from cmw.sip.headers import scan
@@ -56,10 +55,6 @@ class NameAddr(NamedTuple):
     def param(self, name: str) -> str | None:
         """Return the raw value of a header parameter; "" when it has none, None when it is absent."""
         return get_param(self.params, name)
-
-    def with_tag(self, tag: str) -> NameAddr:
-        """Return this address with its tag set."""
-        return self._replace(params=set_param(self.params, "tag", tag))
 
     def sip_uri(self) -> SipUri:
         """Return the URI taken apart. Raises `RemoteProtocolError` (416 or 400) when it is no SIP URI."""

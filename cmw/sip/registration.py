@@ -12,7 +12,7 @@ from typing import Protocol
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.timers import TimerTable
 from cmw.sip.account import Account
-from cmw.sip.authentication import Authentication, ProtectionSpaces
+from cmw.sip.authentication import Authentication
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
@@ -20,6 +20,7 @@ from cmw.sip.lookup import literal_hop
 from cmw.sip.message import Response
 from cmw.sip.methods import ALLOW
 from cmw.sip.name_addr import parse_name_addr
+from cmw.sip.protection_spaces import ProtectionSpaces
 from cmw.sip.redirect import Follow, RedirectPolicy, Redirects
 from cmw.sip.register_answer import RegisterAnswer, read_register_answer
 from cmw.sip.register_request import RegisterRequests

@@ -16,7 +16,7 @@ from cmw.sip.user_agent import UserAgent
 
 
 class SharedSocket:
-    """The five verbs over both.
+    """The methods of a user agent over both.
 
     What belongs to a call of the agent's stays with the agent, even when the user it names registers during the call.
     Of the rest, what the registrar does not claim is the agent's, and so is what cannot be read.

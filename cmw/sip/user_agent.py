@@ -23,7 +23,7 @@ from cmw.sip.lookup import Lookup
 from cmw.sip.message import MalformedMessageError, Request, Response, parse_message
 from cmw.sip.register_pacer import DEFAULT_RETURNS_PER_S
 from cmw.sip.registration_events import RegistrationEnded, RegistrationFailed
-from cmw.sip.registration_snapshot import RegistrationSnapshot, RegistrationState
+from cmw.sip.registration_snapshot import RegistrationSnapshot
 from cmw.sip.registrations import Registrations
 from cmw.sip.request_checks import answer_malformed
 from cmw.sip.request_events import RequestFailed, RequestSucceeded
@@ -163,10 +163,6 @@ class UserAgent(CallCommands):
     def unregister(self, registration: int, *, now: Nanos) -> None:
         """Remove a binding; `RegistrationEnded` or `RegistrationFailed` follows."""
         self._registrations[registration].leave(now=self._advance(now))
-
-    def registration_state(self, registration: int) -> RegistrationState:
-        """Return where a registration stands."""
-        return self._registrations[registration].state
 
     def registration_snapshot(self, registration: int) -> RegistrationSnapshot:
         """Return a registration as it is: its contact, what the registrar said, what it took."""

@@ -10,8 +10,10 @@ from cmw.errors import RemoteProtocolError
 from cmw.sip.auth_fields import decode_extended, parse_authorization, parse_fields, parse_schemes
 from cmw.sip.authentication import Authentication
 from cmw.sip.authentication_info import parse_authentication_info
+from cmw.sip.challenge import parse_challenges
 from cmw.sip.credentials import Credentials
-from cmw.sip.digest import ALGORITHMS, authorize, parse_challenges
+from cmw.sip.digest import authorize
+from cmw.sip.digest_algorithm import ALGORITHMS
 from cmw.sip.digest_verifier import DigestStatus, DigestVerifier
 from cmw.sip.headers import Headers
 from cmw.sip.message import Response

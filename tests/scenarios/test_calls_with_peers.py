@@ -14,7 +14,7 @@ import uvloop
 from cmw.net.ids import RandomIds
 from cmw.net.sip_transport import SipTransport, open_sip_transport
 from cmw.sip.account import Account
-from cmw.sip.digest import Credentials
+from cmw.sip.credentials import Credentials
 from cmw.sip.events import (
     CallAnswered,
     CallCancelled,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from cmw.sip.authentication import MAX_REALMS, MAX_ROUNDS, Authentication, ProtectionSpaces
-from cmw.sip.digest import Credentials, digest_response, parse_authorization
-from cmw.sip.digest_algorithm import make_ha1
+from cmw.sip.auth_fields import parse_authorization
+from cmw.sip.authentication import MAX_ROUNDS, Authentication
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest_algorithm import digest_response, make_ha1
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.message import Response
+from cmw.sip.protection_spaces import MAX_REALMS, ProtectionSpaces
 from tests.support.ids import CountingIds
 
 

@@ -1,18 +1,11 @@
 import pytest
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.digest import (
-    ALGORITHMS,
-    Challenge,
-    Credentials,
-    DigestSession,
-    authorize,
-    choose_challenges,
-    digest_response,
-    parse_authorization,
-    parse_challenges,
-)
-from cmw.sip.digest_algorithm import base_of, make_a1, make_ha1, make_response
+from cmw.sip.auth_fields import parse_authorization
+from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest import DigestSession, authorize
+from cmw.sip.digest_algorithm import ALGORITHMS, base_of, digest_response, make_a1, make_ha1, make_response
 
 MUFASA = Credentials("Mufasa", "Circle of Life")
 RFC7616 = {

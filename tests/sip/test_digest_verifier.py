@@ -7,18 +7,12 @@ from hypothesis import strategies as st
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import nonces
-from cmw.sip.auth_fields import decode_extended
+from cmw.sip.auth_fields import decode_extended, parse_authorization
 from cmw.sip.authentication_info import parse_authentication_info
-from cmw.sip.digest import (
-    ALGORITHMS,
-    Challenge,
-    Credentials,
-    DigestSession,
-    authorize,
-    parse_authorization,
-    parse_challenges,
-)
-from cmw.sip.digest_algorithm import make_a1, make_ha1
+from cmw.sip.challenge import Challenge, parse_challenges
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest import DigestSession, authorize
+from cmw.sip.digest_algorithm import ALGORITHMS, make_a1, make_ha1
 from cmw.sip.digest_verifier import DigestResult, DigestStatus, DigestVerifier
 from tests.support.ids import CountingIds
 

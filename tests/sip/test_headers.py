@@ -1,7 +1,8 @@
 import pytest
 
 from cmw.errors import LocalProtocolError
-from cmw.sip.headers import COMPACT_FORMS, Headers, canonical_name
+from cmw.sip.header_names import COMPACT_FORMS
+from cmw.sip.headers import Headers, canonical_name
 
 
 def test_names_have_one_spelling() -> None:

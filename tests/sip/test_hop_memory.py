@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from cmw.core.clock import SECOND
 from cmw.sip.hop import Hop, Transport
-from cmw.sip.hop_memory import FAILED_FOR_NS, MAX_FAILED_FOR_S, MAX_HOPS, HopMemory
+from cmw.sip.hop_memory import FAILED_FOR_NS, MAX_FAILED_FOR_S, MAX_REMEMBERED, HopMemory
 
 A, B, C = (Hop(f"192.0.2.{number}", 5060) for number in (1, 2, 3))
 
@@ -41,13 +41,13 @@ def test_every_connection_to_a_hop_fails_with_it_but_no_other_transport() -> Non
 
 def test_the_memory_is_bounded() -> None:
     memory = HopMemory()
-    for number in range(MAX_HOPS + 1):
+    for number in range(MAX_REMEMBERED + 1):
         memory.note_failure(Hop("192.0.2.1", number + 1), now=0)
         memory.note_answer(Hop("192.0.2.2", number + 1), now=0)
     assert not memory.has_failed(Hop("192.0.2.1", 1), now=1)
-    assert memory.has_failed(Hop("192.0.2.1", MAX_HOPS + 1), now=1)
+    assert memory.has_failed(Hop("192.0.2.1", MAX_REMEMBERED + 1), now=1)
     assert not memory.has_answered(Hop("192.0.2.2", 1), since=0)
-    assert memory.has_answered(Hop("192.0.2.2", MAX_HOPS + 1), since=0)
+    assert memory.has_answered(Hop("192.0.2.2", MAX_REMEMBERED + 1), since=0)
 
 
 def test_an_answer_is_remembered_by_its_time_whatever_connection_it_came_by() -> None:

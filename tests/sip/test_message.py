@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.headers import MAX_HEADERS, MAX_LINE_BYTES, Headers
+from cmw.sip.header_names import MAX_HEADERS, MAX_LINE_BYTES
+from cmw.sip.headers import Headers
 from cmw.sip.message import (
     MalformedMessageError,
     Request,

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from cmw.core.address import Address
 from cmw.core.clock import SECOND
 from cmw.sip import registrar
-from cmw.sip.digest import Credentials, authorize, choose_challenges, parse_challenges
+from cmw.sip.challenge import choose_challenges, parse_challenges
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest import authorize
 from cmw.sip.hop import Hop
 from cmw.sip.message import Response, make_response, parse_message, serialize_message
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarDiscardReason, UserRegistered, UserUnregistered

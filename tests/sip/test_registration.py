@@ -9,7 +9,8 @@ import pytest
 from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
-from cmw.sip.digest import Credentials, digest_response
+from cmw.sip.credentials import Credentials
+from cmw.sip.digest_algorithm import digest_response
 from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.hop import Hop
 from cmw.sip.registration_snapshot import RegistrationState
@@ -49,7 +50,7 @@ def test_a_challenge_is_answered_once(stage: Stage, status: int) -> None:
     assert stage.last().top_via.branch != first.top_via.branch
     stage.accept()
     assert stage.events() == [RegistrationSucceeded(stage.handle, 300, stage.events()[-1].at)]  # type: ignore[attr-defined]
-    assert stage.agent.registration_state(stage.handle) is RegistrationState.REGISTERED
+    assert stage.agent.registration_snapshot(stage.handle).state is RegistrationState.REGISTERED
 
 
 @pytest.mark.parametrize("is_proved", [True, False])

@@ -58,7 +58,7 @@ def test_a_first_failure_is_the_end_unless_the_policy_says_otherwise() -> None:
     (delayed,) = stage.events()
     assert isinstance(delayed, RegistrationDelayed)
     assert (delayed.status, delayed.again_at - delayed.at) == (503, 45 * SECOND)  # half way from 30 to 60 s
-    assert stage.agent.registration_state(stage.handle) is RegistrationState.WAITING
+    assert stage.agent.registration_snapshot(stage.handle).state is RegistrationState.WAITING
     stage.run(44)
     assert count(stage) == 1
     stage.run(2)

@@ -309,7 +309,7 @@ def test_handles_that_never_were_are_refused(stage: Stage) -> None:
     with pytest.raises(LocalProtocolError):
         stage.agent.unregister(99, now=0)
     with pytest.raises(LocalProtocolError):
-        stage.agent.registration_state(99)
+        stage.agent.registration_snapshot(99)
 
 
 def test_commands_for_inbound_calls_refuse_outbound_ones(stage: Stage) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from cmw.core.clock import SECOND
 from cmw.sip.account import Account
-from cmw.sip.digest import Credentials, parse_authorization
+from cmw.sip.auth_fields import parse_authorization
+from cmw.sip.credentials import Credentials
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request
 from cmw.sip.user_agent import UserAgent
