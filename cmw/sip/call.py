@@ -468,7 +468,8 @@ class Call:
         if asked.method == "INVITE":
             self._is_change_cancelled = False
             self.timers.stop(CallTimer.CHANGE_DUE)
-        if response.status in (401, 407) and authentication.absorb(response, is_home=is_home, attempt=asked.attempt):
+        is_wanted = asked.method == "BYE" or not self.is_over  # the end of a call is the end of what was asked in it
+        if is_wanted and authentication.absorb(response, is_home=is_home, attempt=asked.attempt):
             self.counts.challenges += 1
             asked.challenged = sent
             self._transmit(asked, now)

@@ -192,6 +192,17 @@ def test_3_2_3_the_200_to_our_re_invite_comes_after_the_peers_bye() -> None:
     stage.finish()
 
 
+def test_a_challenge_to_our_re_invite_after_the_peers_bye_is_not_answered() -> None:
+    stage = CallingParty(account=Account("sip:a@lab", "sip:127.0.0.2", Credentials("a", "b"), "a"))
+    stage.respond(200, body=SDP)
+    stage.alice.reoffer(stage.call, body=OTHER, now=stage.now)
+    stage.tell("BYE", cseq=1)
+    reinvite = stage.party.requests("INVITE")[-1]
+    stage.respond(401, request=reinvite, headers=[("WWW-Authenticate", 'Digest realm="r", nonce="n"')])
+    assert stage.party.requests("INVITE")[-1] is reinvite
+    stage.finish()
+
+
 def test_3_2_3_our_200_to_a_re_invite_crosses_the_peers_bye() -> None:
     """The call ends; the 200 is not repeated for ever."""
     stage = CalledParty().established()
