@@ -14,7 +14,7 @@ from cmw.sip.call_events import CallEnded, CallLost, CallReplaced, CallTimedOut,
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState, CallTimer
 from cmw.sip.call_transfers import Transfers
-from cmw.sip.client_request import ClientRequest
+from cmw.sip.client_request import NOBODY, ClientRequest
 from cmw.sip.dialog import Dialog
 from cmw.sip.dialog_request import DialogRequest, ends_call
 from cmw.sip.events import CallEvent
@@ -271,7 +271,7 @@ class Call:
         ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
         return self.stack.sender.send(
             ack,
-            self,
+            NOBODY,
             next_uri=dialog.path().next_uri,
             destination=hop,
             fallback=dialog.peer,

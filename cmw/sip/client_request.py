@@ -32,6 +32,19 @@ class RequestOwner(Protocol):
         ...
 
 
+class _Nobody:
+    """The owner of what gets no answer: an ACK."""
+
+    def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
+        """Ignore a response."""
+
+    def transaction_failed(self, sent: ClientRequest, status: int, reason: str, *, now: Nanos) -> None:
+        """Ignore that it could not be sent: its 2xx comes again, and the ACK is tried again then."""
+
+
+NOBODY = _Nobody()
+
+
 class ClientRequest:
     """One request, and the transaction that carries it at this moment; made by `Sender.send`.
 

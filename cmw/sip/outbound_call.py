@@ -51,6 +51,8 @@ INVITE_TRIES = 2
 _SESSION_PROGRESS = 183
 _EXPIRED = 'SIP;cause=487;text="Expires"'
 
+_ANSWERED = frozenset((State.ACCEPTED, State.COMPLETED, State.TERMINATED))
+
 MAX_FORKS = MAX_LEGS
 """Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
 
@@ -492,6 +494,17 @@ class OutboundCall(Call):
             transfers.report(transfer, status, reason, now=event.at)
         if status >= 200:
             self.report_to = None
+
+    def _end(self, event: CallEvent, now: Nanos) -> None:
+        """End the call; once its INVITE has its final response, it is not held in a circle of references any more.
+
+        The transaction that absorbs repetitions still holds the call; with that it goes, without the garbage collector.
+        """
+        super()._end(event, now)
+        if self._invite is not None and self._invite.state in _ANSWERED:
+            self._retransmissions_sent += self._invite.retransmissions
+            self._invite = None
+            self._early.close()
 
     def _invite_retransmissions(self) -> int:
         return self._invite.retransmissions if self._invite is not None else 0
