@@ -11,6 +11,7 @@ from dataclasses import replace
 from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip.account import Account
+from cmw.sip.argument_checks import HeaderRows, check_address, check_called_uri, check_line, check_rows, check_rows_of
 from cmw.sip.authentication import Authentication
 from cmw.sip.call import Call
 from cmw.sip.call_options import PLAIN, CallOptions
@@ -26,12 +27,10 @@ from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.outbound_call import OutboundCall
 from cmw.sip.plain_request import NOT_PLAIN, PlainRequest, PlainTarget
 from cmw.sip.replaces import Replaces
-from cmw.sip.tel_uri import TelUri, parse_called_uri
+from cmw.sip.tel_uri import TelUri
 from cmw.sip.transfer import ReferTo
 from cmw.sip.uri import SipUri, parse_uri
 from cmw.sip.via import DEFAULT_PORT
-
-Headers = Iterable[tuple[str, str]]
 
 _OWN_METHODS = frozenset(("INVITE", "UPDATE", "ACK", "CANCEL", "BYE", "PRACK", "REFER", "REGISTER"))
 """Methods that `request_in_call` leaves to commands of their own."""
@@ -50,7 +49,7 @@ class CallCommands(CallServer):
         local_uri: str | None = None,
         contact_user: str = "",
         body: bytes = b"",
-        headers: Headers = (),
+        headers: HeaderRows = (),
         destination: Hop | None = None,
         options: CallOptions = PLAIN,
         transfer: int | None = None,
@@ -81,7 +80,7 @@ class CallCommands(CallServer):
             options = replace(options, replaces=asked.replaces)
             referred_by = transfers.referred_by(transfer)
             headers = [*headers, *asked.headers, *([("Referred-By", referred_by)] if referred_by else [])]
-        rows = _check_headers(headers)
+        rows = check_rows(headers)
         routes = options.routes or self._routes_of(account)
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
         call_target = CallTarget(target, *where, body, rows, routes)
@@ -128,7 +127,7 @@ class CallCommands(CallServer):
         *,
         status: int = 180,
         body: bytes = b"",
-        headers: Headers = (),
+        headers: HeaderRows = (),
         reliable: bool | None = None,
         now: Nanos,
     ) -> None:
@@ -142,9 +141,9 @@ class CallCommands(CallServer):
             headers: further rows.
             reliable: to be acknowledged with PRACK; None leaves it to what the caller requires and to the options.
         """
-        self._inbound(call).ring(status, body, _check_headers(headers), reliable, now=self._advance(now))
+        self._inbound(call).ring(status, body, check_rows(headers), reliable, now=self._advance(now))
 
-    def answer(self, call: int, *, body: bytes, headers: Headers = (), now: Nanos) -> None:
+    def answer(self, call: int, *, body: bytes, headers: HeaderRows = (), now: Nanos) -> None:
         """Answer an inbound call with 200; `CallConfirmed` follows.
 
         The 200 waits for the PRACK of a session description that is not acknowledged yet.
@@ -154,7 +153,7 @@ class CallCommands(CallServer):
             body: the answer to the offer, or an offer when there was none; not sent where it was sent reliably before.
             headers: further rows.
         """
-        self._inbound(call).answer(body, _check_headers(headers), now=self._advance(now))
+        self._inbound(call).answer(body, check_rows(headers), now=self._advance(now))
 
     def reject(
         self,
@@ -162,7 +161,7 @@ class CallCommands(CallServer):
         *,
         status: int,
         reason: str = "",
-        headers: Headers = (),
+        headers: HeaderRows = (),
         contacts: Iterable[str] = (),
         now: Nanos,
     ) -> None:
@@ -175,8 +174,8 @@ class CallCommands(CallServer):
             headers: further rows, such as Retry-After or Reason.
             contacts: of a 3xx, where to call instead: Contact values such as ``<sip:bob@host>;q=0.5``.
         """
-        rows = [*_check_headers(headers), *[("Contact", _check_address(contact)) for contact in contacts]]
-        self._inbound(call).reject(status, _one_line(reason), tuple(rows), now=self._advance(now))
+        rows = [*check_rows(headers), *[("Contact", check_address(contact, "contact")) for contact in contacts]]
+        self._inbound(call).reject(status, check_line(reason), tuple(rows), now=self._advance(now))
 
     # commands: calls that stand
 
@@ -187,13 +186,13 @@ class CallCommands(CallServer):
             call: handle.
             reason: value of Reason, such as ``SIP;cause=200;text="completed"``. Source: RFC 3326.
         """
-        reason = _one_line(reason)
+        reason = check_line(reason)
         machine = self._calls.get(call)
         if machine is not None:
             machine.hang_up(reason, now=self._advance(now))
 
     def reoffer(
-        self, call: int, *, body: bytes = b"", method: str = "INVITE", headers: Headers = (), now: Nanos
+        self, call: int, *, body: bytes = b"", method: str = "INVITE", headers: HeaderRows = (), now: Nanos
     ) -> None:
         """Ask the peer for a change of the session: hold, resume, another codec or address.
 
@@ -206,15 +205,15 @@ class CallCommands(CallServer):
             method: INVITE or UPDATE; UPDATE works before the answer too, once a reliable response was answered.
             headers: further rows.
         """
-        self._call(call).reoffer(method, body, _check_headers(headers), now=self._advance(now))
+        self._call(call).reoffer(method, body, check_rows(headers), now=self._advance(now))
 
     def answer_reoffer(self, call: int, *, body: bytes, now: Nanos) -> None:
         """Agree to what `CallReoffered` told."""
         self._call(call).answer_reoffer(body, now=self._advance(now))
 
-    def reject_reoffer(self, call: int, *, status: int = 488, headers: Headers = (), now: Nanos) -> None:
+    def reject_reoffer(self, call: int, *, status: int = 488, headers: HeaderRows = (), now: Nanos) -> None:
         """Refuse what `CallReoffered` told, with further rows such as Warning; the call goes on as it is."""
-        self._call(call).reject_reoffer(status, _check_headers(headers), now=self._advance(now))
+        self._call(call).reject_reoffer(status, check_rows(headers), now=self._advance(now))
 
     # commands: transfers
 
@@ -224,7 +223,7 @@ class CallCommands(CallServer):
         target: str = "",
         *,
         replaces_call: int | None = None,
-        headers: Headers = (),
+        headers: HeaderRows = (),
         is_followed: bool = True,
         now: Nanos,
     ) -> int:
@@ -250,11 +249,11 @@ class CallCommands(CallServer):
                 raise LocalProtocolError(f"expected call {replaces_call} to stand, found it {other.state}")
             replaces = Replaces(other.call_id, other.leg.remote_tag, other.local_tag)
             target = target or other.leg.dialog.remote_target
-        if isinstance(_check_uri(target, "target"), TelUri):
+        if isinstance(check_called_uri(target, "target"), TelUri):
             raise LocalProtocolError(f"expected a SIP URI to transfer to, found {target!a}")
         handle = self._stack.new_handle()
         refer_to = ReferTo(target, "INVITE", replaces)
-        rows = _check_headers(headers)
+        rows = check_rows(headers)
         machine = self._call(call)
         machine.transfers.refer(handle, refer_to, rows, is_followed=is_followed, now=self._advance(now))
         machine.rearm()
@@ -275,7 +274,7 @@ class CallCommands(CallServer):
         """Tell the peer how a transfer goes that it asked for; a status of 200 or more is the last word."""
         if not 100 <= status <= 699:
             raise LocalProtocolError(f"expected a status of 100 to 699 to report, found {status}")
-        self._transfers(transfer).report(transfer, status, _one_line(reason), now=self._advance(now))
+        self._transfers(transfer).report(transfer, status, check_line(reason), now=self._advance(now))
 
     # commands: other requests
 
@@ -287,7 +286,7 @@ class CallCommands(CallServer):
         account: Account | None = None,
         local_uri: str | None = None,
         contact_user: str = "",
-        headers: Headers = (),
+        headers: HeaderRows = (),
         body: bytes = b"",
         destination: Hop | None = None,
         routes: tuple[str, ...] = (),
@@ -313,7 +312,7 @@ class CallCommands(CallServer):
         """
         if not is_token(method) or method in NOT_PLAIN:
             raise LocalProtocolError(f"expected a method without a command of its own, found {method!a}")
-        rows = _check_body(headers, body)
+        rows = check_rows_of(body, headers)
         routes = routes or self._routes_of(account)
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
         plain_target = PlainTarget(method, target, *where, routes, rows, body)
@@ -325,7 +324,9 @@ class CallCommands(CallServer):
         request.start(now=self._advance(now))
         return handle
 
-    def request_in_call(self, call: int, method: str, *, headers: Headers = (), body: bytes = b"", now: Nanos) -> int:
+    def request_in_call(
+        self, call: int, method: str, *, headers: HeaderRows = (), body: bytes = b"", now: Nanos
+    ) -> int:
         """Send a request within a call, early or answered, that does not change it: INFO, MESSAGE, OPTIONS, NOTIFY.
 
         It ends with `RequestSucceeded` or `RequestFailed`. A 481 means that the peer has lost the call, which is
@@ -342,7 +343,7 @@ class CallCommands(CallServer):
         """
         if not is_token(method) or method in _OWN_METHODS:
             raise LocalProtocolError(f"expected a method without a command of its own, found {method!a}")
-        rows = _check_body(headers, body)
+        rows = check_rows_of(body, headers)
         machine = self._call(call)
         machine.require_leg()
         handle = self._stack.new_handle()
@@ -364,11 +365,6 @@ class CallCommands(CallServer):
         """Return the routes that requests of an account begin with."""
         return account.routes if account is not None else ()
 
-    def _check_hop(self, hop: Hop) -> Hop:
-        if hop.transport not in self._stack.own:
-            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
-        return hop
-
     # private
 
     def _find_way(
@@ -381,7 +377,7 @@ class CallCommands(CallServer):
         routes: tuple[str, ...],
     ) -> tuple[str, str, str, Hop | None]:
         """Return From, Contact, its user part, and where a request goes if that is told."""
-        uri = _check_uri(target, "target")
+        uri = check_called_uri(target, "target")
         contact_user = contact_user or (account.contact_user if account is not None else "")
         if destination is None:
             destination = account.destination if account is not None else None
@@ -391,10 +387,10 @@ class CallCommands(CallServer):
             raise LocalProtocolError(f"expected to be told where {target} is called, found no destination and no route")
         next_uri = parse_name_addr(routes[0]).uri if routes else target
         if (hop := destination or literal_hop(next_uri)) is not None:
-            self._check_hop(hop)
+            self._stack.check_hop(hop)
         contact = self._stack.contact_for(contact_user, next_uri, destination)
         local_uri = local_uri or (account.aor if account is not None else contact)
-        _check_uri(local_uri, "local URI")
+        check_called_uri(local_uri, "local URI")
         return local_uri, contact, contact_user, destination
 
     def _authentication_of(
@@ -445,13 +441,6 @@ class CallCommands(CallServer):
         return transfers
 
 
-def _check_uri(text: str, what: str) -> SipUri | TelUri:
-    try:
-        return parse_called_uri(text)
-    except RemoteProtocolError as error:
-        raise LocalProtocolError(f"{what}: {error}") from None
-
-
 def _place_of(text: str) -> tuple[str, int] | None:
     """Return host and port that a SIP URI names, None for another URI."""
     try:
@@ -459,32 +448,3 @@ def _place_of(text: str) -> tuple[str, int] | None:
     except RemoteProtocolError:
         return None
     return uri.host.lower(), uri.port or DEFAULT_PORT
-
-
-def _check_address(text: str) -> str:
-    try:
-        parse_name_addr(_one_line(text))
-    except RemoteProtocolError as error:
-        raise LocalProtocolError(f"contact: {error}") from None
-    return text
-
-
-def _check_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
-    rows = tuple([(name, _one_line(value)) for name, value in headers])
-    for name, _ in rows:
-        if not is_token(name):
-            raise LocalProtocolError(f"expected a header name, found {name!a}")
-    return rows
-
-
-def _check_body(headers: Headers, body: bytes) -> tuple[tuple[str, str], ...]:
-    rows = _check_headers(headers)
-    if body and all(name.lower() not in ("content-type", "c") for name, _ in rows):
-        raise LocalProtocolError("expected a Content-Type for the body, found none")
-    return rows
-
-
-def _one_line(text: str) -> str:
-    if "\r" in text or "\n" in text:
-        raise LocalProtocolError(f"expected text without line breaks, found {text!a}")
-    return text

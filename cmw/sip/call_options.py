@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cmw.errors import LocalProtocolError, RemoteProtocolError
+from cmw.errors import LocalProtocolError
+from cmw.sip.argument_checks import check_sip_address
 from cmw.sip.identity import Identity
-from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.option_tags import Support
 from cmw.sip.redirect import RedirectPolicy
 from cmw.sip.reliable_provisional import RELIABLE
@@ -56,10 +56,7 @@ class CallOptions:
 
     def __post_init__(self) -> None:
         for route in self.routes:
-            try:
-                parse_name_addr(route).sip_uri()
-            except RemoteProtocolError as error:
-                raise LocalProtocolError(f"route: {error}") from None
+            check_sip_address(route, "route")
         if not 200 <= self.options_status <= 699:
             raise LocalProtocolError(f"expected a status of 200 to 699 to answer, found {self.options_status}")
         if not self.display_name.isprintable():

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cmw.errors import LocalProtocolError, RemoteProtocolError
+from cmw.errors import RemoteProtocolError
+from cmw.sip.argument_checks import check_address, check_line
 from cmw.sip.headers import Headers
 from cmw.sip.name_addr import parse_name_addr
 
@@ -31,13 +32,9 @@ class Identity:
 
     def __post_init__(self) -> None:
         for value in (*self.asserted, self.preferred, self.privacy, self.remote_party):
-            if "\r" in value or "\n" in value:
-                raise LocalProtocolError(f"expected an identity of one line, found {value!a}")
+            check_line(value, "an identity")
         for value in (*self.asserted, *filter(None, (self.preferred, self.remote_party))):
-            try:
-                parse_name_addr(value)
-            except RemoteProtocolError as error:
-                raise LocalProtocolError(f"identity: {error}") from None
+            check_address(value, "identity")
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the header rows."""

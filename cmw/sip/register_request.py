@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cmw.errors import LocalProtocolError, RemoteProtocolError
+from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
+from cmw.sip.argument_checks import check_line, check_sip_address, check_sip_uri
 from cmw.sip.grammar import quote
 from cmw.sip.headers import Headers, canonical_name
 from cmw.sip.message import Request
@@ -101,12 +102,13 @@ class RegisterRequests:
 
 def check_account(account: Account) -> None:
     """Raise `LocalProtocolError` if no REGISTER can be made of an account."""
-    for what, text in (("address of record", account.aor), ("registrar", account.registrar)):
-        _check_uri(what, text)
-    if parse_uri(account.registrar).user is not None:  # RFC 3261 10.2
+    check_sip_uri(account.aor, "address of record")
+    if check_sip_uri(account.registrar, "registrar").user is not None:  # RFC 3261 10.2
         raise LocalProtocolError(f"expected a registrar without a user part, found {account.registrar!a}")
-    _check_addresses("route", account.routes)
-    _check_addresses("contact", account.contacts)
+    for route in account.routes:
+        check_sip_address(route, "route")
+    for contact in account.contacts:
+        check_sip_address(contact, "contact")
     if account.q is not None and not 0 <= account.q <= 1:
         raise LocalProtocolError(f"expected a preference q of 0 to 1, found {account.q}")
     if account.reg_id < 0 or (account.reg_id and not account.instance):
@@ -116,23 +118,7 @@ def check_account(account: Account) -> None:
     for name, value in account.headers:
         if canonical_name(name) in _OURS:
             raise LocalProtocolError(f"expected a header that REGISTER does not have anyway, found {name}")
-        if "\r" in value or "\n" in value:
-            raise LocalProtocolError(f"expected text without line breaks, found {value!a}")
-
-
-def _check_addresses(what: str, texts: Sequence[str]) -> None:
-    for text in texts:
-        try:
-            parse_name_addr(text).sip_uri()
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(f"{what}: {error}") from None
-
-
-def _check_uri(what: str, text: str) -> None:
-    try:
-        parse_uri(text)
-    except RemoteProtocolError as error:
-        raise LocalProtocolError(f"{what}: {error}") from None
+        check_line(value)
 
 
 def _with_expires(contact: str, expires_s: int) -> str:

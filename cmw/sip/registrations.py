@@ -62,8 +62,8 @@ class Registrations:
             raise LocalProtocolError(f"expected a lifetime of 1 to {MAX_DELTA_S} s, found {expires_s}")
         check_account(account)
         hop = account.destination or literal_hop(next_uri_of(account, account.registrar))
-        if hop is not None and hop.transport not in self._stack.own:
-            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
+        if hop is not None:
+            self._stack.check_hop(hop)
         user = account.contact_user
         known = self._stack.accounts.get(user)
         if known is not None and (known.aor, known.credentials) != (account.aor, account.credentials):

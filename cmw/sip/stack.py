@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineHeap
+from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
 from cmw.sip.client_request import Timed
 from cmw.sip.events import Event
@@ -74,6 +75,12 @@ class Stack:
         hop = destination or literal_hop(uri)
         own = self.own.first if hop is None else self.own.towards(hop)
         return own.contact(user, is_secure=uri[:5].lower() == "sips:")
+
+    def check_hop(self, hop: Hop) -> Hop:
+        """Return a hop, refusing with `LocalProtocolError` one that we have no listener to reach by."""
+        if hop.transport not in self.own:
+            raise LocalProtocolError(f"expected a listener for {hop.transport} to reach {hop}, found none")
+        return hop
 
     def new_handle(self) -> int:
         """Return a number that the user will know a call, a registration, a request or a transfer by."""
