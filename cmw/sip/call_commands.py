@@ -17,7 +17,6 @@ from cmw.sip.call import Call
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_server import CallServer
 from cmw.sip.call_state import CallSnapshot, CallState
-from cmw.sip.call_target import CallTarget
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.grammar import is_token
 from cmw.sip.hop import Hop
@@ -25,8 +24,9 @@ from cmw.sip.inbound_call import InboundCall
 from cmw.sip.lookup import literal_hop
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.outbound_call import OutboundCall
-from cmw.sip.plain_request import NOT_PLAIN, PlainRequest, PlainTarget
+from cmw.sip.plain_request import NOT_PLAIN, PlainRequest
 from cmw.sip.replaces import Replaces
+from cmw.sip.target import Target
 from cmw.sip.tel_uri import TelUri
 from cmw.sip.transfer import ReferTo
 from cmw.sip.uri import SipUri, parse_uri
@@ -83,7 +83,7 @@ class CallCommands(CallServer):
         rows = check_rows(headers)
         routes = options.routes or self._routes_of(account)
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
-        call_target = CallTarget(target, *where, body, rows, routes)
+        call_target = Target(target, *where, body, rows, routes)
         is_told = bool(routes) or call_target.destination is not None
         authentication = self._authentication_of(account, target, is_told=is_told, is_asked=transfer is not None)
         call = OutboundCall(self._stack, self._stack.new_handle(), call_target, authentication, options)
@@ -315,11 +315,11 @@ class CallCommands(CallServer):
         rows = check_rows_of(body, headers)
         routes = routes or self._routes_of(account)
         where = self._find_way(target, account, local_uri, contact_user, destination, routes)
-        plain_target = PlainTarget(method, target, *where, routes, rows, body)
+        plain_target = Target(target, *where, body, rows, routes)
         handle = self._stack.new_handle()
         is_told = bool(routes) or plain_target.destination is not None
         authentication = self._authentication_of(account, target, is_told=is_told, is_asked=False)
-        request = PlainRequest(self._stack, handle, plain_target, authentication)
+        request = PlainRequest(self._stack, handle, method, plain_target, authentication)
         self._requests[handle] = request
         request.start(now=self._advance(now))
         return handle

@@ -78,9 +78,7 @@ class EarlyDialogs:
 
         A further description, after the answer, changes nothing. Source: RFC 6337 3.1.1.
         """
-        if not body:
-            return self._call.options.defers_prack
-        if leg.is_answered:
+        if not body or leg.is_answered:
             return self._call.options.defers_prack
         if self._offer is Offer.NONE:
             return leg.offers.take(Move.RECEIVE_OFFER)

@@ -20,7 +20,6 @@ from cmw.sip.call_events import (
 )
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_state import CallState, CallTimer
-from cmw.sip.call_target import CallTarget
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.dialog_request import SILENT, DialogRequest
@@ -42,6 +41,7 @@ from cmw.sip.request_checks import offer_in
 from cmw.sip.route_set import make_path
 from cmw.sip.session_timer import SMALLEST_MIN_SE_S
 from cmw.sip.stack import Stack
+from cmw.sip.target import Target
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_tables import State
 
@@ -74,7 +74,7 @@ class OutboundCall(Call):
         self,
         stack: Stack,
         handle: int,
-        target: CallTarget,
+        target: Target,
         authentication: Authentication,
         options: CallOptions = PLAIN,
     ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cmw.core.clock import Nanos
 from cmw.sip.authentication import Authentication
 from cmw.sip.call_options import PLAIN
@@ -15,40 +13,13 @@ from cmw.sip.methods import ALLOW
 from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.route_set import make_path
 from cmw.sip.stack import Stack
+from cmw.sip.target import Target
 
 NOT_PLAIN = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
 """Methods that have a command of their own, or mean nothing outside of a dialog."""
 
-
 WITHOUT_CONTACT = frozenset(("MESSAGE", "REGISTER"))
 """Methods that would mean something else with one. Source: RFC 3428 4, RFC 3261 10.2.3."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainTarget:
-    """Whom to ask, as whom, and what.
-
-    Args:
-        method: a token.
-        uri: Request-URI and To.
-        local_uri: From.
-        contact: our Contact URI, as far as it is known which transport the request takes.
-        contact_user: user part of it.
-        destination: where it goes; None for the way that routes and `uri` tell.
-        routes: Route values that it begins with.
-        headers: further rows, Content-Type among them if there is a body.
-        body: the body.
-    """
-
-    method: str
-    uri: str
-    local_uri: str
-    contact: str
-    contact_user: str
-    destination: Hop | None = None
-    routes: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
 
 
 class PlainRequest:
@@ -57,12 +28,14 @@ class PlainRequest:
     Args:
         stack: what the machines of the user agent share.
         handle: the number that the user knows it by.
-        target: whom to ask.
+        method: a token.
+        target: whom to ask; its headers have the Content-Type of a body.
         authentication: answers challenges.
     """
 
-    def __init__(self, stack: Stack, handle: int, target: PlainTarget, authentication: Authentication) -> None:
+    def __init__(self, stack: Stack, handle: int, method: str, target: Target, authentication: Authentication) -> None:
         self.handle = handle
+        self._method = method
         self._stack = stack
         self._target = target
         self._authentication = authentication
@@ -85,7 +58,7 @@ class PlainRequest:
             self._send(now)
             return
         self._sent = None
-        method, status = self._target.method, response.status
+        method, status = self._method, response.status
         if status < 300:
             self._authentication.take_info(response)
             self._stack.events.append(RequestSucceeded(self.handle, 0, method, status, now, response))
@@ -96,29 +69,29 @@ class PlainRequest:
         """Take the end without a response."""
         if sent is self._sent:
             self._sent = None
-            self._stack.events.append(RequestFailed(self.handle, 0, self._target.method, status, reason, now))
+            self._stack.events.append(RequestFailed(self.handle, 0, self._method, status, reason, now))
 
     def _send(self, now: Nanos) -> None:
-        target = self._target
+        method, target = self._method, self._target
         path = make_path(target.uri, target.routes)
-        request = Request(target.method, path.request_uri, body=target.body)
+        request = Request(method, path.request_uri, body=target.body)
         add = request.headers.add
         for route in path.routes:
             add("Route", route)
         add("Max-Forwards", "70")
         add("From", f"<{target.local_uri}>;tag={self._tag}")
-        add("To", f"<{target.local_uri if target.method == 'REGISTER' else target.uri}>")
+        add("To", f"<{target.local_uri if method == 'REGISTER' else target.uri}>")
         add("Call-ID", self._call_id)
-        add("CSeq", f"{self._seq} {target.method}")
-        shows_contact = target.method not in WITHOUT_CONTACT
+        add("CSeq", f"{self._seq} {method}")
+        shows_contact = method not in WITHOUT_CONTACT
         if shows_contact:
             add("Contact", f"<{target.contact}>")
         add("Allow", ALLOW)
         add("User-Agent", self._stack.user_agent)
-        if target.method == "OPTIONS":
+        if method == "OPTIONS":
             add("Accept", SDP_TYPE)
             add("Supported", PLAIN.supported)
-        for name, value in self._authentication.headers(target.method, path.request_uri, target.body):
+        for name, value in self._authentication.headers(method, path.request_uri, target.body):
             add(name, value)
         for name, value in target.headers:
             add(name, value)

@@ -1,4 +1,4 @@
-"""Whom an INVITE goes to. Source: RFC 3261 8.1.1."""
+"""Whom a request outside of any dialog goes to. Source: RFC 3261 8.1.1."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from cmw.sip.hop import Hop
 
 
 @dataclass(frozen=True, slots=True)
-class CallTarget:
-    """Whom to call, as whom, and with what.
+class Target:
+    """Whom to call or to ask, as whom, and with what.
 
     Args:
         uri: Request-URI and To.
         local_uri: From.
-        contact: our Contact URI, as far as it is known which transport the INVITE takes.
+        contact: our Contact URI, as far as it is known which transport the request takes.
         contact_user: user part of it.
-        destination: where the INVITE goes; None for the way that `uri` tells.
-        body: the offer; empty leaves it to the peer.
-        headers: further rows of the INVITE.
+        destination: where the request goes; None for the way that routes and `uri` tell.
+        body: of an INVITE the offer; empty leaves it to the peer.
+        headers: further rows, among them the Content-Type of a body that is not the offer of an INVITE.
         routes: Route values that it begins with.
     """
 
