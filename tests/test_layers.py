@@ -175,6 +175,37 @@ def test_the_rule_itself_has_no_way_up() -> None:
     assert all(not LAYERS[name].ours & (siblings - {name}) for name in siblings)
 
 
+def parts_of_sip() -> list[frozenset[str]]:
+    """Return the files of each part of cmw/sip, from the bottom up, as docs/architecture.md has them."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.partition("## Inside `cmw/sip`")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| ((?:`\w+` ?)+) \|$", table, re.M)
+    return [frozenset(re.findall(r"`(\w+)`", row)) for row in rows]
+
+
+def imports_at_run_time(text: str) -> set[str]:
+    """Return the modules of cmw.sip that a file imports, those for the type checker alone left out."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = {module for module, _ in imports_of_python(ast.unparse(tree), "cmw.sip")}
+    return {module.split(".")[2] for module in found if module.startswith("cmw.sip.")}
+
+
+def test_every_file_of_sip_is_in_one_part() -> None:
+    files = sorted(path.stem for path in (SOURCE / "sip").glob("*.py") if path.stem != "__init__")
+    assert sorted(name for part in parts_of_sip() for name in part) == files
+
+
+def test_the_parts_of_sip_build_on_those_above_them() -> None:
+    below: set[str] = {"_scan"}  # the compiled half of messages
+    for part in parts_of_sip():
+        below |= part
+        for name in part:
+            assert imports_at_run_time((SOURCE / "sip" / f"{name}.py").read_text()) - below == set(), name
+
+
 def test_the_top_level_holds_only_what_it_should() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
