@@ -91,7 +91,7 @@ class Caller:
             "failed": len(self.failures),
             "failures": self.failures[:3],
             "requests_sent_again": sum(call.retransmissions_sent for call in self.snapshots),
-            "responses_again": sum(call.retransmissions_received for call in self.snapshots),
+            "responses_again": sum(call.counts.retransmissions_received for call in self.snapshots),
             "started_late": self._pacer.late_count,
             "behind_longest_s": round(self.behind_longest_ns / SECOND, 2),
             "late_max_ms": round(self._pacer.late_max_ns / MILLISECOND, 1),

@@ -201,8 +201,6 @@ class Call:
             instants=self.instants,
             counts=self.counts,
             retransmissions_sent=self._retransmissions_sent + self._invite_retransmissions(),
-            retransmissions_received=self.counts.retransmissions_received,
-            challenges=self.counts.challenges,
             session_interval_s=timer.interval_s if timer is not None else 0,
             is_refresher=timer is not None and timer.is_refresher,
         )

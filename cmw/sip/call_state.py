@@ -136,8 +136,6 @@ class CallSnapshot:
         instants: the call's own, not a copy: it goes on changing.
         counts: the call's own as well.
         retransmissions_sent: how often our INVITE or our responses to it had to be sent again.
-        retransmissions_received: how often the peer's 2xx came again.
-        challenges: how many 401 and 407 were answered.
         session_interval_s: interval of the session timer, 0 while there is none.
         is_refresher: it is us who refreshes.
     """
@@ -153,7 +151,5 @@ class CallSnapshot:
     instants: CallInstants
     counts: CallCounts
     retransmissions_sent: int
-    retransmissions_received: int
-    challenges: int
     session_interval_s: int = 0
     is_refresher: bool = False

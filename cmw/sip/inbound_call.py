@@ -27,6 +27,7 @@ from cmw.sip.session_timer import SMALLEST_MIN_SE_S
 from cmw.sip.stack import Stack
 from cmw.sip.status import reason_phrase
 from cmw.sip.transaction import Transaction
+from cmw.sip.uri import is_sips
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -333,10 +334,10 @@ def _is_secure(invite: Request) -> bool:
 
     Source: RFC 3261 12.1.1.
     """
-    if invite.uri[:5].lower() == "sips:":
+    if is_sips(invite.uri):
         return True
     value = invite.headers.get("Record-Route") or invite.headers.get("Contact")
     try:
-        return value is not None and parse_name_addr(value).uri[:5].lower() == "sips:"
+        return value is not None and is_sips(parse_name_addr(value).uri)
     except RemoteProtocolError:
         return False

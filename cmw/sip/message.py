@@ -24,6 +24,9 @@ from cmw.sip.via import Via, parse_via
 MAX_MESSAGE_BYTES = 65535
 """Longest message that is read: what fits into a UDP datagram. Source: RFC 3261 18.1.1."""
 
+MAX_CSEQ = 2**31 - 1
+"""Source: RFC 3261 8.1.1.5."""
+
 _URI = re.compile(r"[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _VERSION = re.compile(r"[Ss][Ii][Pp]/[0-9]+\.[0-9]+")
 _CSEQ = re.compile(rf"([0-9]+)[ \t]+([{TOKEN_CHARS}]+)")
@@ -135,7 +138,7 @@ def parse_cseq(text: str) -> CSeq:
     match = _CSEQ.fullmatch(text)
     if match is None:
         fail("a CSeq such as 1 INVITE", text)
-    return CSeq(parse_number(match[1], "the CSeq number", maximum=2**31 - 1), match[2])
+    return CSeq(parse_number(match[1], "the CSeq number", maximum=MAX_CSEQ), match[2])
 
 
 def parse_message(data: bytes) -> Request | Response:

@@ -9,13 +9,10 @@ from cmw.sip.account import Account
 from cmw.sip.argument_checks import check_line, check_sip_address, check_sip_uri
 from cmw.sip.grammar import quote
 from cmw.sip.headers import Headers, canonical_name
-from cmw.sip.message import Request
+from cmw.sip.message import MAX_CSEQ, Request
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.register_answer import OwnContact
 from cmw.sip.uri import parse_uri
-
-MAX_CSEQ = 2**31 - 1
-"""Source: RFC 3261 8.1.1.5."""
 
 _OURS = frozenset(
     ("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Expires", "Max-Forwards", "Content-Length", "Route")

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 from cmw.core.clock import Nanos
 from cmw.sip.grammar import TOKEN_CHARS, fail, is_number, parse_number
 from cmw.sip.headers import Headers
+from cmw.sip.message import MAX_CSEQ
 from cmw.sip.timing import Timing
 
 RELIABLE = "100rel"
@@ -46,7 +47,7 @@ def parse_rack(text: str) -> RAck:
     if match is None:
         fail("a RAck such as 1 1 INVITE", text)
     rseq = parse_number(match[1], "the number of a response", maximum=MAX_RSEQ)
-    return RAck(rseq, parse_number(match[2], "a CSeq number", maximum=2**31 - 1), match[3])
+    return RAck(rseq, parse_number(match[2], "a CSeq number", maximum=MAX_CSEQ), match[3])
 
 
 def parse_rseq(headers: Headers) -> int | None:

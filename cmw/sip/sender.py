@@ -26,6 +26,7 @@ from cmw.sip.timing import Timing
 from cmw.sip.transaction_facts import Fact, ResponseReceived, TransactionTimedOut, TransportFailed
 from cmw.sip.transaction_layer import TransactionLayer
 from cmw.sip.transaction_tables import State
+from cmw.sip.uri import is_sips
 
 MAX_UDP_BYTES: Final = 1300
 """A longer request goes over TCP where we have it. Source: RFC 3261 18.1.1."""
@@ -291,7 +292,7 @@ class Sender:
         return serialize_message(request)
 
     def _show_contact(self, sent: ClientRequest, hop: Hop) -> None:
-        is_secure = sent.request.uri[:5].lower() == "sips:" or sent.next_uri[:5].lower() == "sips:"
+        is_secure = is_sips(sent.request.uri) or is_sips(sent.next_uri)
         contact = self._own.towards(hop).contact(sent.contact_user, is_secure=is_secure)
         if contact != sent.contact:
             shown = sent.request.headers.get("Contact") or ""

@@ -11,15 +11,12 @@ from typing import NamedTuple
 
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError, RemoteProtocolError
-from cmw.sip.grammar import fail, get_param, parse_number, parse_params
+from cmw.sip.grammar import MAX_DELTA_S, fail, get_param, parse_number, parse_params
 from cmw.sip.headers import Headers
 from cmw.sip.option_tags import Support, supports
 
 SMALLEST_MIN_SE_S = 90
 """No interval may be shorter. Source: RFC 4028 4."""
-
-MAX_EXPIRES_S = 2**32 - 1
-"""Source: RFC 4028 4, RFC 3261 25.1 delta-seconds."""
 
 MAX_RAISES = 3
 """How many 422 one request answers: one for each element on the way that has a bound of its own, within reason."""
@@ -56,9 +53,9 @@ class SessionTimerChoice:
     is_soft: bool = False
 
     def __post_init__(self) -> None:
-        if not SMALLEST_MIN_SE_S <= self.min_se_s <= MAX_EXPIRES_S:
+        if not SMALLEST_MIN_SE_S <= self.min_se_s <= MAX_DELTA_S:
             raise LocalProtocolError(f"expected a Min-SE of at least {SMALLEST_MIN_SE_S} s, found {self.min_se_s}")
-        if self.expires_s and not self.min_se_s <= self.expires_s <= MAX_EXPIRES_S:
+        if self.expires_s and not self.min_se_s <= self.expires_s <= MAX_DELTA_S:
             raise LocalProtocolError(f"expected an interval of at least {self.min_se_s} s, found {self.expires_s}")
 
 
@@ -75,7 +72,7 @@ class SessionExpires(NamedTuple):
 def parse_session_expires(text: str) -> SessionExpires:
     """Parse a Session-Expires value. Raises `RemoteProtocolError` with the hint 400. Source: RFC 4028 4."""
     number, _, rest = text.partition(";")
-    expires_s = parse_number(number.strip(" \t"), "a session interval", maximum=MAX_EXPIRES_S)
+    expires_s = parse_number(number.strip(" \t"), "a session interval", maximum=MAX_DELTA_S)
     refresher = get_param(parse_params(f";{rest}"), "refresher") if rest else None
     if refresher is None:
         return SessionExpires(expires_s)
@@ -93,7 +90,7 @@ def parse_min_se(headers: Headers) -> int:
     if text is None:
         return SMALLEST_MIN_SE_S
     number = text.partition(";")[0].strip(" \t")
-    return max(SMALLEST_MIN_SE_S, parse_number(number, "a Min-SE", maximum=MAX_EXPIRES_S))
+    return max(SMALLEST_MIN_SE_S, parse_number(number, "a Min-SE", maximum=MAX_DELTA_S))
 
 
 # Who refreshes, for a request that may name one. Key: UAC supports timers, refresher in the request.

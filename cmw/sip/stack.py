@@ -21,6 +21,7 @@ from cmw.sip.sender import Sender
 from cmw.sip.timing import Timing
 from cmw.sip.transaction import Transaction
 from cmw.sip.transaction_layer import TransactionLayer
+from cmw.sip.uri import is_sips
 
 
 class Stack:
@@ -74,7 +75,7 @@ class Stack:
         """
         hop = destination or literal_hop(uri)
         own = self.own.first if hop is None else self.own.towards(hop)
-        return own.contact(user, is_secure=uri[:5].lower() == "sips:")
+        return own.contact(user, is_secure=is_sips(uri))
 
     def check_hop(self, hop: Hop) -> Hop:
         """Return a hop, refusing with `LocalProtocolError` one that we have no listener to reach by."""

@@ -117,6 +117,11 @@ def parse_uri(text: str) -> SipUri:
     )
 
 
+def is_sips(text: str) -> bool:
+    """Tell whether the text of a URI is that of a SIPS URI."""
+    return text[:5].lower() == "sips:"
+
+
 def _parse_port(text: str) -> int:
     return parse_number(text, "a port", maximum=65535) or fail("a port of at least 1", text)
 

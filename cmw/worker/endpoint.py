@@ -302,7 +302,7 @@ class Endpoint:
     def _note_counts(self, call: int) -> None:
         with contextlib.suppress(LocalProtocolError):
             seen = self._station.command(lambda agent, _: agent.call_snapshot(call))
-            self.signalling.challenges = seen.challenges
+            self.signalling.challenges = seen.counts.challenges
             self.signalling.retransmissions = seen.retransmissions_sent
             self.signalling.transfers = seen.counts.transfers
 

@@ -183,7 +183,7 @@ def test_ack_lost_twice() -> None:
     assert len({each.data for each in stage.link.log if each.what == "ACK"}) == 1
     assert stage.callee.call_snapshot(other).state is CallState.CONFIRMED
     assert len(stage.events(CALLER, CallAnswered)) == len(stage.events(CALLEE, CallConfirmed)) == 1
-    assert stage.caller.call_snapshot(call).retransmissions_received == 2
+    assert stage.caller.call_snapshot(call).counts.retransmissions_received == 2
 
 
 def test_ack_lost_for_ever() -> None:

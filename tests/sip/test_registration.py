@@ -293,7 +293,7 @@ def test_invite_and_bye_answer_challenges_too(stage: Stage) -> None:
     bye, again = stage.party.requests("BYE")
     assert stage.proof("Proxy-Authorization", "BYE")["nonce"] == "n2"
     assert again.cseq.number == bye.cseq.number + 1
-    assert stage.agent.call_snapshot(call).challenges == 2
+    assert stage.agent.call_snapshot(call).counts.challenges == 2
     stage.respond(200, method="BYE")
     assert isinstance(stage.events()[-1], CallEnded)
 
