@@ -103,8 +103,27 @@ from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnaps
 from cmw.sip.replaces import Replaces, parse_replaces
 from cmw.sip.retry_after import RetryAfter, parse_retry_after
 from cmw.sip.retry_policy import RetryPolicy
-from cmw.sip.sdp import Attributes, Connection, MediaDescription, Origin, SessionDescription, serialize_sdp
-from cmw.sip.sdp_attributes import Direction
+from cmw.sip.sdp import (
+    Attributes,
+    Connection,
+    MediaDescription,
+    Origin,
+    SessionDescription,
+    find_bandwidth,
+    serialize_sdp,
+)
+from cmw.sip.sdp_attributes import (
+    Candidate,
+    Crypto,
+    Direction,
+    Fingerprint,
+    Group,
+    parse_candidate,
+    parse_crypto,
+    parse_fingerprint,
+    parse_group,
+    parse_setup,
+)
 from cmw.sip.sdp_parser import parse_sdp
 from cmw.sip.session_refusal import SdpWarning, SessionRefusedError, serialize_warnings, warning_rows
 from cmw.sip.session_timer import Refresher, SessionTimerChoice
@@ -174,11 +193,13 @@ __all__ = [
     "CallSnapshot",
     "CallState",
     "CallTimedOut",
+    "Candidate",
     "Challenge",
     "CmwError",
     "CommonFormat",
     "Connection",
     "Credentials",
+    "Crypto",
     "Datagram",
     "DatagramDiscarded",
     "Deadline",
@@ -192,7 +213,9 @@ __all__ = [
     "DtmfDigit",
     "Ending",
     "Event",
+    "Fingerprint",
     "Follow",
+    "Group",
     "Headers",
     "Hop",
     "Identity",
@@ -281,6 +304,7 @@ __all__ = [
     "canonical_name",
     "choose_challenges",
     "escape",
+    "find_bandwidth",
     "find_changes",
     "format_date",
     "is_same_uri",
@@ -293,10 +317,14 @@ __all__ = [
     "parse_any_uri",
     "parse_authentication_info",
     "parse_body",
+    "parse_candidate",
     "parse_challenges",
+    "parse_crypto",
     "parse_cseq",
     "parse_date",
     "parse_disposition",
+    "parse_fingerprint",
+    "parse_group",
     "parse_media_type",
     "parse_message",
     "parse_name_addr",
@@ -304,6 +332,7 @@ __all__ = [
     "parse_replaces",
     "parse_retry_after",
     "parse_sdp",
+    "parse_setup",
     "parse_tel_uri",
     "parse_uri",
     "parse_via",

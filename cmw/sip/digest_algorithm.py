@@ -11,9 +11,6 @@ from typing import Final
 
 from cmw.sip.sha512_256 import sha512_256_hex
 
-Hash = Callable[[str], str]
-"""From text to lower-case hex."""
-
 ALGORITHMS: Final = ("SHA-512-256", "SHA-512-256-sess", "SHA-256", "SHA-256-sess", "MD5", "MD5-sess")
 """What we can do, the strongest first. Source: RFC 7616 6.1, RFC 8760 2.1."""
 
@@ -86,27 +83,6 @@ def make_response(
     a2 = f"{method}:{uri}" if qop != "auth-int" else f"{method}:{uri}:{hash_bytes(base, body)}"
     middle = f"{nonce}:{nc}:{cnonce}:{qop}" if qop else nonce
     return hash_text(base, f"{a1}:{middle}:{hash_text(base, a2)}")
-
-
-def digest_response(
-    *,
-    algorithm: str,
-    username: str,
-    realm: str,
-    password: str,
-    method: str,
-    uri: str,
-    nonce: str,
-    qop: str,
-    nc: str,
-    cnonce: str,
-    body: bytes = b"",
-) -> str:
-    """Return the response of a request from everything that goes into it, lower-case hex."""
-    a1 = make_a1(algorithm, make_ha1(algorithm, username, realm, password), nonce, cnonce)
-    return make_response(
-        base_of(algorithm), a1, nonce=nonce, nc=nc, cnonce=cnonce, qop=qop, method=method, uri=uri, body=body
-    )
 
 
 def _md5(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Whose offer is open in a dialog, and which message may carry an offer or an answer. Source: RFC 3264, 6337, 3311.
+"""Whose offer is open in a dialog, and when another may be made. Source: RFC 3264, 6337, 3311.
 
 The state machine is a table; a move that it does not hold is one that the standards forbid at that moment.
 """
@@ -47,17 +47,6 @@ MOVES: MappingProxyType[tuple[Offer, Move], Offer] = MappingProxyType(
     }
 )
 """Every move that is legal. Source: RFC 3264 4: no new offer before the one that is open was answered or refused."""
-
-CARRIERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "INVITE": ("2xx INVITE", "reliable 1xx INVITE"),
-        "2xx INVITE": ("ACK",),
-        "reliable 1xx INVITE": ("PRACK",),
-        "PRACK": ("2xx PRACK",),
-        "UPDATE": ("2xx UPDATE",),
-    }
-)
-"""Which messages may carry the answer to an offer, by the message that carried it. Source: RFC 6337 table 1."""
 
 REFUSALS: MappingProxyType[Offer, int] = MappingProxyType({Offer.NONE: 0, Offer.LOCAL: 491, Offer.REMOTE: 500})
 """What refuses another offer of the peer, by whose is open; 0 lets it pass. Source: RFC 3261 14.2, RFC 3311 5.2."""

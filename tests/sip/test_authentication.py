@@ -7,11 +7,12 @@ import pytest
 from cmw.sip.auth_fields import parse_authorization
 from cmw.sip.authentication import MAX_ROUNDS, Authentication
 from cmw.sip.credentials import Credentials
-from cmw.sip.digest_algorithm import digest_response, make_ha1
+from cmw.sip.digest_algorithm import make_ha1
 from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop, Transport
 from cmw.sip.message import Response
 from cmw.sip.protection_spaces import MAX_REALMS, ProtectionSpaces
+from tests.support.digests import digest_response
 from tests.support.ids import CountingIds
 
 

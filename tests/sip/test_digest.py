@@ -5,7 +5,8 @@ from cmw.sip.auth_fields import parse_authorization
 from cmw.sip.challenge import Challenge, choose_challenges, parse_challenges
 from cmw.sip.credentials import Credentials
 from cmw.sip.digest import DigestSession, authorize
-from cmw.sip.digest_algorithm import ALGORITHMS, base_of, digest_response, make_a1, make_ha1, make_response
+from cmw.sip.digest_algorithm import ALGORITHMS, base_of, make_a1, make_ha1, make_response
+from tests.support.digests import digest_response
 
 MUFASA = Credentials("Mufasa", "Circle of Life")
 RFC7616 = {

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from cmw.sip import digest_algorithm
-from cmw.sip.digest_algorithm import ALGORITHMS, digest_response, find_rank, make_a1, make_ha1
+from cmw.sip.digest_algorithm import ALGORITHMS, find_rank, make_a1, make_ha1
 from cmw.sip.sha512_256 import sha512_256_hex
+from tests.support.digests import digest_response
 
 
 def test_the_strongest_come_first() -> None:

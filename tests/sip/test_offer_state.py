@@ -8,7 +8,6 @@ import pytest
 
 from cmw.core.clock import MILLISECOND
 from cmw.sip.offer_state import (
-    CARRIERS,
     MOVES,
     REFUSALS,
     Move,
@@ -43,18 +42,6 @@ def test_crossing_offers_are_refused_as_rfc_3311_5_2_says() -> None:
     assert OfferState(Offer.REMOTE).refusal == 500
     assert OfferState().refusal == 0
     assert set(REFUSALS) == set(Offer)
-
-
-def test_offers_and_answers_travel_as_rfc_6337_table_1_says() -> None:
-    pairs = {(offer, answer) for offer, answers in CARRIERS.items() for answer in answers}
-    assert pairs == {
-        ("INVITE", "2xx INVITE"),
-        ("2xx INVITE", "ACK"),
-        ("INVITE", "reliable 1xx INVITE"),
-        ("reliable 1xx INVITE", "PRACK"),
-        ("PRACK", "2xx PRACK"),
-        ("UPDATE", "2xx UPDATE"),
-    }
 
 
 class Chance(CountingIds):

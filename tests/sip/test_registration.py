@@ -10,10 +10,10 @@ from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip.account import Account
 from cmw.sip.credentials import Credentials
-from cmw.sip.digest_algorithm import digest_response
 from cmw.sip.events import CallAnswered, CallEnded, RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from cmw.sip.hop import Hop
 from cmw.sip.registration_snapshot import RegistrationState
+from tests.support.digests import digest_response
 from tests.support.registering import ACCOUNT, CONTACT, REGISTRAR, US, Stage
 from tests.support.sip_party import SDP, Party
 
