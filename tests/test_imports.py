@@ -24,7 +24,9 @@ def run(code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("package", ["cmw", "cmw.errors", "cmw.core", "cmw.sip", "cmw.rtp", "cmw.metrics"])
+@pytest.mark.parametrize(
+    "package", ["cmw", "cmw.errors", "cmw.core", "cmw.sip", "cmw.rtp", "cmw.capture", "cmw.metrics"]
+)
 def test_protocol_cores_import_with_the_standard_library_alone(package: str) -> None:
     run(f"{BLOCK_THIRD_PARTIES}\nimport {package}")
 
