@@ -186,19 +186,38 @@ module aubridge.so
 module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
+{more}
 """
 
 
-def baresip(directory: Path, port: int, rtp: int, *, ip: str = "127.0.0.1") -> Program:
+def baresip(
+    directory: Path,
+    port: int,
+    rtp: int,
+    *,
+    ip: str = "127.0.0.1",
+    transport: str = "udp",
+    params: str = ";answermode=auto",
+    more: str = "",
+) -> Program:
     """Start baresip as user ``bob`` without a registrar: it answers every call with a tone in PCMU or PCMA.
 
     It sends RTP from the address that the route picks, on loopback 127.0.0.1, whatever address it shows.
+
+    Args:
+        directory: for its files.
+        port: where it listens over UDP and TCP; with a certificate in `more` over TLS at the next one.
+        rtp: the first of 200 RTP ports.
+        ip: address to bind, one that an interface has.
+        transport: how its own requests go.
+        params: of its account.
+        more: further lines of its configuration.
     """
     directory.mkdir(parents=True, exist_ok=True)
     modules = _baresip_modules()
-    text = BARESIP_CONFIG.format(ip=ip, port=port, rtp=rtp, rtp_last=rtp + 198, modules=modules)
+    text = BARESIP_CONFIG.format(ip=ip, port=port, rtp=rtp, rtp_last=rtp + 198, modules=modules, more=more)
     (directory / "config").write_text(text)
-    (directory / "accounts").write_text(f"<sip:bob@{ip}:{port};transport=udp>;regint=0;answermode=auto\n")
+    (directory / "accounts").write_text(f"<sip:bob@{ip}:{port};transport={transport}>;regint=0{params}\n")
     (directory / "contacts").write_text("")
     return _until_it_answers(Program(["baresip", "-f", str(directory)]), ip, port)
 
