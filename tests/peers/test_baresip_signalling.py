@@ -20,6 +20,7 @@ from cmw.sip.events import (
     CallOffered,
     CallReoffered,
     Ending,
+    RequestAnswered,
     RequestSucceeded,
     TransferAccepted,
     TransferCompleted,
@@ -208,5 +209,22 @@ def test_a_blind_transfer_by_baresip(peer: Peer, loopback_ip: NewIp) -> None:
             assert (await it.us.ended(call)).by is Ending.REMOTE
             assert (await it.us.hang_up(new)).status == 200
             await other.finish_scripts()
+
+    run_scene(scene)
+
+
+def test_options_and_message(peer: Peer, loopback_ip: NewIp) -> None:
+    async def scene() -> None:
+        async with stage(peer, loopback_ip()) as it:
+            rows = (("Content-Type", "text/plain"),)
+            for method, headers, body in (("OPTIONS", (), b""), ("MESSAGE", rows, b"hello")):
+                request = it.us.do(
+                    lambda ua, now, m=method, h=headers, b=body: ua.request(m, peer.uri, headers=h, body=b, now=now)
+                )
+                ended = await it.us.request_event(request)
+                assert (ended.method, ended.status) == (method, 200)
+            local = it.us.transport.local_of(peer.way)
+            await it.control.order("options", f"sip:alice@{local};transport={peer.way.lower()}")
+            assert (await it.us.other(RequestAnswered)).method == "OPTIONS"
 
     run_scene(scene)

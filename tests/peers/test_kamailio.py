@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.peers import kamailio, kamailio_registrations
 from tests.support.runs import Result, run_plan, write_accounts
 
@@ -37,6 +38,32 @@ def two_groups(directory: Path, domain: str, passwords: dict[str, str]) -> dict[
             },
         },
     }
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "ws"])
+def test_over_every_other_transport(tmp_path: Path, loopback_ip: NewIp, transport: str) -> None:
+    pbx, pairs = loopback_ip(), 10
+    authority = Authority(tmp_path)
+    plan = two_groups(tmp_path, pbx, right_passwords(2 * pairs))
+    way = plan["registrars"]["pbx"]
+    way["transport"] = transport
+    if transport == "tls":
+        way["tls"] = {"ca_file": Path(authority.file).name}
+    if transport == "ws":
+        way["port"] = 5080
+    certificate = authority.issue(addresses=[pbx])
+    with kamailio(tmp_path / "kamailio", 5060, "WSPORT=5080", ip=pbx, certificate=certificate):
+        result = run_plan(tmp_path, loopback_ip(), plan)
+        assert kamailio_registrations(pbx).now == 0, "somebody did not un-register"
+    expect_all_well(result, pairs)
+
+
+def test_every_request_of_a_call_is_challenged(tmp_path: Path, loopback_ip: NewIp) -> None:
+    pbx, pairs = loopback_ip(), 5
+    plan = two_groups(tmp_path, pbx, right_passwords(2 * pairs))
+    with kamailio(tmp_path / "kamailio", 5060, "CHALLENGEALL", ip=pbx):
+        result = run_plan(tmp_path, loopback_ip(), plan)
+    expect_all_well(result, pairs)
 
 
 def right_passwords(count: int) -> dict[str, str]:

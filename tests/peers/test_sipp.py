@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import sipp, sipp_callee, sipp_counters
+from tests.support.peers import expect_played, sipp, sipp_callee, sipp_counters, sipp_scenario, sipp_told
 from tests.support.processes import Callee
 from tests.support.runs import Result, Run, call, run_plan, write_plan
+from tests.support.sipp_scenario import Callee as SippCallee
+from tests.support.sipp_scenario import Scenario, description
 
 pytestmark = pytest.mark.peers("sipp")
 
@@ -118,3 +120,91 @@ def test_calls_from_sipp_to_a_group_that_waits(tmp_path: Path, loopback_ip: NewI
     assert result.summary["calls"]["answered"] == calls
     assert {row["direction"] for row in result.endpoints} == {"inbound"}
     expect_clean(tmp_path / "sipp", calls)
+
+
+FEW, QUICK = 50, 50
+
+
+def test_calls_to_sipp_over_tcp(tmp_path: Path, loopback_ip: NewIp) -> None:
+    peer_ip = loopback_ip()
+    words = ["--calls", str(FEW), "--rate", f"{QUICK}/s", "--duration", "500ms"]
+    with sipp_callee(tmp_path / "sipp", peer_ip, "-t", "t1", "-rtp_echo", "-m", str(FEW), protocol="tcp") as peer:
+        result = call(tmp_path, loopback_ip(), f"sip:service@{peer_ip};transport=tcp", *words)
+        assert peer.wait() == 0
+    result.expect(0)
+    assert result.outcomes == {"SUCCESS": FEW}
+    expect_clean(tmp_path / "sipp", FEW)
+
+
+@pytest.mark.parametrize("mode", ["t1", "tn"])
+def test_calls_from_sipp_over_tcp(tmp_path: Path, loopback_ip: NewIp, mode: str) -> None:
+    """One connection for all calls, and one for each."""
+    ip, peer_ip = loopback_ip(), loopback_ip()
+    with Callee(tmp_path, ip, "--media", "speech") as callee:
+        words = ["-sn", "uac", f"{ip}:5060", "-t", mode, "-max_socket", "1000", "-i", peer_ip, "-mi", peer_ip]
+        with sipp(tmp_path / "sipp", *words, "-mp", "6000", "-r", str(QUICK), "-m", str(FEW), "-d", "500") as peer:
+            assert peer.wait() == 0
+        totals = callee.stop()
+    assert totals["by_outcome"] == {"SUCCESS": FEW}
+    expect_clean(tmp_path / "sipp", FEW)
+
+
+REAL_SERVERS: dict[str, Callable[[], Scenario]] = {
+    "the answer in 183 only": lambda: (
+        SippCallee().reply(183, body=description()).pause(200).reply(200).recv("ACK").recv_bye()
+    ),
+    "another answer in 200 than in 183": lambda: (
+        SippCallee().reply(183, body=description()).reply(200, body=description(version=2)).recv("ACK").recv_bye()
+    ),
+    "the answer in a reliable 183": lambda: (
+        SippCallee()
+        .reply(183, headers=["Require: 100rel", "RSeq: 1"], body=description())
+        .recv("PRACK")
+        .reply_to_last()
+        .reply(200)
+        .recv("ACK")
+        .recv_bye()
+    ),
+    "NOTIFY that nobody asked for": lambda: (
+        _answering()
+        .request("NOTIFY", headers=["Event: message-summary", "Subscription-State: active"])
+        .recv_response(200)
+        .recv_bye()
+    ),
+    "a re-INVITE and an UPDATE that change nothing": lambda: (
+        _answering()
+        .request("INVITE", body=description(version=2))
+        .maybe(100)
+        .recv_response(200)
+        .ack()
+        .request("UPDATE", body=description(version=3))
+        .recv_response(200)
+        .recv_bye()
+    ),
+    "responses that belong to nothing": lambda: (
+        _answering().reply(180).reply_stray(200, "77 OPTIONS").reply_stray(481, "99 INVITE").recv_bye()
+    ),
+    "a loose route": lambda: (
+        SippCallee()
+        .reply(200, headers=["Record-Route: <sip:[local_ip]:[local_port];lr>"], body=description())
+        .recv("ACK", check={"Route": "lr"})
+        .recv("BYE", check={"Route": "lr"})
+        .reply_to_last()
+    ),
+}
+
+
+def _answering() -> Scenario:
+    return SippCallee().reply(180).reply(200, body=description()).recv("ACK")
+
+
+@pytest.mark.parametrize("what", REAL_SERVERS)
+def test_what_real_servers_do_is_no_failure(tmp_path: Path, loopback_ip: NewIp, what: str) -> None:
+    """Each is legal, and none of it may be counted against the target."""
+    peer_ip = loopback_ip()
+    scenario = REAL_SERVERS[what]()
+    with sipp_scenario(tmp_path / "sipp", scenario, peer_ip, "u1", 5, more=["-rtp_echo"]) as peer:
+        result = call(tmp_path, loopback_ip(), f"sip:service@{peer_ip}", "--calls", "5", "--duration", "1s")
+        told = sipp_told(tmp_path / "sipp", peer) if result.outcomes != {"SUCCESS": 5} else ""
+        assert result.outcomes == {"SUCCESS": 5}, (result.told, told)
+        expect_played(tmp_path / "sipp", peer, 5)

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -119,25 +119,35 @@ def sipp(directory: Path, *words: str) -> Program:
     return Program(["sipp", *words, "-nostdin", "-trace_stat", "-stf", "stat.csv", "-fd", "1"], cwd=directory)
 
 
-def sipp_callee(directory: Path, ip: str, *words: str) -> Program:
-    """Start sipp as a callee at `ip`:5060, and return once calls may come."""
+def sipp_callee(directory: Path, ip: str, *words: str, protocol: str = "udp") -> Program:
+    """Start sipp as a callee at `ip`:5060, and return once calls may come by `protocol`."""
     program = sipp(directory, "-sn", "uas", "-i", ip, "-p", "5060", "-mi", ip, "-mp", "6000", *words)
-    wait_until_bound(ip, 5060, program)
+    wait_until_bound(ip, 5060, program, protocol)
     return program
 
 
-def sipp_scenario(directory: Path, scenario: Scenario, ip: str, mode: str, calls: int, target: str = "") -> Program:
+def sipp_scenario(
+    directory: Path,
+    scenario: Scenario,
+    ip: str,
+    mode: str,
+    calls: int,
+    target: str = "",
+    *,
+    more: Sequence[str] = (),
+) -> Program:
     """Start sipp at `ip`:5060 with a scenario, for so many calls; what was unexpected is in ``errors.log``.
 
     Args:
         mode: ``u1`` for UDP, ``t1`` for TCP with one connection, ``tn`` for one connection a call.
         target: host and port to call; "" to be called.
+        more: further words.
     """
     directory.mkdir(parents=True, exist_ok=True)
     words = ["-sf", str(scenario.write(directory / "scenario.xml")), "-t", mode, "-i", ip, "-p", "5060", "-mi", ip]
     words += ["-m", str(calls), "-r", "50", "-recv_timeout", "20000", "-timeout", "40", "-timeout_error"]
     words += ["-trace_err", "-error_file", str(directory / "errors.log"), "-max_socket", "1000"]
-    program = sipp(directory, *([target, *words] if target else words))
+    program = sipp(directory, *([target] if target else []), *words, *more)
     if not target:
         wait_until_bound(ip, 5060, program, "udp" if mode[0] == "u" else "tcp")
     return program
