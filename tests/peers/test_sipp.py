@@ -16,7 +16,7 @@ from tests.support.sipp_scenario import Scenario, description
 pytestmark = pytest.mark.peers("sipp")
 
 CALLS = 200
-RATE = 20
+RATE = 40
 FEW_RETRANSMISSIONS = CALLS // 20
 """A stall of half a second makes some; a storm would make hundreds."""
 
