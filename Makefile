@@ -43,6 +43,7 @@ bench: setup
 	@$(IN)/python -m pytest bench --benchmark-enable $(ARGS)
 	@$(IN)/python -m bench.media --calls $(CALLS) --seconds 10
 	@$(IN)/python -m bench.gateway
+	@if command -v sipp >/dev/null; then $(IN)/python -m bench.sip_calls; fi
 
 peers:
 	@.ci/peers

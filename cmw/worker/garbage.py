@@ -8,8 +8,8 @@ THRESHOLDS = (10_000, 500, 10)
 """New objects until the young ones are looked through, then how often that until the older ones are.
 
 What a call leaves to its transactions lives for 32 s and is freed without the collector (bench/test_calls.py), so that
-looking through it is for nothing, at 1 us an object. Small portions make pauses of up to 30 ms where 50,000 made 75; the
-older ones, a million of them at 1,000 calls a second, are left alone, for they would take 0.65 s.
+looking through it is for nothing, at 1 us an object. Small portions make pauses of up to 30 ms where 50,000 made 75;
+the older ones, a million of them at 1,000 calls a second, are left alone, for they would take 0.65 s.
 """
 
 
