@@ -259,6 +259,18 @@ def test_486_with_a_reason(play: SippTakesCalls) -> None:
 # Repetitions and strays.
 
 
+def test_a_200_that_comes_again_is_acknowledged_again(tmp_path: Path, loopback_ip: NewIp) -> None:
+    """Over TCP: over UDP sipp takes the second ACK for a repetition, answers with the 200 again, and so for ever."""
+    play = SippTakesCalls(tmp_path / "sipp", loopback_ip, "t1")
+
+    async def script(us: Desk, uri: str) -> None:
+        call = await call_and_answer(us, uri)
+        await us.ended(call)
+
+    play(answering().reply(200, body=description()).recv("ACK").bye(), script)
+    assert play.sent["ACK"] == 2 * play.calls
+
+
 def test_responses_that_belong_to_nothing_any_more(play: SippTakesCalls) -> None:
     """180 after 200, a response to a request that we never sent, one without a dialog: none of them hurts."""
 
