@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cmw.core.clock import Nanos
+from cmw.errors import RemoteProtocolError
 from cmw.sip.call import Call
 from cmw.sip.call_checks import read_replaces, refuse_replacement, require_extensions
 from cmw.sip.call_options import PLAIN, CallOptions
@@ -74,7 +75,10 @@ class CallServer:
     def _options_for(self, request: Request) -> CallOptions:
         if not self._inbound_options_of:
             return self._inbound_options
-        user = request.uri.partition("@")[0].partition(":")[2]
+        try:
+            user = called_user(request.uri)
+        except RemoteProtocolError:
+            return self._inbound_options  # nobody is called by it, and it is refused for that
         return self._inbound_options_of.get(user, self._inbound_options)
 
     def _invite_received(self, fact: RequestReceived, options: CallOptions, now: Nanos) -> None:

@@ -294,9 +294,21 @@ def test_the_peers_early_requests_are_answered() -> None:
     assert stage.party.requests("INFO")[-1].to.tag == "one"
 
 
-def test_calls_to_one_user_may_have_options_of_their_own() -> None:
-    stage = Pair()
-    stage.bob.set_inbound_options(CallOptions(takes_transfers=True), user="bob")
-    _, other = stage.talk()
-    assert stage.bob._calls[other].options.takes_transfers
-    assert isinstance(stage.offered, CallOffered)
+@pytest.mark.parametrize(
+    ("uri", "takes"),
+    [
+        ("sip:bob@127.0.0.2", True),
+        ("sip:%62ob@127.0.0.2", True),
+        ("sip:bob:secret@127.0.0.2;user=ip", True),
+        ("sip:bobby@127.0.0.2", False),
+        ("sip:bob", False),
+        ("sip:127.0.0.2", False),
+    ],
+)
+def test_calls_to_one_user_may_have_options_of_their_own(uri: str, takes: bool) -> None:
+    stage = Stage(BOB)
+    bob, party = stage.agents[BOB], Party(stage.link, ALICE)
+    bob.set_inbound_options(CallOptions(takes_transfers=True), user="bob")
+    party.send(party.request("INVITE", uri, body=SDP), BOB)
+    stage.run()
+    assert bob._calls[stage.last(BOB, CallOffered).call].options.takes_transfers is takes
