@@ -220,8 +220,7 @@ def test_a_redirection_is_followed(play: SippTakesCalls, loopback_ip: NewIp, tmp
         await us.answered(call)
         await hang_up(us, call)
 
-    mode = "t1" if "transport=tcp" in play.uri else "u1"
-    with sipp_scenario(tmp_path / "other", answering().recv_bye(), other_ip, mode, play.calls) as other:
+    with sipp_scenario(tmp_path / "other", answering().recv_bye(), other_ip, play.mode, play.calls) as other:
         contact = f"Contact: <sip:service@{other_ip}:5060;transport=[transport]>;q=0.7"
         play(Callee().reply(302, contact=contact).recv("ACK"), script)
         assert other.wait() == 0

@@ -16,8 +16,8 @@ CALLS = 5
 PORT = 5060
 
 
-class SippTakesCalls:
-    """Place calls to sipp, all at once; both sides have to be content with every one.
+class _Play:
+    """What both sides of a play need.
 
     Args:
         directory: for sipp's files.
@@ -35,15 +35,20 @@ class SippTakesCalls:
         self.mode = mode
         self.ip, self.peer_ip = new_ip(), new_ip()
         self.sent: Counter[str] = Counter()
-        self.uri = f"sip:service@{self.peer_ip}" + (";transport=tcp" if mode[0] == "t" else "")
+
+
+class SippTakesCalls(_Play):
+    """Place calls to sipp, all at once; both sides have to be content with every one."""
 
     def __call__(
         self, scenario: Scenario, script: Callable[[Desk, str], Awaitable[None]], *, calls: int = CALLS
     ) -> None:
+        uri = f"sip:service@{self.peer_ip}" + (";transport=tcp" if self.mode[0] == "t" else "")
+
         async def scene() -> None:
             async with desk(self.ip) as us:
                 self.sent = us.sent
-                await asyncio.gather(*[script(us, self.uri) for _ in range(calls)])
+                await asyncio.gather(*[script(us, uri) for _ in range(calls)])
 
         with sipp_scenario(self.directory, scenario, self.peer_ip, self.mode, calls) as peer:
             try:
@@ -54,25 +59,8 @@ class SippTakesCalls:
             expect_played(self.directory, peer, calls)
 
 
-class SippPlacesCalls:
-    """Take calls of sipp, all at once; both sides have to be content with every one.
-
-    Args:
-        directory: for sipp's files.
-        new_ip: gives addresses.
-        mode: sipp's transport: ``u1``, ``t1`` or ``tn``.
-
-    Attributes:
-        sent: how many requests of ours, by method, and responses, by ``SIP/2.0``, went out.
-    """
-
-    calls = CALLS
-
-    def __init__(self, directory: Path, new_ip: Callable[[], str], mode: str) -> None:
-        self.directory = directory
-        self.mode = mode
-        self.ip, self.peer_ip = new_ip(), new_ip()
-        self.sent: Counter[str] = Counter()
+class SippPlacesCalls(_Play):
+    """Take calls of sipp, all at once; both sides have to be content with every one."""
 
     def __call__(
         self, scenario: Scenario, script: Script | None, *, calls: int = CALLS, options: CallOptions = PLAIN
