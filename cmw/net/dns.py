@@ -65,7 +65,6 @@ class DnsClient:
         query_limit_s: float = QUERY_LIMIT_S,
         clock: Callable[[], Nanos] = monotonic_ns,
     ) -> None:
-        self.queries_total = 0
         self._nameservers = nameservers
         self._hosts = _HostsFile(hosts_file)
         self._query_limit_s = query_limit_s
@@ -123,7 +122,6 @@ class DnsClient:
         import dns.exception
         import dns.resolver
 
-        self.queries_total += 1
         try:
             found = await self._servers().resolve(
                 question.name,
