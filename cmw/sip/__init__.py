@@ -69,7 +69,6 @@ from cmw.sip.listener import Listener
 from cmw.sip.locate import Answer, AnswerKind, Ask, Located, Naptr, Question, RecordType, Srv, locate
 from cmw.sip.location import Binding
 from cmw.sip.lookup import Lookup
-from cmw.sip.malformation import Malformation
 from cmw.sip.media_type import Disposition, MediaType, parse_disposition, parse_media_type
 from cmw.sip.message import (
     CSeq,
@@ -227,7 +226,6 @@ __all__ = [
     "Located",
     "Lookup",
     "LossCause",
-    "Malformation",
     "MalformedMessageError",
     "MediaDescription",
     "MediaType",

@@ -72,7 +72,7 @@ for _letter, _name in COMPACT_FORMS.items():
     SPELLINGS.update({_letter: _name, _letter.upper(): _name})
 
 Fault = tuple[str, str, str]
-"""What is wrong with a head: the name of a `Malformation`, what was expected, what came."""
+"""What is wrong with a head: the name of a `DiscardReason`, what was expected, what came."""
 
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 

@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from cmw.errors import RemoteProtocolError
+from cmw.sip.discard_reason import DiscardReason
 from cmw.sip.grammar import CACHE_VALUES, TOKEN_CHARS, fail, is_token, one_line, parse_number
 from cmw.sip.header_names import MAX_LINE_BYTES, Fault
 from cmw.sip.headers import Headers, scan
-from cmw.sip.malformation import Malformation
 from cmw.sip.name_addr import NameAddr, parse_name_addr
 from cmw.sip.status import reason_phrase
 from cmw.sip.via import Via, parse_via
@@ -56,7 +56,7 @@ class MalformedMessageError(RemoteProtocolError):
             `top_via`, `from_`, `to`, `cseq` may raise, but its header rows can be copied into an answer.
     """
 
-    def __init__(self, message: str, kind: Malformation, *, hint: int = 0, request: Request | None = None) -> None:
+    def __init__(self, message: str, kind: DiscardReason, *, hint: int = 0, request: Request | None = None) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
         self.request = request
@@ -152,7 +152,7 @@ def parse_message(data: bytes) -> Request | Response:
     """
     if len(data) > MAX_MESSAGE_BYTES:
         found = f"expected at most {MAX_MESSAGE_BYTES} bytes, found {len(data)}"
-        raise MalformedMessageError(found, Malformation.TOO_LONG)
+        raise MalformedMessageError(found, DiscardReason.TOO_LONG)
     start = 0 if data[:1] not in (b"\r", b"\n") else len(data) - len(data.lstrip(b"\r\n"))
     line, headers, body_at, fault = scan.scan_head(data, start)
     plain = scan.plain_request_line(line)
@@ -165,7 +165,7 @@ def parse_message(data: bytes) -> Request | Response:
         request.method, request.uri = plain or _parse_request_line(line)
         _fill(request, data, body_at, fault)
         if parse_cseq(headers.get("CSeq") or "").method != request.method:
-            _refuse(Malformation.METHOD_MISMATCH, f"{request.method} in the CSeq", headers.get("CSeq") or "")
+            _refuse(DiscardReason.METHOD_MISMATCH, f"{request.method} in the CSeq", headers.get("CSeq") or "")
     except MalformedMessageError as error:
         _raise_with_request(error, request, line)
     return request
@@ -182,53 +182,53 @@ def _fill_response(response: Response, line: str, data: bytes, body_at: int, fau
 @lru_cache(maxsize=CACHE_VALUES)
 def _parse_status_line(line: str) -> tuple[int, str]:
     if len(line) > MAX_LINE_BYTES:
-        _refuse(Malformation.MALFORMED, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
+        _refuse(DiscardReason.MALFORMED, f"a status line of at most {MAX_LINE_BYTES} bytes", line)
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0" or len(code) != 3 or "\r" in reason:
-        _refuse(Malformation.MALFORMED, "a status line such as SIP/2.0 200 OK", line)
+        _refuse(DiscardReason.MALFORMED, "a status line such as SIP/2.0 200 OK", line)
     if not (code.isascii() and code.isdigit() and 100 <= int(code) <= 699):
-        _refuse(Malformation.MALFORMED, "a status of 100 to 699", line)
+        _refuse(DiscardReason.MALFORMED, "a status of 100 to 699", line)
     return int(code), one_line(reason)
 
 
 def _parse_request_line(line: str) -> tuple[str, str]:
     """Return method and Request-URI. Source: RFC 3261 7.1."""
     if len(line) > MAX_LINE_BYTES:
-        _refuse(Malformation.MALFORMED, f"a request line of at most {MAX_LINE_BYTES} bytes", line)
+        _refuse(DiscardReason.MALFORMED, f"a request line of at most {MAX_LINE_BYTES} bytes", line)
     method, _, rest = line.partition(" ")
     uri, _, version = rest.partition(" ")
     if version.upper() != "SIP/2.0" and is_token(method) and _VERSION.fullmatch(version) is not None:
-        _refuse(Malformation.BAD_VERSION, "SIP/2.0", version, hint=505)
+        _refuse(DiscardReason.BAD_VERSION, "SIP/2.0", version, hint=505)
     if version.upper() != "SIP/2.0" or not is_token(method) or _URI.fullmatch(uri) is None:
-        _refuse(Malformation.MALFORMED, "a request line such as OPTIONS sip:host SIP/2.0", line)
+        _refuse(DiscardReason.MALFORMED, "a request line such as OPTIONS sip:host SIP/2.0", line)
     return method, uri
 
 
 def _fill(message: Request | Response, data: bytes, body_at: int, fault: Fault | None) -> None:
     """Check the headers that every message needs, once for all, and cut out the body. Source: RFC 3261 8.1.1."""
     if fault is not None:
-        _refuse(Malformation[fault[0]], fault[1], fault[2])
+        _refuse(DiscardReason[fault[0]], fault[1], fault[2])
     get = message.headers.get
     via, from_, to, call_id, cseq = get("Via"), get("From"), get("To"), get("Call-ID"), get("CSeq")
     if via is None or from_ is None or to is None or call_id is None or cseq is None:
         missing = [name for name in _NEEDED if name not in message.headers]
-        _refuse(Malformation.MISSING_HEADER, f"a {missing[0]} header", "none")
+        _refuse(DiscardReason.MISSING_HEADER, f"a {missing[0]} header", "none")
     try:
         parse_via(via)
         parse_cseq(cseq)
         parse_name_addr(from_)
         parse_name_addr(to)
     except RemoteProtocolError as error:
-        raise MalformedMessageError(str(error), Malformation.BAD_HEADER, hint=400) from None
+        raise MalformedMessageError(str(error), DiscardReason.BAD_HEADER, hint=400) from None
     if _CALL_ID.fullmatch(call_id) is None:
-        _refuse(Malformation.BAD_HEADER, "a Call-ID without spaces", call_id)
+        _refuse(DiscardReason.BAD_HEADER, "a Call-ID without spaces", call_id)
     message.body = _cut_body(get("Content-Length"), data, body_at)
 
 
 def _cut_body(length: str | None, data: bytes, body_at: int) -> bytes:
     if body_at < 0:
-        _refuse(Malformation.BAD_LENGTH, "an empty line after the headers", "none")
+        _refuse(DiscardReason.BAD_LENGTH, "an empty line after the headers", "none")
     if length is None:
         return data[body_at:]
     if length == "0":
@@ -236,13 +236,13 @@ def _cut_body(length: str | None, data: bytes, body_at: int) -> bytes:
     try:
         count = parse_number(length, "the Content-Length", maximum=2**31 - 1)
     except RemoteProtocolError as error:
-        raise MalformedMessageError(str(error), Malformation.BAD_LENGTH, hint=400) from None
+        raise MalformedMessageError(str(error), DiscardReason.BAD_LENGTH, hint=400) from None
     if count > len(data) - body_at:
-        _refuse(Malformation.BAD_LENGTH, f"a body of {count} bytes", f"{len(data) - body_at} bytes")
+        _refuse(DiscardReason.BAD_LENGTH, f"a body of {count} bytes", f"{len(data) - body_at} bytes")
     return data[body_at : body_at + count]
 
 
-def _refuse(kind: Malformation, expected: str, found: str, *, hint: int = 400) -> NoReturn:
+def _refuse(kind: DiscardReason, expected: str, found: str, *, hint: int = 400) -> NoReturn:
     try:
         fail(expected, found)
     except RemoteProtocolError as error:

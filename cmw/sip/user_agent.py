@@ -249,7 +249,7 @@ class UserAgent(CallCommands):
 
     def _refuse_malformed(self, error: MalformedMessageError, source: Hop, now: Nanos) -> None:
         """Answer a request that cannot be read as far as its header rows allow it."""
-        self._discard(DiscardReason(error.kind), source, str(error), now)
+        self._discard(error.kind, source, str(error), now)
         answer = answer_malformed(error, source)
         if answer is not None:
             self._stack.layer.respond_stateless(answer.response, answer.destination)
