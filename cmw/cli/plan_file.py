@@ -1,10 +1,10 @@
-"""Read a plan from a YAML or JSON file, and its accounts from CSV files beside it; faults name FILE:LINE."""
+"""Read a plan from a YAML or JSON file, and its accounts and profiles from CSV files beside it; faults name FILE:LINE."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cmw.cli.accounts_file import read_account_rows
 from cmw.cli.document import Source, read_text
+from cmw.cli.profile_file import read_profile_rows
 from cmw.errors import SettingsError
 from cmw.load.faults import Path, Position, show_value, suggest
 from cmw.load.plan import Plan
@@ -38,6 +39,7 @@ def read_plan(path: str | FilePath) -> Plan:
     text = read_text(file, MAX_PLAN_BYTES, "plan")
     source = _parse_json(text, file) if file.suffix == ".json" else _parse_yaml(text, file)
     _take_accounts(source, file)
+    _take_profiles(source, file)
     _take_tls_files(source, file)
     return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
 
@@ -174,16 +176,36 @@ def _parse_json(text: str, file: FilePath) -> Source:
 
 def _take_accounts(source: Source, file: FilePath) -> None:
     """Put the accounts of each file that a registrar names in the place of its name."""
-    registrars = source.document.get("registrars") if isinstance(source.document, dict) else None
-    for name, registrar in registrars.items() if isinstance(registrars, dict) else ():
-        if not isinstance(registrar, dict) or not isinstance(registrar.get("accounts"), dict):
-            continue
-        path: Path = ("registrars", name, "accounts")
-        registrar["accounts"] = _accounts_named(registrar["accounts"], path, source, file)
+    for name, registrar in _parts(source, "registrars"):
+        if isinstance(registrar.get("accounts"), dict):
+            path: Path = ("registrars", name, "accounts")
+            registrar["accounts"] = _rows_named(registrar["accounts"], path, source, file, read_account_rows)
 
 
-def _accounts_named(named: dict[str, Any], path: Path, source: Source, file: FilePath) -> list[Any]:
-    """Return the accounts of ``{file: NAME}``; the name is taken from the directory of the plan."""
+def _take_profiles(source: Source, file: FilePath) -> None:
+    """Put the points of each profile that a group's load names in the place of its name."""
+    for name, group in _parts(source, "groups"):
+        load = group.get("load")
+        if isinstance(load, dict) and isinstance(load.get("profile"), dict):
+            path: Path = ("groups", name, "load", "profile")
+            load["profile"] = _rows_named(load["profile"], path, source, file, read_profile_rows)
+
+
+def _parts(source: Source, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    parts = source.document.get(kind) if isinstance(source.document, dict) else None
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict):
+            yield name, part
+
+
+def _rows_named(
+    named: dict[str, Any],
+    path: Path,
+    source: Source,
+    file: FilePath,
+    read: Callable[[FilePath, Path, Source], list[dict[str, str]]],
+) -> list[Any]:
+    """Return the rows of ``{file: NAME}``; the name is taken from the directory of the plan."""
     position = source.positions.get(path)
     for key in named.keys() - {"file"}:
         where = source.positions.get((*path, key), position)
@@ -193,9 +215,8 @@ def _accounts_named(named: dict[str, Any], path: Path, source: Source, file: Fil
         where = source.positions.get((*path, "file"), position)
         source.fault((*path, "file"), f"found {show_value(wanted)}, expected the name of a CSV file", where)
         return []
-    accounts_file = file.parent / wanted
     try:
-        return read_account_rows(accounts_file, path, source)
+        return read(file.parent / wanted, path, source)
     except SettingsError as error:
         source.fault((*path, "file"), str(error), source.positions.get((*path, "file"), position))
         return []
@@ -204,9 +225,8 @@ def _accounts_named(named: dict[str, Any], path: Path, source: Source, file: Fil
 def _take_tls_files(source: Source, file: FilePath) -> None:
     """Put the text of each certificate and key that a registrar or group names in the place of its name."""
     for part in ("registrars", "groups"):
-        parts = source.document.get(part) if isinstance(source.document, dict) else None
-        for name, value in parts.items() if isinstance(parts, dict) else ():
-            tls = value.get("tls") if isinstance(value, dict) else None
+        for name, value in _parts(source, part):
+            tls = value.get("tls")
             if isinstance(tls, dict) and TLS_FILES.keys() & tls.keys():
                 value["tls"] = _tls_named(tls, (part, name, "tls"), source, file)
 

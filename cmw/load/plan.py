@@ -30,6 +30,7 @@ from cmw.load.plan_fields import (
     one_of,
     plan_field,
 )
+from cmw.load.plan_load import Load
 from cmw.load.plan_scenario import Codec, Scenario
 from cmw.load.plan_sip import (
     PROXIES_EXPECTED,
@@ -164,28 +165,6 @@ class Call(PlanModel):
     )
 
 
-class Load(PlanModel):
-    """When the calls of a group start."""
-
-    arrivals: Annotated[
-        Literal["constant", "all-at-once"],
-        one_of("constant", "all-at-once", later=("ramp", "poisson", "steps", "profile", "search")),
-    ] = plan_field("constant or all-at-once", "shape of the load", default="constant")
-    rate: RateField | None = plan_field(
-        "a rate from 0.001/s to 10000/s such as 10/s", "new calls per time; 10/s for constant arrivals", default=None
-    )
-
-    @property
-    def effective_rate(self) -> Rate | None:
-        """Return calls per time; None for all at once."""
-        if self.arrivals == "all-at-once":
-            return None
-        return self.rate or DEFAULT_RATE
-
-
-DEFAULT_RATE = Rate(10, SECOND)
-
-
 class Answer(PlanModel):
     """What a group that waits for calls does with them."""
 
@@ -276,7 +255,7 @@ class Group(PlanModel):
         max_length=MAX_HEADERS,
     )
     call: Call | None = plan_field("{group: NAME} or {uri: SIP-URI}", "whom to call", default=None)
-    load: Load | None = plan_field("a mapping with arrivals and rate", "when calls start", default=None)
+    load: Load | None = plan_field("a mapping with arrivals, rate and others", "when calls start", default=None)
     answer: Answer | None = plan_field(
         "a mapping with after, ring, reject, redirect and others", "what to do with calls that come in", default=None
     )
@@ -303,6 +282,13 @@ class Plan(PlanModel):
         "a duration from 1s to 1h",
         "how long a call may stay unanswered before the caller cancels it",
         default=60 * SECOND,
+    )
+    seed: StrictInt = plan_field(
+        "a whole number from 0 to 4294967295",
+        "what is drawn at random follows from it, whoever carries out the plan",
+        default=1,
+        ge=0,
+        le=(1 << 32) - 1,
     )
     registrars: dict[Name, Registrar] = plan_field(
         "a mapping of names to registrars", "SIP servers", default_factory=dict, max_length=MAX_GROUPS
@@ -331,12 +317,8 @@ LATER_FIELDS = frozenset(
         "video",
         "srtp",
         "encryption",
-        "from",
-        "to",
-        "steps",
-        "stages",
-        "profile",
         "search",
+        "stages",
         "assignment",
         "workers",
         "evidence",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
+from cmw.load.plan_load_checks import check_load
 from cmw.load.thresholds import functions_of, parse_threshold
 
 
@@ -74,8 +75,8 @@ def _check_roles(name: str, group: Group, faults: Faults) -> None:
         faults.add((*path, "answer"), "found in a group that calls, expected only in a group without call")
     if (group.call.group is None) == (group.call.uri is None):
         faults.add((*path, "call"), "found both or neither of group and uri, expected exactly one of them")
-    if group.load is not None and group.load.arrivals == "all-at-once" and group.load.rate is not None:
-        faults.add((*path, "load", "rate"), f"found '{group.load.rate}', expected none, for all calls start at once")
+    if group.load is not None:
+        check_load((*path, "load"), group.load, group.endpoints, faults)
 
 
 def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) -> None:

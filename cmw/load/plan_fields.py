@@ -24,6 +24,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from cmw.core.clock import SECOND, Nanos
@@ -97,12 +98,19 @@ def duration(least_ns: Nanos, most_ns: Nanos) -> Any:
     )
 
 
-def _check_rate(value: object) -> Rate:
+def _check_pace(value: object) -> Rate:
     if not isinstance(value, str):
         raise ValueError("not text")
     rate = parse_rate(value)
-    if not 0.001 <= rate.per_second <= 10_000:
+    if rate.events and not 0.001 <= rate.per_second <= 10_000:
         raise ValueError("out of range")
+    return rate
+
+
+def _check_rate(value: object) -> Rate:
+    rate = _check_pace(value)
+    if not rate.events:
+        raise ValueError("nothing")
     return rate
 
 
@@ -183,12 +191,13 @@ def _show_secret(value: SecretStr, info: SerializationInfo) -> str:
 HoldNs = Annotated[int, *duration(SECOND // 10, 24 * 3600 * SECOND)]
 DelayNs = Annotated[int, *duration(0, 3600 * SECOND)]
 TimeoutNs = Annotated[int, *duration(SECOND, 3600 * SECOND)]
-RateField = Annotated[
-    Rate,
-    PlainValidator(_check_rate),
+_RATE_FORM = (
     PlainSerializer(format_rate, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?/(s|m|h)$", "examples": ["10/s", "90/m"]}),
-]
+)
+RateField = Annotated[Rate, PlainValidator(_check_rate), *_RATE_FORM]
+PaceField = Annotated[Rate, PlainValidator(_check_pace), *_RATE_FORM]
+"""A rate that may be nothing."""
 Name = Annotated[str, StringConstraints(strict=True, pattern=rf"^{NAME}$")]
 Host = Annotated[str, StringConstraints(strict=True, pattern=rf"^{HOST}$"), AfterValidator(_check_host)]
 Uri = Annotated[str, PlainValidator(_check_uri), WithJsonSchema({"type": "string", "format": "uri"})]
@@ -231,4 +240,9 @@ TEXT_SCHEMA: dict[str, Any] = {"type": "string"}
 class PlanModel(BaseModel):
     """Base of the plan's models: unknown fields are refused, instances do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+
+    @classmethod
+    def written_fields(cls) -> dict[str, FieldInfo]:
+        """Return the fields by the names that documents use: some are words of Python, such as ``from``."""
+        return {info.alias or name: info for name, info in cls.model_fields.items()}

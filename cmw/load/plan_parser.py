@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from cmw.load.faults import Fault, Faults, Path, Position, show_value, suggest
 from cmw.load.plan import LATER_FIELDS, MAX_ENDPOINTS, Group, Plan, Registrar
 from cmw.load.plan_checks import check_groups, check_thresholds
-from cmw.load.plan_fields import NAME_EXPECTED
+from cmw.load.plan_fields import NAME_EXPECTED, PlanModel
 from cmw.load.plan_scenario_checks import check_scenarios
 from cmw.load.plan_sip import TLS_FILES, Tls
 from cmw.load.plan_sip_checks import check_sip
@@ -77,6 +77,8 @@ def _settle(document: Mapping[Any, Any], notes: Faults) -> dict[Any, Any]:
     for part in ("registrars", "groups"):
         if isinstance(settled.get(part), Mapping):
             settled[part] = {k: _settle_tls(part, k, v, notes) for k, v in settled[part].items()}
+    if isinstance(settled.get("groups"), Mapping):
+        settled["groups"] = {k: _settle_profile(k, v, notes) for k, v in settled["groups"].items()}
     return settled
 
 
@@ -101,6 +103,17 @@ def _settle_accounts(name: object, registrar: object, notes: Faults) -> object:
         "can name a file of accounts",
     )
     return {k: v for k, v in registrar.items() if k != "accounts"}
+
+
+def _settle_profile(name: object, group: object, notes: Faults) -> object:
+    load = group.get("load") if isinstance(group, Mapping) else None
+    if not isinstance(group, Mapping) or not isinstance(load, Mapping) or not isinstance(load.get("profile"), Mapping):
+        return group
+    notes.add(
+        ("groups", str(name), "load", "profile"),
+        "found a mapping, expected a list of {at, rate}; only a plan that is a file can name a file of a profile",
+    )
+    return {k: v for k, v in group.items() if k != "load"}
 
 
 def _valid_parts(model: type[ModelT], raw: object) -> dict[str, ModelT]:
@@ -146,7 +159,7 @@ def _found(path: Path, detail: ErrorDetails) -> str:
 def _unknown_field(path: Path) -> str:
     field = str(path[-1])
     model = _resolve(path[:-1])
-    known = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    known = list(model.written_fields()) if _is_model(model) else []
     if model is Tls:
         known = [*TLS_FILES, "verify", "server_name"]
     if field in LATER_FIELDS:
@@ -159,10 +172,10 @@ def _expected(path: Path) -> str:
     """Return the phrase of the field at `path`, or of the nearest field above it."""
     for length in range(len(path), 0, -1):
         model = _resolve(path[: length - 1])
-        if isinstance(model, type) and issubclass(model, BaseModel) and path[length - 1] in model.model_fields:
+        if _is_model(model) and path[length - 1] in model.written_fields():
             if length < len(path) and (inner := _phrase_of_item(_resolve(path))) is not None:
                 return inner
-            return _phrase(model.model_fields[str(path[length - 1])])
+            return _phrase(model.written_fields()[str(path[length - 1])])
     return "a mapping"
 
 
@@ -172,8 +185,8 @@ def _phrase(field: FieldInfo) -> str:
 
 
 def _phrase_of_item(annotation: object) -> str | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"a mapping with {', '.join(annotation.model_fields)}"
+    if _is_model(annotation):
+        return f"a mapping with {', '.join(annotation.written_fields())}"
     return None
 
 
@@ -181,15 +194,19 @@ def _resolve(path: Path) -> object:
     """Return the annotation at `path` of a plan: a model, or something else."""
     at: object = Plan
     for part in path:
-        if isinstance(at, type) and issubclass(at, BaseModel):
-            if part not in at.model_fields:
+        if _is_model(at):
+            if part not in at.written_fields():
                 return None
-            at = _strip(at.model_fields[str(part)].annotation)
+            at = _strip(at.written_fields()[str(part)].annotation)
         elif get_origin(at) in (dict, list):
             at = _strip(get_args(at)[-1])
         else:
             return None
     return at
+
+
+def _is_model(annotation: object) -> TypeGuard[type[PlanModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, PlanModel)
 
 
 def _strip(annotation: object) -> object:

@@ -12,7 +12,9 @@ from heapq import heapify, heapreplace
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.errors import CapacityError
 from cmw.load.arrivals import schedule
-from cmw.load.plan import DEFAULT_RATE, Account, Answer, Group, Plan, Registrar
+from cmw.load.draws import Draws
+from cmw.load.plan import Account, Answer, Group, Plan, Registrar
+from cmw.load.plan_load import Load
 from cmw.load.plan_scenario_checks import transfer_group, transfer_of
 from cmw.load.share import (
     AccountShare,
@@ -93,7 +95,7 @@ class _Builder:
         self._registered: dict[str, int] = {}
         self._called: dict[str, int] = {}
         self._led_to: dict[str, int] = {}
-        self._arrivals = {name: _arrivals(group) for name, group in plan.groups.items()}
+        self._arrivals = {name: _arrivals(plan, name, group) for name, group in plan.groups.items()}
 
     def group(self, name: str, group: Group) -> GroupShare:
         """Return the whole of a group."""
@@ -232,11 +234,12 @@ class _Builder:
         )
 
 
-def _arrivals(group: Group) -> list[Nanos]:
+def _arrivals(plan: Plan, name: str, group: Group) -> list[Nanos]:
     if group.call is None:
         return []
-    load = group.load
-    return schedule(load.effective_rate if load else DEFAULT_RATE, group.endpoints)
+    load = group.load or Load()
+    draws = Draws(plan.seed, "arrivals", name) if load.is_random else None
+    return schedule(load.stages, group.endpoints, draws)
 
 
 def _last_wait(group: GroupShare) -> Nanos:

@@ -78,13 +78,13 @@ class Rate:
 
 
 def parse_rate(text: str) -> Rate:
-    """Return the rate of ``10/s``, ``0.5/s``, ``90/m`` or ``600/h``.
+    """Return the rate of ``10/s``, ``0.5/s``, ``90/m``, ``600/h`` or ``0/s``.
 
     Raises:
-        ValueError: anything else, and a rate of nothing.
+        ValueError: anything else.
     """
     match = _RATE.fullmatch(text)
-    if match is None or Fraction(match[1]) == 0:
+    if match is None:
         raise ValueError(f"{text!r} is not a rate")
     exact = Fraction(match[1]) / RATE_UNITS_NS[match[2]]
     return Rate(exact.numerator, exact.denominator)

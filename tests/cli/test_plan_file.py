@@ -156,6 +156,40 @@ def test_a_mistake_in_the_accounts_is_named_with_its_line(tmp_path: Path, accoun
     assert any(message in line for line in lines), lines
 
 
+PROFILE = PLAN.replace("rate: 10/s", "arrivals: profile\n      profile: {file: day.csv}")
+
+
+def test_a_profile_from_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text("time,rate\n# recorded\n0,2\n\n30.5, 90/m\n1m30s,0.5\n", encoding="utf-8")
+    load = read_plan(_write(tmp_path, PROFILE)).groups["callers"].load
+    assert load is not None
+    assert [(point.at, str(point.rate)) for point in load.profile or []] == [
+        (0, "2/s"),
+        (30_500_000_000, "1.5/s"),
+        (90_000_000_000, "0.5/s"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("0,1\n5\n", "day.csv:2: groups.callers.load.profile[1]: found 1 cell, expected time,rate"),
+        ("0,1\nx,2\n", "day.csv:2: groups.callers.load.profile[1].at: found 'x', expected a duration from 0s to 168h"),
+        ("0,1\n5,-2\n", "day.csv:2: groups.callers.load.profile[1].rate: found '-2', expected a rate from 0.001/s"),
+        ("5,1\n5,2\n", "day.csv:2: groups.callers.load.profile[1].at: found an instant that is not after"),
+        ("", "groups.callers.load.profile: found 0 entries, expected a list of {at, rate}"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named_with_its_line(tmp_path: Path, profile: str, message: str) -> None:
+    (tmp_path / "day.csv").write_text(profile, encoding="utf-8")
+    lines = _faults(_write(tmp_path, PROFILE))
+    assert any(message in line for line in lines), lines
+
+
+def test_a_profile_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert any("load.profile.file: " in line for line in _faults(_write(tmp_path, PROFILE)))
+
+
 def test_mistakes_of_both_files_are_listed_at_once(tmp_path: Path) -> None:
     file = _write(tmp_path, PLAN.replace("10/s", "x").replace("duration", "time"), "u1\nu2\n")
     assert len(_faults(file)) == 5

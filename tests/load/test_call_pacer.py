@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
-from cmw.load.arrivals import schedule
+from cmw.load.arrivals import constant, schedule
 from cmw.load.call_pacer import CATCH_UP, GRACE_NS, TICK_NS, CallPacer
 from cmw.load.units import parse_rate
 
@@ -11,7 +11,7 @@ START = 1000 * SECOND
 
 
 def planned(rate: str, count: int) -> CallPacer[int]:
-    return CallPacer((START + at, n) for n, at in enumerate(schedule(parse_rate(rate), count)))
+    return CallPacer((START + at, n) for n, at in enumerate(schedule(constant(parse_rate(rate)), count)))
 
 
 def run(pacer: CallPacer[int], *, until: Nanos, stall: tuple[Nanos, Nanos] = (0, 0)) -> list[tuple[Nanos, list[int]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.load.arrivals import constant
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.units import Rate
@@ -23,8 +24,8 @@ def test_arrivals_are_ten_a_second_unless_the_plan_says_otherwise() -> None:
     plan = parse_plan(two_groups())
     load = plan.groups["callers"].load
     assert load is not None
-    assert load.effective_rate == Rate(10, SECOND)
-    assert load.model_copy(update={"arrivals": "all-at-once", "rate": None}).effective_rate is None
+    assert load.stages == constant(Rate(10, SECOND))
+    assert load.model_copy(update={"arrivals": "all-at-once", "rate": None}).stages == []
 
 
 def test_a_plan_survives_its_document() -> None:

@@ -41,7 +41,7 @@ def test_rates_are_read_exactly(text: str, rate: Rate) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "10", "10/x", "/s", "0/s", "0.0/s", "-1/s", "10 /s", "1e3/s", "10/S", "10/s "])
+@pytest.mark.parametrize("text", ["", "10", "10/x", "/s", "-1/s", "10 /s", "1e3/s", "10/S", "10/s "])
 def test_anything_else_is_no_rate(text: str) -> None:
     with pytest.raises(ValueError):
         parse_rate(text)
