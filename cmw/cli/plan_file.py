@@ -1,4 +1,4 @@
-"""Read a plan from a YAML or JSON file, and its accounts and profiles from CSV files beside it; faults name FILE:LINE."""
+"""Read a plan from a YAML or JSON file, its accounts and profiles from CSV files beside it; faults name FILE:LINE."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """When each call of a group starts, counted from the start of the run. One schedule for any number of workers.
 
 A shape says how many calls per time there are at each instant; call k is due when its integral has reached k. With
-Poisson arrivals it is due when the integral has reached the sum of k + 1 random gaps with a mean of 1 instead, which makes
-a Poisson process of that intensity.
+Poisson arrivals it is due when the integral has reached the sum of k + 1 random gaps with a mean of 1 instead, which
+makes a Poisson process of that intensity.
 """
 
 from __future__ import annotations

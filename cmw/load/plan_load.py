@@ -76,7 +76,9 @@ class Load(PlanModel):
     def stages(self) -> list[Stage]:
         """Return the shape, as `cmw.load.arrivals.schedule` takes it; the load must be one that the checks let pass."""
         if self.arrivals == "ramp":
-            assert self.first is not None and self.last is not None and self.over is not None
+            assert self.first is not None
+            assert self.last is not None
+            assert self.over is not None
             return [Stage(self.over, self.first, self.last), *constant(self.last)]
         if self.arrivals == "steps":
             return _stairs(self.steps or [])

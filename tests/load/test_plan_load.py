@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of messages
 """The shape of a load as a plan writes it."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.load.documents import two_groups
 
 from cmw.core.clock import SECOND
 from cmw.errors import SettingsError
@@ -14,6 +14,7 @@ from cmw.load.arrivals import schedule
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.split import split_run, whole_run
+from tests.load.documents import two_groups
 
 
 def plan_of(load: dict[str, Any], callers: int = 40, **top: Any) -> Plan:
