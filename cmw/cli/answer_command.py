@@ -262,7 +262,7 @@ async def _serve(
         addresses,
         address.port,
         ports,
-        slots=endpoint_capacity(ports),
+        slots=endpoint_capacity(ports).endpoints,
         trace=trace if is_traced else None,
         make_registrar=make_registrar,
         reach=reach,

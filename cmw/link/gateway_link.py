@@ -135,7 +135,8 @@ class GatewayLink:
         """Note that the connection is gone; `code` is the peer's close code, None if there was none."""
         self._now = max(self._now, now)
         if self.state is not GatewayState.CLOSED:
-            self._end("closed by the worker" if code == CloseCode.NORMAL else f"connection lost ({code or 'no close'})")
+            on_purpose = code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
+            self._end("closed by the worker" if on_purpose else f"connection lost ({code or 'no close'})")
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let time pass."""

@@ -35,9 +35,9 @@ class CloseCode(IntEnum):
     """Why a side closes the link. The refusals' codes are on `Refusal`."""
 
     NORMAL = 1000
-    """The worker ends on purpose and does not come back."""
+    """A worker of another make ends on purpose; ours says `GOING_AWAY`."""
     GOING_AWAY = 1001
-    """The gateway stops; the worker comes back."""
+    """Whoever sends it stops: the gateway, and the worker comes back; or the worker, on purpose."""
     PROTOCOL_ERROR = 1002
     """Bytes that break RFC 6455."""
     UNSUPPORTED_DATA = 1003

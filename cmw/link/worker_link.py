@@ -305,7 +305,7 @@ class WorkerLink:
         elif action is Action.OPEN:
             self._open()
         elif action is Action.SEND_CLOSE and self._stream is not None:
-            self._out += self._stream.close(*(close or (CloseCode.NORMAL, "")))
+            self._out += self._stream.close(*(close or (CloseCode.GOING_AWAY, "")))
         elif action is Action.DROP:
             self._drop()
         elif action is Action.RETRY:

@@ -51,8 +51,21 @@ address and show the public one:
 
 ## Ports
 
-One audio call takes an even RTP port and the odd one above it for RTCP. A range of 200 ports therefore carries at most
-100 endpoints. Two workers on one host need ranges of their own for SIP and for RTP, and a `HEALTH_PORT` of their own.
+SIP takes the first port of its range that is free for UDP and TCP both, so that several workers on one host can share
+a range, or have one each.
+
+One audio call takes an even RTP port and the odd one above it for RTCP. A range of 200 ports therefore carries at
+most 100 endpoints. A worker whose ports, or whose limit of open files, are enough for fewer than 25 endpoints warns
+of it when it starts (`few endpoints fit`), and refuses a run that needs more than it has, saying which of the two
+decides. Two workers on one host need ranges of their own for RTP, and a `HEALTH_PORT` of their own.
+
+## The stop
+
+SIGTERM and SIGINT end the worker politely within `SHUTDOWN_TIMEOUT`: no new run is taken, calls are hung up or
+cancelled, registrations are ended, what is still to be reported is handed to the gateway, and the link is closed with
+1001. Seven tenths of the time are for the peers, the rest for the gateway. A second signal ends at once. Give a
+container longer than this before it is killed: `docker stop` waits 10 s unless told otherwise (`stop_grace_period` in
+a compose file).
 
 ## The gateway's three refusals
 

@@ -15,7 +15,7 @@ from cmw.core.address import Address, PortRange
 from cmw.errors import SettingsError
 from cmw.net.route import default_address, local_address_towards
 from cmw.worker import values
-from cmw.worker.values import MASK, Gateway, GatewayText, IpAddress, LogFormat, LogLevel, Name, Port, Token
+from cmw.worker.values import MASK, Gateway, GatewayText, IpAddress, LogFormat, LogLevel, Name, Port, Seconds, Token
 
 _SECRET_FILE_BYTES = 4096
 _EXPECTED_WHEN_MISSING = {"worker_token": values.TOKEN_EXPECTED, "cloud_url": values.GATEWAY_EXPECTED}
@@ -92,6 +92,11 @@ class WorkerSettings(BaseModel):
         description="Address in Via and Contact headers when behind NAT.",
         examples=["203.0.113.10"],
         json_schema_extra={"default_text": "same as `SIP_IP`"},
+    )
+    shutdown_timeout: Seconds = Field(
+        10,
+        description="Seconds that a stop may take: calls hung up, registrations ended, reports handed over.",
+        examples=["30"],
     )
 
     @field_validator("sip_port_end")

@@ -65,12 +65,15 @@ def _strip(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def _port(value: object) -> object:
-    digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value.strip())  # int() alone takes far more
-    number = int(digits[0]) if digits else value
-    if type(number) is not int or not 1 <= number <= 65535:
-        raise ValueError("a port from 1 to 65535")
-    return number
+def _number(lowest: int, highest: int, expected: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value.strip())  # int() alone takes far more
+        number = int(digits[0]) if digits else value
+        if type(number) is not int or not lowest <= number <= highest:
+            raise ValueError(expected)
+        return number
+
+    return check
 
 
 def _token(value: SecretStr) -> SecretStr:
@@ -104,7 +107,8 @@ def _choice(*words: str) -> Callable[[object], object]:
 Token = Annotated[SecretStr, AfterValidator(_token)]
 GatewayText = Annotated[str, BeforeValidator(_strip), AfterValidator(_gateway)]
 Name = Annotated[str, BeforeValidator(_strip), AfterValidator(_name)]
-Port = Annotated[int, BeforeValidator(_port)]
+Port = Annotated[int, BeforeValidator(_number(1, 65535, "a port from 1 to 65535"))]
+Seconds = Annotated[int, BeforeValidator(_number(1, 3600, "whole seconds from 1 to 3600"))]
 IpAddress = Annotated[str, BeforeValidator(_strip), AfterValidator(parse_address)]
 LogLevel = Annotated[
     Literal["error", "warn", "info", "debug", "trace"],

@@ -22,7 +22,7 @@ from cmw.net.driver import Trace
 from cmw.net.link_client import LinkClient
 from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
-from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from cmw.worker.health import HealthServer, HealthState
@@ -54,7 +54,7 @@ class Worker:
         self._is_draining = False
         self._is_stopping = False
         self.is_connected = False
-        self._capacity = 0
+        self._capacity = Capacity(0, "the worker has not started")
         self._status_timer: asyncio.TimerHandle | None = None
         self._station: Station | None = None
         self._generator: Generator | None = None
@@ -73,7 +73,10 @@ class Worker:
         loop = asyncio.get_running_loop()
         addresses = await loop.run_in_executor(None, self._settings.addresses)
         self._alarm = Alarm(loop)
-        self._capacity = capacity = endpoint_capacity(self._settings.rtp_ports)
+        self._capacity = endpoint_capacity(self._settings.rtp_ports)
+        capacity = self._capacity.endpoints
+        if capacity < FIRST_TIER and not self._is_embedded:
+            self._log.warn("few endpoints fit", capacity=capacity, bound=self._capacity.bound)
         self._station = await open_station(
             addresses, self._settings.sip_ports, self._settings.rtp_ports, slots=capacity, trace=self._trace_sip()
         )
@@ -92,16 +95,18 @@ class Worker:
             scheduling=self._station.engine.scheduling,
         )
 
-    async def stop(self, reason: str = "the worker is stopping", *, patience_s: float = 10.0) -> None:
+    async def stop(self, reason: str = "the worker is stopping", *, patience_s: float | None = None) -> None:
         """End every run politely, hand over what is still to be reported, and let everything go.
 
         Args:
-            patience_s: how long all of it may take; a container has 10 s by default. Most is for calls and
-                registrations to be taken down, the rest for the reports.
+            patience_s: how long all of it may take; SHUTDOWN_TIMEOUT when None. Most is for calls and registrations
+                to be taken down, the rest, and what is left of the first part, for the reports.
         """
+        patience_s = self._settings.shutdown_timeout if patience_s is None else patience_s
+        end_at = monotonic_ns() + int(patience_s * SECOND)
         self._is_stopping = True
         await self._finish_runs(reason, patience_s * RUNS_SHARE)
-        await self._close_link(patience_s * (1 - RUNS_SHARE))
+        await self._close_link(max(0.0, (end_at - monotonic_ns()) / SECOND))
         for task in list(self._tasks):
             task.cancel()
         if self._status_timer is not None:
@@ -115,6 +120,8 @@ class Worker:
         self._log.info("worker stopped", reason=reason)
 
     async def _finish_runs(self, reason: str, patience_s: float) -> None:
+        if self._runs:
+            self._log.info("stopping", reason=reason, runs=len(self._runs), patience_s=patience_s)
         for run in list(self._runs.values()):
             run.stop(reason)
         with contextlib.suppress(TimeoutError):
@@ -142,7 +149,7 @@ class Worker:
         runs = list(self._runs.values())
         generator = self._generator
         return WorkerStatus(
-            capacity=0 if self._is_stopping else self._capacity,
+            capacity=0 if self._is_stopping else self._capacity.endpoints,
             endpoints=sum(run.endpoints_open for run in runs),
             calls=sum(run.calls_active for run in runs),
             loop_lag_ms=generator.lag_ms if generator is not None else None,
@@ -156,7 +163,7 @@ class Worker:
         settings = self._settings
         assert self._station is not None
         info = WorkerInfo(
-            capacity=self._capacity,
+            capacity=self._capacity.endpoints,
             name=settings.worker_name,
             version=cmw.__version__,
             host=platform.node(),
@@ -253,9 +260,10 @@ class Worker:
             raise CommandError("DRAINING", "this worker takes no new runs")
         if share.run_id in self._runs:
             raise CommandError("RUN_EXISTS", f"run {share.run_id} is here already")
-        free = self._capacity - sum(run.endpoints_open for run in self._runs.values())
+        free = self._capacity.endpoints - sum(run.endpoints_open for run in self._runs.values())
         if share.total_endpoints > free:
-            raise CommandError("NO_CAPACITY", f"{share.total_endpoints} endpoints asked for, {free} are free here")
+            wanted = f"{share.total_endpoints} endpoints asked for, {free} are free here"
+            raise CommandError("NO_CAPACITY", f"{wanted}: {self._capacity.bound}")
         assert self._station is not None
         assert self._alarm is not None
         assert self._generator is not None

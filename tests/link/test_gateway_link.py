@@ -240,7 +240,10 @@ class TestSilence:
         link.handle_timeout(now=60 * SECOND)
         assert link.close == Close(CloseCode.SILENCE, "nothing heard for 45 s")
 
-    @pytest.mark.parametrize(("code", "said"), [(1000, "closed by the worker"), (None, "connection lost (no close)")])
+    @pytest.mark.parametrize(
+        ("code", "said"),
+        [(1000, "closed by the worker"), (1001, "closed by the worker"), (None, "connection lost (no close)")],
+    )
     def test_the_end_of_the_connection_is_told_once(self, code: int | None, said: str) -> None:
         link = opened()
         link.receive_close(code, now=1)

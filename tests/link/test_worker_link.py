@@ -519,7 +519,7 @@ class TestClosing:
         assert server is not None
         world.link.close(now=0)
         world.settle()
-        assert server.closed_by_worker == CloseCode.NORMAL
+        assert server.closed_by_worker == CloseCode.GOING_AWAY
         assert world.of(events.LinkClosed) == [events.LinkClosed()]
         assert world.link.next_timeout() is None
         assert world.link.state is LinkState.CLOSED

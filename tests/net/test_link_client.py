@@ -143,7 +143,7 @@ def test_reports_arrive_and_are_acknowledged() -> None:
             assert [seq for _, seq, _ in gateway.store.rows] == [1, 2]
             await client.close()
             assert watcher.events[-1] == events.LinkClosed()
-            assert gateway.connections[0].server.closed_by_worker == 1000
+            assert gateway.connections[0].server.closed_by_worker == 1001
 
     on_loop(body)
 

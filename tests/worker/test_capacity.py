@@ -7,7 +7,11 @@ import resource
 import pytest
 
 from cmw.core.address import PortRange
-from cmw.worker.capacity import endpoint_capacity
+from cmw.worker import capacity
+
+
+def endpoint_capacity(rtp_ports: PortRange) -> int:
+    return capacity.endpoint_capacity(rtp_ports).endpoints
 
 
 @pytest.fixture
@@ -33,6 +37,15 @@ def test_descriptors_decide_and_are_raised_to_what_is_allowed(limits: list[tuple
 def test_too_few_descriptors_are_no_negative_capacity(limits: list[tuple[int, int]]) -> None:
     limits.append((64, 64))
     assert endpoint_capacity(PortRange(10000, 65535)) == 0
+
+
+def test_what_decides_is_said(limits: list[tuple[int, int]]) -> None:
+    assert capacity.endpoint_capacity(PortRange(10000, 10099)).bound == (
+        "RTP_PORT_MIN to RTP_PORT_MAX, 10000-10099, holds 50 pairs of ports"
+    )
+    assert capacity.endpoint_capacity(PortRange(10000, 65535)).bound == (
+        "the limit of open files, 1124, is enough for 512 pairs of sockets"
+    )
 
 
 def test_no_limit_of_descriptors(limits: list[tuple[int, int]]) -> None:

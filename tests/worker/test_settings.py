@@ -74,6 +74,7 @@ def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) ->
         ("RTP_PORT_MIN", "20000", "rtp_port_min", 20000),
         ("RTP_PORT_MAX", "20000", "rtp_port_max", 20000),
         ("CLOUD_URL", "[2001:db8::1]:443", "cloud_url", "[2001:db8::1]:443"),
+        ("SHUTDOWN_TIMEOUT", "30", "shutdown_timeout", 30),
     ],
 )
 def test_every_variable_is_read(
@@ -100,6 +101,7 @@ def test_every_variable_is_read(
         ("HEALTH_PORT", "3_0", "a port from 1 to 65535"),
         ("HEALTH_PORT", "+80", "a port from 1 to 65535"),
         ("HEALTH_PORT", "٣٠", "a port from 1 to 65535"),
+        ("SHUTDOWN_TIMEOUT", "0", "whole seconds from 1 to 3600"),
         ("SIP_IP", "0.0.0.0", "one IP address"),
         ("SIP_IP", "eth0", "one IP address"),
         ("SIP_IP", "10.0.0.1:5060", "one IP address"),
