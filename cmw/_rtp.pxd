@@ -13,7 +13,7 @@ arguments.
     look:     copy the three structures under the lock, then stream_snapshot(&s, &r, &c) with the GIL
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef enum:
@@ -237,6 +237,15 @@ cdef struct RemoteView:
     uint8_t summary_known
 
 
+# What a VoIP metrics block says beside the counts; 127: not known (RFC 3611 4.7). cmw.rtp.extended_report.VoipRating.
+cdef struct VoipRating:
+    int8_t signal_level_db          # dBm0
+    int8_t noise_level_db
+    uint8_t r_factor                # 0 .. 100
+    uint8_t mos_lq_q10              # 10 .. 50
+    uint8_t mos_cq_q10
+
+
 # The control protocol about both directions.
 cdef struct RtcpSession:
     int64_t unix_offset_ns          # wall clock minus monotonic clock, taken once
@@ -258,6 +267,7 @@ cdef struct RtcpSession:
     int64_t summary_expected        # as of the last summary
     int64_t summary_received
     int64_t summary_duplicates
+    VoipRating rating               # of the stream that we receive, for our next extended report
     RemoteView remote
     ClockSample samples[CLOCK_SAMPLES]
     int32_t sample_count

@@ -242,6 +242,13 @@ cdef class StreamTable:
             &self.senders[slot], &self.receivers[slot], &self.sessions[slot], now, bye, packet)
         return PyBytes_FromStringAndSize(<char*>packet, <Py_ssize_t>size)
 
+    def rate(self, int slot, rating):
+        """Say this `VoipRating` of the received stream in extended reports from now on."""
+        cdef VoipRating found
+        self.require_open(slot)
+        (found.signal_level_db, found.noise_level_db, found.r_factor, found.mos_lq_q10, found.mos_cq_q10) = rating
+        self.sessions[slot].rating = found
+
     def close_interval(self, int slot, *, int64_t now):
         """Return the report block as of `now` and begin the next interval; None when nothing was ever received."""
         self.require_open(slot)
@@ -934,6 +941,7 @@ cdef void rtcp_open(
     session.last_control_ns = -1
     session.control_interval_ns = -1
     session.summary_next_seq = -1
+    memset(&session.rating, XR_UNAVAILABLE, sizeof(VoipRating))
     session.next_due_ns = now_ns + rtcp_interval(session, 1, 0, False)
 
 
@@ -1259,8 +1267,14 @@ cdef size_t put_voip(uint8_t* out, const RtpReceiver* receiver, const RtcpSessio
     put16(out + 14, block_ms(found.gap_packets * step, found.gaps * hz))
     put16(out + 16, block_ms(session.rtt_q16, 65536) if session.rtt_known else 0)
     put16(out + 18, <uint16_t>min(0xFFFF, delay_ms + block_ms(step, hz)))
-    memset(out + 20, XR_UNAVAILABLE, 8)
+    out[20] = <uint8_t>session.rating.signal_level_db
+    out[21] = <uint8_t>session.rating.noise_level_db
+    out[22] = XR_UNAVAILABLE        # of an echo nobody knows here
     out[23] = GMIN
+    out[24] = session.rating.r_factor
+    out[25] = XR_UNAVAILABLE        # nor of another network behind the peer
+    out[26] = session.rating.mos_lq_q10
+    out[27] = session.rating.mos_cq_q10
     out[28] = 2 << 4 if receiver.buffer.settings.min_ns == receiver.buffer.settings.max_ns else 3 << 4
     out[29] = 0
     put16(out + 30, delay_ms)

@@ -117,16 +117,27 @@ METRICS: tuple[Metric, ...] = (
            "0 normal, 1 warning, 2 critical", worse="high"),
     Metric("rtcp_sr_rr_interval_ms", "ms", _G, _R, QUALITY, "Time between the last two RTCP packets of the peer.", "RFC 3550 6.2",
            "", True),
-    Metric("burst_density", "ratio", _G, _R, QUALITY,
-           "Share of packets lost or discarded within bursts of loss, since the start; 0 without bursts.", "RFC 3611 4.7.2",
+    Metric("fraction_discarded", "%", _G, _B, QUALITY,
+           "Share of the packets expected in the interval that came, but too late for the jitter buffer. Receive: of the last "
+           "second. Send: since the start, by the peer's extended report.", "RFC 3611 4.7.1", "", True, "high"),
+    Metric("reported_r_factor", "0-100", _G, _S, QUALITY,
+           "What the peer itself says of the stream that it hears, in its extended report: its R.", "RFC 3611 4.7.5",
+           "90 excellent, 80 good, 70 acceptable, 60 poor, below unacceptable", True, "low"),
+    Metric("reported_mos", "1-5", _G, _S, QUALITY, "Likewise its MOS-CQ, conversational.", "RFC 3611 4.7.5",
+           "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
+    Metric("reported_mos_listening", "1-5", _G, _S, QUALITY, "Likewise its MOS-LQ, listening.", "RFC 3611 4.7.5",
+           "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
+    Metric("burst_density", "ratio", _G, _B, QUALITY,
+           "Share of packets lost or discarded within bursts of loss, since the start; 0 without bursts. Send, as the next "
+           "three: the peer's extended report.", "RFC 3611 4.7.2",
            "below 0.05 good", True, "high"),
-    Metric("gap_density", "ratio", _G, _R, QUALITY,
+    Metric("gap_density", "ratio", _G, _B, QUALITY,
            "Share of packets lost or discarded within gaps between bursts, since the start.", "RFC 3611 4.7.2", "", True,
            "high"),
-    Metric("burst_duration", "ms", _G, _R, QUALITY,
+    Metric("burst_duration", "ms", _G, _B, QUALITY,
            "Mean length of a burst of loss since the start; it ends with 16 packets heard in a row. 0 without bursts.",
            "RFC 3611 4.7.2", "below 60 hidden, 60-200 audible, above obvious", True, "high"),
-    Metric("gap_duration", "ms", _G, _R, QUALITY, "Mean length of a gap between bursts, since the start.",
+    Metric("gap_duration", "ms", _G, _B, QUALITY, "Mean length of a gap between bursts, since the start.",
            "RFC 3611 4.7.2", "", True),
 
     Metric("packets_sent", "packets", _C, _S, NETWORK, "RTP packets sent; 50 a second at 20 ms.", "RFC 3550 6.4.1", "", True),
@@ -160,7 +171,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("max_packet_spacing", "ms", _G, _R, NETWORK, "Longest time between arrivals in the last 2 seconds.", "", "",
            True, "high"),
     Metric("late_packets", "count", _C, _R, NETWORK,
-           "Packets later than the RTP clock expects, by the fastest of the last 10 to 20 s, by more than 100 ms.",
+           "Packets later than the RTP clock expects, by the fastest of the last 10 to 20 s, by more than 100 ms, unless the plan "
+           "says otherwise.",
            "RFC 3550 5.1", "", True, "high"),
 
     Metric("payload_type_changes", "count", _C, _R, NETWORK,
@@ -182,13 +194,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("sli_count", "count", _C, _B, FEEDBACK, "Slice Loss Indications.", "RFC 4585 6.3.2"),
 
     Metric("jitter_buffer_packets_pushed", "packets", _C, _R, JITTER_BUFFER,
-           "Packets that the model of the jitter buffer (40 ms, then 20 to 200 ms) would have played.", "", "", True),
+           "Packets that the model of the jitter buffer (40 ms, then 20 to 200 ms, unless the plan says otherwise) would have "
+           "played.", "", "", True),
     Metric("jitter_buffer_late_packets", "packets", _C, _R, JITTER_BUFFER,
            "Packets that it would have discarded for coming after their turn.", "", "", True, "high"),
+    Metric("jitter_buffer_concealed_packets", "packets", _C, _R, JITTER_BUFFER,
+           "Packets that it would have had to make up: those that never came, and those it discarded.", "", "", True, "high"),
     Metric("jitter_buffer_duplicates", "packets", _C, _R, JITTER_BUFFER, "Second copies that it would have dropped.", "", "",
            True),
-    Metric("jitter_buffer_delay_ms", "ms", _G, _R, JITTER_BUFFER, "How long it waits after the fastest packet.", "", "", True,
-           "high"),
+    Metric("jitter_buffer_delay_ms", "ms", _G, _B, JITTER_BUFFER,
+           "How long it waits after the fastest packet. Send: the peer's extended report.", "RFC 3611 4.7.7", "", True, "high"),
     Metric("rtx_requests", "count", _C, _R, JITTER_BUFFER, "Retransmissions asked for.", "RFC 4588"),
     Metric("rtx_success", "count", _C, _R, JITTER_BUFFER, "Retransmissions that came in time.", "RFC 4588"),
     Metric("average_jitter_ms", "ms", _G, _R, JITTER_BUFFER,
@@ -197,10 +212,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("plc_events", "count/s", _G, _R, AUDIO, "Entries into concealment (Opus).", "RFC 6716 4.4", worse="high"),
     Metric("plc_duration_ms", "ms/s", _G, _R, AUDIO, "Audio concealed within a second (Opus).", "RFC 6716 4.4",
            "0-50 good, 50-150 warning, above critical", worse="high"),
-    Metric("signal_level_dbov", "dBov", _G, _R, AUDIO, "Level of the packets with speech since the start, G.711 "
-           "only; a packet is speech down to 15.9 dB below the mean of the louder ones.", "ITU-T P.56, G.100.1",
+    Metric("signal_level_dbov", "dBov", _G, _B, AUDIO, "Level of the packets with speech since the start, G.711 "
+           "only; a packet is speech down to 15.9 dB below the mean of the louder ones. "
+           "Send: the peer's extended report, as the next one.", "ITU-T P.56, G.100.1",
            "-10 to -15 loud, -20 to -30 normal, -40 to -50 quiet, below near silent", True),
-    Metric("noise_level_dbov", "dBov", _G, _R, AUDIO, "Level of the other packets since the start, G.711 only.",
+    Metric("noise_level_dbov", "dBov", _G, _B, AUDIO, "Level of the other packets since the start, G.711 only.",
            "ITU-T P.56, G.100.1", "-60 to -70 very quiet, -40 to -50 moderate, -30 to -40 noisy, above severe", True),
     Metric("audio_level_rms_dbov", "dBov", _G, _R, AUDIO, "Level of everything in the last second, by every fourth "
            "packet, G.711 only; -100 is digital silence.", "ITU-T G.100.1", "below -50 silence, near 0 clipping", True),
@@ -208,7 +224,8 @@ METRICS: tuple[Metric, ...] = (
            "above 3 audible", worse="high"),
     Metric("opus_decoder_gain_db", "dB", _G, _R, AUDIO, "Gain of the decoder.", "RFC 7845 5.1", "0 normal"),
     Metric("opus_last_packet_duration_ms", "ms", _G, _R, AUDIO, "Length of the last packet.", "RFC 6716 3.1", "20 expected"),
-    Metric("audio_bitrate_bps", "bit/s", _G, _B, AUDIO, "Output of the codec, not of the network."),
+    Metric("audio_bitrate_bps", "bit/s", _G, _B, AUDIO, "Output of the codec in the last second, not of the network: payload "
+           "alone.", "", "64000 for G.711", True),
     Metric("dtmf_digits_sent", "count", _C, _S, AUDIO, "Digits sent by RFC 4733 or INFO.", "RFC 4733"),
 
     Metric("resolution_mp", "megapixels", _G, _B, VIDEO, "Size of the picture.", "", "0.31 VGA, 0.92 HD, 2.07 FHD"),

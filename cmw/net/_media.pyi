@@ -1,6 +1,6 @@
 """Types of the media engine; see `_media.pyx` for how it works."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self, final
 
 from cmw.net.media import PacingSnapshot, ReceivedFormat
@@ -38,6 +38,7 @@ class MediaEngine:
         event_payload_type: int | None = None,
         extended_reports: bool = True,
         jitter_buffer: BufferSettings | None = None,
+        late_limit_ns: int = 100_000_000,
         remote_rtcp_ip: str | None = None,
         formats: Sequence[ReceivedFormat] = (),
     ) -> None: ...
@@ -55,6 +56,7 @@ class MediaEngine:
         self, slot: int, *, formats: Sequence[ReceivedFormat], event_payload_type: int | None = None
     ) -> None: ...
     def set_sending(self, slot: int, on: bool) -> None: ...
+    def rate_streams(self, ratings: Iterable[tuple[int, int, int, int]]) -> None: ...
     def stop_stream(self, slot: int) -> None: ...
     def close(self, slot: int) -> None: ...
     def snapshot(self, slot: int) -> StreamSnapshot: ...

@@ -33,9 +33,9 @@ from cmw.net.media import MediaMode, PacingSnapshot, ReceivedFormat
 from cmw.rtp.g711 import linear_values
 
 cimport cython
-from libc.math cimport log10
+from libc.math cimport log10, lrint
 from libc.errno cimport EAGAIN, ENOBUFS, ENOMEM, errno
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clockid_t, timespec
@@ -76,6 +76,9 @@ cdef enum:
 cdef double FULL_SCALE = 1073741824.0   # 2^30: the square of 16-bit overload
 cdef double SPEECH_MARGIN_DB = 15.9     # ITU-T P.56: speech lies less than this below its own mean level
 cdef double SPEECH_FLOOR_DBOV = -60.0   # what stays below it is no speech
+cdef int64_t LATE_LIMIT_MAX_NS = 60_000_000_000
+cdef double DBM0_OF_DBOV = 6.2            # ITU-T G.711: full-scale sine 3.14 (A) or 3.17 dBm0, -3.01 dBov
+cdef int8_t LEVEL_UNKNOWN = 127           # RFC 3611 4.7.3
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
@@ -348,7 +351,7 @@ cdef class MediaEngine:
         self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, int payload_type,
         uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
         bytes cname not None, int mode, event_payload_type=None, bint extended_reports=True,
-        jitter_buffer=None, remote_rtcp_ip=None, formats=(),
+        jitter_buffer=None, int64_t late_limit_ns=LATE_LIMIT_NS, remote_rtcp_ip=None, formats=(),
     ) -> None:
         """Begin to send and to measure what comes; the first packet leaves within 6 ticks and one ptime.
 
@@ -367,6 +370,7 @@ cdef class MediaEngine:
             event_payload_type: of telephone-event (RFC 4733) when it was negotiated.
             extended_reports: add XR to our control packets. Source: RFC 3611.
             jitter_buffer: `cmw.rtp.jitter_buffer.BufferSettings`; None for the usual one.
+            late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late; 0 .. 60 s.
             remote_rtcp_ip: where RTCP goes instead, of the same family. Source: RFC 3605.
             formats: each `ReceivedFormat` that may come, the expected one first; without, what we send.
 
@@ -391,6 +395,8 @@ cdef class MediaEngine:
             if not jitter_buffer.is_sound():
                 raise LocalProtocolError(f"jitter_buffer: expected 0 <= min <= start <= max, got {jitter_buffer}")
             buffer.start_ns, buffer.min_ns, buffer.max_ns = jitter_buffer
+        if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
+            raise LocalProtocolError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
         _require_sendable(payload_type, clock_hz, ptime_ms)
         if len(cname) > 255:
             raise LocalProtocolError(f"cname: expected up to 255 bytes, got {len(cname)}")
@@ -420,7 +426,7 @@ cdef class MediaEngine:
                     &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
                     timestamp, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
                 rtp_receiver_open(
-                    &s.receiver, s.format.clock_hz, s.format.payload_type, events, LATE_LIMIT_NS, &buffer)
+                    &s.receiver, s.format.clock_hz, s.format.payload_type, events, late_limit_ns, &buffer)
                 rtcp_open(
                     &s.control, name, name_bytes, self.offset_ns, <uint64_t>ssrc << 32 | timestamp, now_ns,
                     extended_reports)
@@ -513,6 +519,24 @@ cdef class MediaEngine:
                 s.muted = not on
                 if s.muted:
                     s.received_at_mute = s.receiver.received_before + s.receiver.received
+            pthread_mutex_unlock(&self.lock)
+
+    def rate_streams(self, ratings) -> None:
+        """Say these scores of what slots receive in their extended reports from now on.
+
+        Args:
+            ratings: sequence of (slot, R factor, MOS-LQ in 1/10, MOS-CQ in 1/10); 127 for what is not known, slots
+                without a stream are passed over.
+        """
+        cdef int slot
+        cdef uint8_t r, lq, cq
+        for slot, r, lq, cq in ratings:
+            self._family(slot)
+            pthread_mutex_lock(&self.lock)
+            if self.states[slot] == ACTIVE:
+                self.slots[slot].control.rating.r_factor = r
+                self.slots[slot].control.rating.mos_lq_q10 = lq
+                self.slots[slot].control.rating.mos_cq_q10 = cq
             pthread_mutex_unlock(&self.lock)
 
     def stop_stream(self, int slot) -> None:
@@ -738,6 +762,7 @@ cdef class MediaEngine:
         shared = shared and same_host(s.rtp_peer.address, s.rtcp_peer.address)
         if not s.rtcp_wanted:
             return
+        rate_levels(s)
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
         if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
@@ -1011,8 +1036,8 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
         buffer = s.receiver.buffer.settings
         strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
         rtp_receiver_open(
-            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type, LATE_LIMIT_NS,
-            &buffer)
+            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type,
+            s.receiver.late_limit_ns, &buffer)
         s.receiver.strangers = strangers
         s.heard_elsewhere = 0
         clear_levels(s)
@@ -1128,6 +1153,15 @@ cdef int split_levels(const Slot* s, double* speech_dbov, double* noise_dbov) no
     if rest_samples:
         noise_dbov[0] = to_dbov(rest, rest_samples)
     return (samples > 0) | (rest_samples > 0) << 1
+
+
+cdef void rate_levels(Slot* s) noexcept nogil:
+    """Put the levels of what came into our next extended report, in dBm0."""
+    cdef double speech = 0.0
+    cdef double noise = 0.0
+    cdef int found = split_levels(s, &speech, &noise)
+    s.control.rating.signal_level_db = <int8_t>lrint(speech + DBM0_OF_DBOV) if found & 1 else LEVEL_UNKNOWN
+    s.control.rating.noise_level_db = <int8_t>lrint(noise + DBM0_OF_DBOV) if found & 2 else LEVEL_UNKNOWN
 
 
 cdef void add_histogram(Histogram* into, const Histogram* other) noexcept nogil:

@@ -12,7 +12,7 @@ from cmw.core.clock import Nanos
 from cmw.errors import LocalProtocolError
 from cmw.rtp.burst_gap import BurstGap
 from cmw.rtp.control import ControlSession
-from cmw.rtp.extended_report import parse_summary, parse_voip
+from cmw.rtp.extended_report import VoipRating, parse_summary, parse_voip
 from cmw.rtp.jitter_buffer import MAX_BUFFER_NS, USUAL_BUFFER, BufferSettings
 from cmw.rtp.lateness import HistogramDict, LatenessHistogram
 from cmw.rtp.packet import HEADER_BYTES
@@ -257,6 +257,16 @@ class StreamTable:
     def build_rtcp(self, slot: int, *, now: Nanos, bye: bool = False) -> bytes:
         """Return SR or RR with SDES, and BYE at the end; close the report interval and schedule the next report."""
         return self._stream(slot).control.build(now=now, bye=bye)
+
+    def rate(self, slot: int, rating: VoipRating) -> None:
+        """Say this rating of the received stream in extended reports from now on.
+
+        Args:
+            rating: levels -128 .. 127, scores 0 .. 255; 127 for what is not known.
+        """
+        stream = self._stream(slot)
+        _require_unsigned(8, rating[0] + 128, rating[1] + 128, *rating[2:])
+        stream.control.rating = rating
 
     def close_interval(self, slot: int, *, now: Nanos) -> ReceptionBlock | None:
         """Return the report block as of `now` and begin the next interval; None when nothing was ever received."""

@@ -14,6 +14,7 @@ from cmw.rtp.extended_report import (
     VOIP,
     XR,
     DelaySince,
+    VoipRating,
     serialize_delay_since,
     serialize_reference_time,
     split_blocks,
@@ -87,6 +88,7 @@ class ControlSession:
         self._peer_left = False
         self._reference: DelaySince | None = None  # the peer's reference time, its delay not filled in
         self._reference_ns: Nanos = 0
+        self.rating = VoipRating()
         self.rtcp_sent = 0
         self.rtcp_received = 0
         self.rtcp_malformed = 0
@@ -220,7 +222,7 @@ class ControlSession:
             answer = self._reference._replace(dlrr=_to_q16(now - self._reference_ns))
             blocks.append(serialize_delay_since(answer))
         if self._receiver.ssrc is not None:
-            blocks += self._extended.blocks(self.rtt_q16)
+            blocks += self._extended.blocks(self.rtt_q16, self.rating)
         return b"".join(blocks)
 
     def _take_extended(self, body: bytes, arrival_ns: Nanos) -> None:

@@ -56,6 +56,17 @@ class VoipMetrics(NamedTuple):
     buffer_abs_max_ms: int
 
 
+class VoipRating(NamedTuple):
+    """What such a block says of a stream beside the counts; 127 is what is not known. Source: RFC 3611 4.7.3, 4.7.5."""
+
+    signal_level_db: int = UNAVAILABLE
+    """dBm0."""
+    noise_level_db: int = UNAVAILABLE
+    r_factor: int = UNAVAILABLE
+    mos_lq_q10: int = UNAVAILABLE
+    mos_cq_q10: int = UNAVAILABLE
+
+
 class Summary(NamedTuple):
     """A statistics summary block, of the time since the one before. Source: RFC 3611 4.6."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cmw.rtp.burst_gap import GMIN
-from cmw.rtp.extended_report import UNAVAILABLE, Summary, VoipMetrics, serialize_summary, serialize_voip
+from cmw.rtp.extended_report import UNAVAILABLE, Summary, VoipMetrics, VoipRating, serialize_summary, serialize_voip
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.sequence import SEQ_MOD, TIMESTAMP_MOD
 from cmw.rtp.statistics import ReceiveStatistics
@@ -26,9 +26,9 @@ class ExtendedReporter:
         self._received = 0
         self._duplicates = 0
 
-    def blocks(self, rtt_q16: int | None) -> list[bytes]:
+    def blocks(self, rtt_q16: int | None, rating: VoipRating) -> list[bytes]:
         """Return statistics summary and VoIP metrics of a stream that has begun; the next interval begins."""
-        return [serialize_summary(self._summary()), serialize_voip(self._voip(rtt_q16))]
+        return [serialize_summary(self._summary()), serialize_voip(self._voip(rtt_q16, rating))]
 
     def _summary(self) -> Summary:
         receiver = self._receiver
@@ -51,7 +51,7 @@ class ExtendedReporter:
             *receiver.jitter.close_interval(),
         )
 
-    def _voip(self, rtt_q16: int | None) -> VoipMetrics:
+    def _voip(self, rtt_q16: int | None, rating: VoipRating) -> VoipMetrics:
         receiver = self._receiver
         assert receiver.ssrc is not None
         expected = receiver.packets_expected
@@ -70,14 +70,14 @@ class ExtendedReporter:
             gap_duration_ms=_to_ms(found.gap_packets * step, found.gaps * clock_hz),
             round_trip_ms=_to_ms(rtt_q16, 65536) if rtt_q16 is not None else 0,
             end_system_delay_ms=min(0xFFFF, delay_ms + packet_ms),
-            signal_level_db=UNAVAILABLE,
-            noise_level_db=UNAVAILABLE,
+            signal_level_db=rating.signal_level_db,
+            noise_level_db=rating.noise_level_db,
             residual_echo_db=UNAVAILABLE,
             gmin=GMIN,
-            r_factor=UNAVAILABLE,
+            r_factor=rating.r_factor,
             external_r_factor=UNAVAILABLE,
-            mos_lq_q10=UNAVAILABLE,
-            mos_cq_q10=UNAVAILABLE,
+            mos_lq_q10=rating.mos_lq_q10,
+            mos_cq_q10=rating.mos_cq_q10,
             configuration=ADAPTIVE_BUFFER if receiver.buffer.is_adaptive else FIXED_BUFFER,
             buffer_nominal_ms=delay_ms,
             buffer_max_ms=max_ms,

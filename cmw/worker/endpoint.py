@@ -117,6 +117,13 @@ class Endpoint:
         return None if snapshot is None else self.figures.close_interval(snapshot, now)
 
     @property
+    def rating(self) -> tuple[int, int, int, int] | None:
+        """Return the media slot, and what our extended reports say of the stream in it; None without one."""
+        if self._media is None or self.figures is None or not self._media.is_streaming:
+            return None
+        return (self._media.slot, *self.figures.rating)
+
+    @property
     def has_left(self) -> bool:
         """Tell whether the endpoint has ended or is about to."""
         return self.lifecycle.phase >= Phase.DISCONNECTING and self._side is None

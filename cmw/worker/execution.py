@@ -313,6 +313,7 @@ class RunExecution:
             row = endpoint.close_interval(snapshots, now)
             if row is not None:
                 rows.append((endpoint.settings.index, row))
+        self._station.engine.rate_streams([rating for e in self._endpoints if (rating := e.rating) is not None])
         if rows:
             self._uplink.send_samples(self._batch(rows, now))
         self._report_progress()

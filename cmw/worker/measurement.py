@@ -14,6 +14,7 @@ from math import log10
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.metrics.emodel import Quality, mos_from_r, stream_quality
 from cmw.metrics.keys import METRICS
+from cmw.rtp.extended_report import UNAVAILABLE, VoipMetrics
 from cmw.rtp.snapshot import StreamSnapshot
 
 COLUMNS: dict[str, str] = {
@@ -27,6 +28,8 @@ COLUMNS: dict[str, str] = {
 FULL_SCALE = float(1 << 30)
 """The square of a 16-bit sample at overload."""
 DIGITAL_SILENCE_DBOV = -100.0
+DBM0_OF_DBOV = 6.2
+"""Full-scale sine: 3.14 (A-law) or 3.17 dBm0, -3.01 dBov. Source: ITU-T G.711, G.100.1."""
 
 LEAST_SPAN_NS: Nanos = SECOND // 2
 """Rates and losses of less time than this are not told."""
@@ -60,6 +63,8 @@ class CallFigures:
         self._codecs = [(began_at, codec)]
         self._stopped_at: Nanos | None = None
         self._interval_at = began_at
+        self._rated_ns: Nanos = 0
+        self._r_sum = self._r_listening_sum = 0.0  # of R times nanoseconds
         self._last: StreamSnapshot | None = None
         self._totals: Row = {}
 
@@ -79,6 +84,17 @@ class CallFigures:
             self._last = snapshot
             self._interval_at = now
         return row
+
+    @property
+    def rating(self) -> tuple[int, int, int]:
+        """Return R, MOS-LQ and MOS-CQ in tenths of what was heard so far, for our extended reports; 127 for not known.
+
+        Source: RFC 3611 4.7.5.
+        """
+        if not self._rated_ns:
+            return UNAVAILABLE, UNAVAILABLE, UNAVAILABLE
+        r, listening = self._r_sum / self._rated_ns, self._r_listening_sum / self._rated_ns
+        return round(r), round(10 * mos_from_r(listening)), round(10 * mos_from_r(r))
 
     def change_codec(self, codec: str, now: Nanos) -> None:
         """Rate by this codec from now on; nothing happens when it is the one so far."""
@@ -144,7 +160,12 @@ class CallFigures:
             sent_s=seconds,
             received_s=seconds,
         )
-        row |= self._heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms, shares)
+        heard = self._rate_heard(snapshot, expected, expected - received, discarded, snapshot.jitter_ms, shares)
+        if heard is not None:
+            row |= heard[0]
+            self._rated_ns += now - self._interval_at
+            self._r_sum += heard[1].r_factor * (now - self._interval_at)
+            self._r_listening_sum += heard[1].r_listening * (now - self._interval_at)
         row |= _level(snapshot, last)
         loss = snapshot.remote_fraction_lost
         return row | self._spoken(snapshot, loss, shares)
@@ -162,7 +183,9 @@ class CallFigures:
         )
         lost, discarded = snapshot.packets_lost, snapshot.buffer_late
         shares = self._shares(self._began_at, self._began_at + self.elapsed_ns)
-        row |= self._heard(snapshot, snapshot.packets_expected, lost, discarded, snapshot.jitter_mean_ms, shares)
+        jitter_ms = snapshot.jitter_mean_ms
+        heard = self._rate_heard(snapshot, snapshot.packets_expected, lost, discarded, jitter_ms, shares)
+        row |= heard[0] if heard is not None else {}
         told = snapshot.remote_packets_lost
         loss = None if told is None else _loss(told, snapshot.packets_sent)
         row |= self._spoken(snapshot, loss, shares)
@@ -191,7 +214,7 @@ class CallFigures:
         total_ns = sum(spans.values())
         return {codec: span_ns / total_ns for codec, span_ns in spans.items()} or {self.codec: 1.0}
 
-    def _heard(
+    def _rate_heard(
         self,
         snapshot: StreamSnapshot,
         expected: int,
@@ -199,11 +222,12 @@ class CallFigures:
         discarded: int,
         jitter_ms: float | None,
         shares: dict[str, float],
-    ) -> Row:
+    ) -> tuple[Row, Quality] | None:
         """Return loss, R and MOS of what we hear, by the buffer's delay and what came too late for it."""
         loss, unheard = _loss(lost, expected), _loss(max(0, lost) + discarded, expected)
-        if loss is None or unheard is None:
-            return {}
+        late = _loss(discarded, expected)
+        if loss is None or unheard is None or late is None:
+            return None
         rate = partial(
             stream_quality,
             unheard,
@@ -213,14 +237,25 @@ class CallFigures:
             burst_ratio=snapshot.burst_ratio or 1.0,
             buffer_ms=snapshot.buffer_delay_ms,
         )
-        return _scores("receive", loss, _mean_quality(rate, shares))
+        quality = _mean_quality(rate, shares)
+        return _scores("receive", loss, quality) | {"receive.fraction_discarded": 100 * late}, quality
 
     def _spoken(self, snapshot: StreamSnapshot, loss: float | None, shares: dict[str, float]) -> Row:
-        """Return loss, R and MOS of what the peer hears; nothing when its loss is not known."""
+        """Return loss, R and MOS of what the peer hears; nothing when its loss is not known.
+
+        What its jitter buffer discards and how long it waits are known when it sends extended reports.
+        """
         if loss is None:
             return {}
-        jitter_ms = snapshot.remote_jitter_ms or 0.0
-        rate = partial(stream_quality, loss, snapshot.rtt_ms, jitter_ms, ptime_ms=self.ptime_ms)
+        voip = snapshot.remote_voip
+        rate = partial(
+            stream_quality,
+            loss if voip is None else min(1.0, loss + voip.discard_rate / 256),
+            snapshot.rtt_ms,
+            snapshot.remote_jitter_ms or 0.0,
+            ptime_ms=self.ptime_ms,
+            buffer_ms=None if voip is None else voip.buffer_nominal_ms,
+        )
         return _scores("send", loss, _mean_quality(rate, shares))
 
 
@@ -272,6 +307,8 @@ def _counters(snapshot: StreamSnapshot) -> Row:
             "receive.timestamp_jumps": snapshot.timestamp_jumps,
             "receive.jitter_buffer_packets_pushed": snapshot.buffer_pushed,
             "receive.jitter_buffer_late_packets": snapshot.buffer_late,
+            "receive.jitter_buffer_concealed_packets": max(0, snapshot.packets_lost + snapshot.duplicate_packets)
+            + snapshot.buffer_late,
             "receive.jitter_buffer_duplicates": snapshot.duplicate_packets,
             "receive.payload_type_changes": snapshot.payload_type_changes,
             "receive.wrong_payload_type_packets": snapshot.wrong_payload_type,
@@ -333,7 +370,28 @@ def _so_far(snapshot: StreamSnapshot) -> Row:
             "receive.burst_duration": snapshot.burst_duration_ms,
             "receive.gap_duration": snapshot.gap_duration_ms,
         }
-    )
+    ) | _told(snapshot.remote_voip)
+
+
+def _told(voip: VoipMetrics | None) -> Row:
+    """Return what the peer's extended report says of the stream that it hears. Source: RFC 3611 4.7."""
+    if voip is None:
+        return {}
+    values = {
+        "send.reported_r_factor": (voip.r_factor, 1.0, 0.0),
+        "send.reported_mos": (voip.mos_cq_q10, 0.1, 0.0),
+        "send.reported_mos_listening": (voip.mos_lq_q10, 0.1, 0.0),
+        "send.signal_level_dbov": (voip.signal_level_db, 1.0, -DBM0_OF_DBOV),
+        "send.noise_level_dbov": (voip.noise_level_db, 1.0, -DBM0_OF_DBOV),
+    }
+    return {key: scale * value + offset for key, (value, scale, offset) in values.items() if value != UNAVAILABLE} | {
+        "send.fraction_discarded": 100 * voip.discard_rate / 256,
+        "send.burst_density": voip.burst_density / 256,
+        "send.gap_density": voip.gap_density / 256,
+        "send.burst_duration": float(voip.burst_duration_ms),
+        "send.gap_duration": float(voip.gap_duration_ms),
+        "send.jitter_buffer_delay_ms": float(voip.buffer_nominal_ms),
+    }
 
 
 def _rates(*, sent: tuple[int, int], received: tuple[int, int], sent_s: float, received_s: float) -> Row:
@@ -341,6 +399,8 @@ def _rates(*, sent: tuple[int, int], received: tuple[int, int], sent_s: float, r
     return {
         "send.packets_sent_rate_ps": sent[0] / sent_s,
         "send.bytes_sent_rate_bps": 8 * sent[1] / sent_s,
+        "send.audio_bitrate_bps": 8 * sent[1] / sent_s,
+        "receive.audio_bitrate_bps": 8 * received[1] / received_s,
         "receive.packets_recv_rate_ps": received[0] / received_s,
         "receive.bytes_recv_rate_bps": 8 * received[1] / received_s,
     }

@@ -19,6 +19,7 @@ from cmw.core.address import PortRange
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net._media import MediaEngine
 from cmw.net.media import MediaMode, ReceivedFormat, open_media_pair
+from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.ports import PortPool
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.source import make_source
@@ -183,6 +184,37 @@ def test_reports_and_bye_reach_the_peer(engine: MediaEngine, pool: PortPool) -> 
     before = one.seen.rtcp_sent
     engine.stop_stream(one.slot)
     assert one.seen.rtcp_sent == before + 1
+
+
+def test_extended_reports_say_levels_and_what_we_were_told_of_the_quality(engine: MediaEngine, pool: PortPool) -> None:
+    one, two = Party(engine, pool), Party(engine, pool, ssrc=2)
+    one.start(two.port)
+    two.start(one.port, jitter_buffer=BufferSettings(60_000_000, 60_000_000, 60_000_000))
+    wait_until(lambda: two.seen.received_samples > 0)
+    engine.rate_streams([(two.slot, 71, 38, 36)])
+    engine.stop_stream(two.slot)
+    wait_until(lambda: one.seen.remote_voip is not None)
+    told = one.seen.remote_voip
+    assert told is not None
+    assert (told.r_factor, told.mos_lq_q10, told.mos_cq_q10) == (71, 38, 36)
+    assert (told.signal_level_db, told.noise_level_db) == (-7, 127)  # a tone of -13 dBov, without pauses
+    assert (told.configuration, told.buffer_nominal_ms, told.buffer_abs_max_ms) == (0x20, 60, 60)
+    assert told.end_system_delay_ms == 80
+
+
+def test_late_is_what_the_caller_says(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    found = []
+    for limit_ms in (1, 60_000):
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY, late_limit_ns=limit_ms * 1_000_000)
+        for sequence, behind in (1000, 0), (1001, 400), (1002, 400):  # 50 ms
+            header = struct.pack("!BBHII", 0x80, 0, sequence, sequence * FRAME - behind, 77)
+            outsider.socket.sendto(header + bytes(FRAME), (IP, party.port))
+        wait_until(lambda party=party: party.seen.packets_received == 3)  # type: ignore[misc]
+        found.append(party.seen.late_packets)
+    assert found == [2, 0]
+    with pytest.raises(LocalProtocolError, match="late_limit_ns: expected 0"):
+        Party(engine, pool).start(outsider.port, late_limit_ns=60_000_000_001)
 
 
 # --- echo

@@ -12,6 +12,7 @@ from cmw.rtp.extended_report import (
     XR,
     Summary,
     VoipMetrics,
+    VoipRating,
     parse_summary,
     parse_voip,
     serialize_delay_since,
@@ -81,6 +82,22 @@ def test_voip_metrics(stream: Stream) -> None:
     assert (found.configuration, found.buffer_max_ms) == (0x30, 200)
     assert found.buffer_nominal_ms > 20  # the late packet made it wait longer
     assert found.end_system_delay_ms == found.buffer_nominal_ms + 20
+
+
+def test_ratings_that_were_told_and_unknown_ones(stream: Stream) -> None:
+    stream.receive(1)
+    unknown = parse_voip(blocks(stream, SECOND)[7])
+    assert (unknown.signal_level_db, unknown.noise_level_db, unknown.r_factor, unknown.mos_lq_q10) == (127,) * 4
+    stream.table.rate(0, VoipRating(-20, -66, 93, 44, 43))
+    found = parse_voip(blocks(stream, 2 * SECOND)[7])
+    assert (found.signal_level_db, found.noise_level_db, found.residual_echo_db) == (-20, -66, 127)
+    assert (found.r_factor, found.external_r_factor, found.mos_lq_q10, found.mos_cq_q10) == (93, 127, 44, 43)
+
+
+@pytest.mark.parametrize("rating", [(-129, 0, 0, 0, 0), (0, 128, 0, 0, 0), (0, 0, 256, 0, 0), (0, 0, 0, -1, 0)])
+def test_a_rating_that_does_not_fit_is_refused(stream: Stream, rating: tuple[int, ...]) -> None:
+    with pytest.raises(OverflowError):
+        stream.table.rate(0, VoipRating(*rating))
 
 
 def test_a_fixed_buffer_says_so(rtp_impl: ModuleType) -> None:

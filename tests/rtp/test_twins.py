@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmw.rtp import _pure
+from cmw.rtp.extended_report import VoipRating
 from tests.support.rtp_streams import OUR_SSRC, SECOND, SSRC
 
 compiled = pytest.importorskip("cmw._rtp")
@@ -82,6 +83,7 @@ def test_random_streams(seq: int, timestamp: int, clock_hz: int, history: list[t
                 pair, "change_payload", 0, payload_type=i % 2 * 8, event_payload_type=101, clock_hz=8000 + i % 3 * 8000
             )
     agree(pair, "snapshot", 0)
+    agree(pair, "rate", 0, VoipRating(-20, -60, seq % 101, 10 + timestamp % 36, timestamp % 50))
     agree(pair, "build_rtcp", 0, now=arrival_ns + 1)
 
 

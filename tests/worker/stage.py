@@ -211,6 +211,9 @@ class FakeEngine:
     def snapshot_all(self) -> list[tuple[int, StreamSnapshot]]:
         return [(slot, self.snapshot(slot)) for slot in self.streams]
 
+    def rate_streams(self, ratings: list[tuple[int, int, int, int]]) -> None:
+        self.ratings = {slot: scores for slot, *scores in ratings}
+
     def close_pacing_interval(self) -> PacingSnapshot:
         skipped, self.pacing_skipped = self.pacing_skipped, 0
         empty: dict[str, object] = {"scale": 5, "zero_count": 0, "offset": 0, "counts": []}

@@ -9,6 +9,7 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.metrics.emodel import CODECS, Impairment, mos_from_r
 from cmw.metrics.keys import COLUMNS as KNOWN_COLUMNS
+from cmw.rtp.extended_report import VoipMetrics
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.worker.measurement import COLUMNS, CallFigures, Row
 from tests.worker.stage import snapshot
@@ -344,3 +345,49 @@ def test_what_else_came_is_counted() -> None:
     assert found["receive.payload_type_changes"] == 1
     assert found["receive.early_packets"] == 4
     assert found["receive.signal_level_dbov"] == -20
+
+
+VOIP = VoipMetrics(1, 8, 32, 64, 3, 120, 4000, 7, 80, -16, -66, 127, 16, 71, 127, 38, 36, 0x30, 60, 120, 200)
+
+
+def test_what_the_peer_says_in_its_extended_report_is_the_sending_side() -> None:
+    found = row(figures(), 50, 1, remote_voip=VOIP)
+    assert (found["send.reported_r_factor"], found["send.reported_mos"]) == (71, pytest.approx(3.6))
+    assert found["send.reported_mos_listening"] == pytest.approx(3.8)
+    assert found["send.signal_level_dbov"] == pytest.approx(-22.2)
+    assert found["send.noise_level_dbov"] == pytest.approx(-72.2)
+    assert (found["send.burst_density"], found["send.burst_duration"]) == (0.25, 120)
+    assert (found["send.gap_density"], found["send.gap_duration"]) == (3 / 256, 4000)
+    assert (found["send.fraction_discarded"], found["send.jitter_buffer_delay_ms"]) == (12.5, 60)
+
+
+def test_what_the_peer_does_not_know_is_absent() -> None:
+    unknown = VOIP._replace(signal_level_db=127, noise_level_db=127, r_factor=127, mos_lq_q10=127, mos_cq_q10=127)
+    found = row(figures(), 50, 1, remote_voip=unknown)
+    assert not [key for key in found if key.startswith("send.reported") or "level" in key]
+
+
+def test_discards_and_buffer_of_the_peer_count_for_what_it_hears() -> None:
+    plain = row(figures(), 50, 1, remote_fraction_lost=0.0, remote_packets_lost=0)
+    told = row(figures(), 50, 1, remote_fraction_lost=0.0, remote_packets_lost=0, remote_voip=VOIP)
+    patient = VOIP._replace(discard_rate=0, buffer_nominal_ms=300)
+    waits = row(figures(), 50, 1, remote_fraction_lost=0.0, remote_packets_lost=0, remote_voip=patient)
+    assert told["send.mos_listening"] < plain["send.mos_listening"] == waits["send.mos_listening"]
+    assert waits["send.mos"] < plain["send.mos"]
+
+
+def test_our_extended_reports_say_the_mean_of_the_call_so_far() -> None:
+    call = figures()
+    assert call.rating == (127, 127, 127)
+    good = row(call, 50, 1)
+    assert call.rating == (round(good["receive.r_factor"]), 44, 44)
+    bad = row(call, 90, 2, lost=10)
+    mean = (good["receive.r_factor"] + bad["receive.r_factor"]) / 2
+    assert call.rating[0] == round(mean)
+    assert call.rating[2] == round(10 * mos_from_r(mean))
+
+
+def test_concealed_is_what_never_came_and_what_came_too_late() -> None:
+    found = row(figures(), 48, 1, lost=2, duplicate_packets=1, buffer_late=4)
+    assert found["receive.jitter_buffer_concealed_packets"] == 2 + 1 + 4
+    assert found["receive.fraction_discarded"] == pytest.approx(100 * 4 / 50)
