@@ -11,9 +11,11 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
 from cmw.cli.capture_analysis import Analysis, analyze_capture
 from cmw.cli.tables import print_json, print_table
 from cmw.errors import SettingsError
+from cmw.rtp.flows import Measuring
 
 _COLUMNS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "SOURCE": lambda stream: stream["source"],
@@ -37,10 +39,13 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], Any]] = {
 def analyze(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A pcap or pcapng file; it may be compressed by gzip.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    jitter_buffer: BufferText = DEFAULT_BUFFER,
+    late_after: LateText = DEFAULT_LATE,
 ) -> None:
     """Print loss, jitter and quality of every RTP stream in a capture, by the code that measures live calls."""
+    measuring = Measuring(buffer_settings(jitter_buffer), late_limit_ns(late_after))
     with _named(file), _opened(file) as stream:
-        found = analyze_capture(stream)
+        found = analyze_capture(stream, measuring)
     if as_json:
         print_json(found.document())
     else:

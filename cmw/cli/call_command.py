@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_document
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS
 from cmw.cli.run_command import (
     ExternalIp,
@@ -44,6 +45,8 @@ OPTIONS: dict[FaultPath, str] = {
     ("groups", "callers", "audio", "codecs"): "--codec",
     ("groups", "callers", "audio", "source"): "--source",
     ("groups", "callers", "audio", "dscp"): "--dscp",
+    ("groups", "callers", "audio", "jitter_buffer"): "--jitter-buffer",
+    ("groups", "callers", "audio", "late_after"): "--late-after",
     ("groups", "callers", "transport"): "--transport",
     ("groups", "callers", "outbound_proxy"): "--proxy",
     ("groups", "callers", "tls", "ca"): "--tls-ca",
@@ -90,6 +93,8 @@ def call(
     ] = None,
     source: Annotated[str, typer.Option(help="What is said: speech, tone or silence.")] = "speech",
     dscp: Annotated[int, typer.Option(help="DSCP of RTP and RTCP, 0 to 63.")] = 46,
+    jitter_buffer: BufferText = DEFAULT_BUFFER,
+    late_after: LateText = DEFAULT_LATE,
     user: Annotated[str | None, typer.Option(help="Register and call as this user at the host of URI.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File that holds the password of --user.")] = None,
     realm: Annotated[str | None, typer.Option(help="Realm to answer.", show_default="any")] = None,
@@ -156,7 +161,8 @@ def call(
         "endpoints": calls,
         "call": {"uri": uri, "offer": "late" if late_offer else "early", "redirects": redirects},
         "load": _load(rate),
-        "audio": _audio(codec, source, dscp),
+        "audio": _audio(codec, source, dscp)
+        | {"jitter_buffer": buffer_document(jitter_buffer), "late_after": late_after},
         "headers": headers_document(header or []),
         "identity": _identity(from_uri, display_name),
         "sip": sip_document(session_timer, reliable, transfers),

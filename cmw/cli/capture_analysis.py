@@ -11,7 +11,7 @@ from cmw.cli.session_directory import SessionDirectory
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import SettingsError
 from cmw.metrics.emodel import is_rated, stream_quality
-from cmw.rtp.flows import FlowTable, Stream
+from cmw.rtp.flows import USUAL_MEASURING, FlowTable, Measuring, Stream
 from cmw.rtp.snapshot import StreamSnapshot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,13 +51,14 @@ class Analysis:
         return problems + [f"{count} frames were passed over: {reason}" for reason, count in odd.items()]
 
 
-def analyze_capture(stream: BinaryIO) -> Analysis:
+def analyze_capture(stream: BinaryIO, measuring: Measuring = USUAL_MEASURING) -> Analysis:
     """Measure every RTP stream in a capture.
 
     A capture that breaks off is measured up to there.
 
     Args:
         stream: seekable, at its beginning.
+        measuring: the listener's jitter buffer, and what is late.
 
     Raises:
         SettingsError: it is no capture at all.
@@ -67,7 +68,7 @@ def analyze_capture(stream: BinaryIO) -> Analysis:
         directory.read(datagram)
     stream.seek(0)
     reader = DatagramReader()
-    flows = FlowTable(directory.codecs)
+    flows = FlowTable(directory.codecs, measuring)
     damages: list[str] = []
     for datagram in _datagrams(stream, reader, damages.append):
         if not datagram.is_tcp:
@@ -123,6 +124,7 @@ def stream_document(stream: Stream) -> dict[str, Any]:
         "jitter_buffer": {
             "pushed": now.buffer_pushed,
             "late": now.buffer_late,
+            "concealed": max(0, now.packets_lost + now.duplicate_packets) + now.buffer_late,
             "delay_ms": _short(now.buffer_delay_ms),
         },
         "clock_drift_ppm": _short(now.clock_drift_ppm),

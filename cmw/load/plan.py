@@ -30,6 +30,7 @@ from cmw.load.plan_fields import (
     one_of,
     plan_field,
 )
+from cmw.load.plan_jitter_buffer import JitterBuffer, LateNs
 from cmw.load.plan_load import Load
 from cmw.load.plan_scenario import Codec, Scenario
 from cmw.load.plan_sip import (
@@ -43,6 +44,7 @@ from cmw.load.plan_sip import (
     Transport,
 )
 from cmw.load.units import Rate
+from cmw.rtp.statistics import LATE_LIMIT_NS
 
 MAX_ENDPOINTS = 100_000
 """Endpoints of one plan, all groups together; a guard against slips of the finger."""
@@ -221,6 +223,16 @@ class Audio(PlanModel):
     dscp: StrictInt = plan_field(
         "a whole number from 0 to 63", "DSCP of RTP and RTCP; 46 is Expedited Forwarding", default=46, ge=0, le=63
     )
+    jitter_buffer: JitterBuffer = plan_field(
+        "a mapping with mode, nominal, min and max",
+        "the listener's jitter buffer, a model that says what would have been heard",
+        default_factory=JitterBuffer,
+    )
+    late_after: LateNs = plan_field(
+        "a duration from 1ms to 60s",
+        "a packet that comes later than the fastest by more than this counts as late",
+        default=LATE_LIMIT_NS,
+    )
 
 
 class Group(PlanModel):
@@ -264,7 +276,9 @@ class Group(PlanModel):
         "what calls use beyond the plain call",
         default_factory=Sip,
     )
-    audio: Audio = plan_field("a mapping with codecs, ptime, source and dscp", "media", default_factory=Audio)
+    audio: Audio = plan_field(
+        "a mapping with codecs, ptime, source, dscp, jitter_buffer and late_after", "media", default_factory=Audio
+    )
     scenario: Scenario = plan_field(
         "a list of at most 30 steps such as {at: 5s, do: hold}", "what is done during the call", default_factory=list
     )

@@ -67,6 +67,8 @@ def _check_roles(name: str, group: Group, faults: Faults) -> None:
     path = ("groups", name)
     if len(set(group.audio.codecs)) < len(group.audio.codecs):
         faults.add((*path, "audio", "codecs"), "found a codec twice, expected each once")
+    if (misfit := group.audio.jitter_buffer.fault()) is not None:
+        faults.add((*path, "audio", "jitter_buffer", misfit[0]), misfit[1])
     if group.call is None:
         if group.load is not None:
             faults.add((*path, "load"), "found in a group that waits for calls, expected only beside call")

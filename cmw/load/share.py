@@ -9,6 +9,8 @@ from pydantic import Field
 from cmw.core.clock import Nanos
 from cmw.load.share_model import SecretText, ShareModel
 from cmw.load.share_sip import IdentityShare, SipShare, StepShare, Transport, WayShare
+from cmw.rtp.jitter_buffer import MAX_BUFFER_NS, USUAL_BUFFER
+from cmw.rtp.statistics import LATE_LIMIT_NS
 
 UINT32_MAX = (1 << 32) - 1
 
@@ -73,6 +75,14 @@ class AnswerShare(ShareModel):
     """From `start_run`: when an endpoint that got no call ends as TIMEOUT, "receiver wait timeout"."""
 
 
+class BufferShare(ShareModel):
+    """How long the model of the listener's jitter buffer waits; it is fixed when least and most are equal."""
+
+    start_ns: Nanos = Field(default=USUAL_BUFFER.start_ns, ge=0, le=MAX_BUFFER_NS)
+    min_ns: Nanos = Field(default=USUAL_BUFFER.min_ns, ge=0, le=MAX_BUFFER_NS)
+    max_ns: Nanos = Field(default=USUAL_BUFFER.max_ns, ge=0, le=MAX_BUFFER_NS)
+
+
 class AudioShare(ShareModel):
     """What is sent, and how."""
 
@@ -80,6 +90,9 @@ class AudioShare(ShareModel):
     ptime_ms: int = Field(ge=1)
     source: Literal["speech", "tone", "silence"]
     dscp: int = Field(ge=0, le=63)
+    buffer: BufferShare = BufferShare()
+    late_limit_ns: Nanos = Field(default=LATE_LIMIT_NS, ge=0, le=60_000_000_000)
+    """A packet that comes later than the fastest by more than this counts as late."""
 
 
 class Callee(ShareModel):

@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 from cmw.core.address import Address
 from cmw.core.clock import SECOND, Nanos
 from cmw.rtp import StreamTable
+from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
 from cmw.rtp.packet import PacketError, RtpHeader, parse_header
 from cmw.rtp.payload_types import DYNAMIC, STATIC, TELEPHONE_EVENT, Codec
 from cmw.rtp.rtcp import ControlError, split_compound
 from cmw.rtp.sequence import SEQ_MOD, signed16, signed32
 from cmw.rtp.snapshot import StreamSnapshot
-from cmw.rtp.statistics import COMFORT_NOISE
+from cmw.rtp.statistics import COMFORT_NOISE, LATE_LIMIT_NS
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE, PacketVerdict
 
 MIN_PACKETS: Final = 3
@@ -36,6 +37,16 @@ BLOCK_SLOTS: Final = 32
 
 Codecs = Callable[[Address, Address, Nanos], dict[int, Codec] | None]
 """What a session description says of the payload types from one address to another at a time; None without one."""
+
+
+class Measuring(NamedTuple):
+    """What the figures depend on beside the packets."""
+
+    buffer: BufferSettings = USUAL_BUFFER
+    late_limit_ns: Nanos = LATE_LIMIT_NS
+
+
+USUAL_MEASURING: Final = Measuring()
 
 
 class _Key(NamedTuple):
@@ -136,10 +147,14 @@ class FlowTable:
 
     Args:
         codecs: what session descriptions say; asked when a stream begins.
+        measuring: of every stream.
     """
 
-    def __init__(self, codecs: Codecs = lambda source, destination, at_ns: None) -> None:
+    def __init__(
+        self, codecs: Codecs = lambda source, destination, at_ns: None, measuring: Measuring = USUAL_MEASURING
+    ) -> None:
         self._codecs = codecs
+        self._measuring = measuring
         self._streams: dict[_Key, Stream] = {}
         self._candidates: dict[_Key, _Candidate] = {}
         self._pairs: dict[tuple[Address, Address], _Pair] = {}
@@ -234,6 +249,8 @@ class FlowTable:
             clock_hz=codec.clock_hz,
             payload_type=payload_type,
             event_payload_type=stream._event_payload_type,
+            late_limit_ns=self._measuring.late_limit_ns,
+            buffer=self._measuring.buffer,
         )
         for packet in candidate.packets:
             self.rtp_packets += 1

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cmw.core.clock import Nanos
 from cmw.errors import CmwError
 from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair
+from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
+from cmw.rtp.statistics import LATE_LIMIT_NS
 from cmw.sip import (
     PCMA,
     PCMU,
@@ -37,6 +40,8 @@ class AudioChoice:
         ptime_ms: audio in each packet, milliseconds.
         dscp: 0 .. 63.
         echo: send back what comes instead of `source`.
+        buffer: the listener's jitter buffer, a model.
+        late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late.
     """
 
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
@@ -44,6 +49,8 @@ class AudioChoice:
     ptime_ms: int = 20
     dscp: int = 46
     echo: bool = False
+    buffer: BufferSettings = USUAL_BUFFER
+    late_limit_ns: Nanos = LATE_LIMIT_NS
 
 
 @lru_cache(maxsize=256)
@@ -153,6 +160,8 @@ class CallMedia:
             cname=self._station.cname,
             event_payload_type=agreed.receive_telephone_event,
             mode=mode,
+            jitter_buffer=self._audio.buffer,
+            late_limit_ns=self._audio.late_limit_ns,
         )
         self.is_streaming = True
         if not agreed.direction.sends:

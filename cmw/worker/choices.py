@@ -7,6 +7,7 @@ from functools import lru_cache
 from cmw.load.share import AnswerShare, EndpointShare, GroupShare, RegistrarShare
 from cmw.load.share_sip import IdentityShare, SipShare, TimerShare
 from cmw.load.template import fill
+from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.sip import (
     Account,
     CallOptions,
@@ -170,7 +171,14 @@ def redirect_contacts(uris: list[str]) -> tuple[str, ...]:
 def audio_choice(group: GroupShare) -> AudioChoice:
     """Return what the endpoints of a group say."""
     audio = group.audio
-    return AudioChoice(codecs=tuple(audio.codecs), source=audio.source, ptime_ms=audio.ptime_ms, dscp=audio.dscp)
+    return AudioChoice(
+        codecs=tuple(audio.codecs),
+        source=audio.source,
+        ptime_ms=audio.ptime_ms,
+        dscp=audio.dscp,
+        buffer=BufferSettings(audio.buffer.start_ns, audio.buffer.min_ns, audio.buffer.max_ns),
+        late_limit_ns=audio.late_limit_ns,
+    )
 
 
 def codecs_of(group: GroupShare) -> list[str]:

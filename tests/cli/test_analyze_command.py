@@ -232,3 +232,37 @@ def test_a_link_type_that_nobody_knows_is_named(capsys: Capsys, tmp_path: Path) 
     file = write(tmp_path, pcap(frames(*range(5)), 127))
     assert run_command(["analyze", str(file)]) == 0
     assert "5 frames were passed over: link type 127" in capsys.readouterr().err
+
+
+def test_the_jitter_buffer_can_be_chosen(capsys: Capsys, tmp_path: Path) -> None:
+    late = [Captured(one.at_ns + 30 * MS * (i == 50), one.data) for i, one in enumerate(frames(*range(100)))]
+    late.sort(key=lambda one: one.at_ns)
+    file = write(tmp_path, pcap([one for i, one in enumerate(late) if i != 70]))
+
+    def measure(*options: str) -> dict[str, Any]:
+        assert run_command(["analyze", "--json", str(file), *options]) == 0
+        [stream] = json.loads(capsys.readouterr().out)["streams"]
+        return {"late_packets": stream["late_packets"], **stream["jitter_buffer"]}
+
+    usual = measure()
+    assert 20 < usual.pop("delay_ms") < 40  # it shrinks slowly
+    assert usual == {"pushed": 99, "late": 0, "concealed": 1, "late_packets": 0}
+    fixed = measure("--jitter-buffer", "fixed:20ms", "--late-after", "25ms")
+    assert fixed == {"pushed": 98, "late": 1, "concealed": 2, "delay_ms": 20, "late_packets": 1}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--jitter-buffer", "elastic:40ms", "found 'elastic:40ms', expected fixed:40ms"),
+        ("--jitter-buffer", "fixed:11s", "expected fixed:40ms"),
+        ("--jitter-buffer", "fixed:40ms:20ms:60ms", "expected only beside adaptive"),
+        ("--late-after", "never", "found 'never', expected a duration from 1ms to 60s"),
+    ],
+)
+def test_what_cannot_be_measured_with_is_refused(
+    capsys: Capsys, tmp_path: Path, option: str, value: str, told: str
+) -> None:
+    file = write(tmp_path, pcap(frames(*range(3))))
+    assert run_command(["analyze", str(file), option, value]) == 2
+    assert told in capsys.readouterr().err

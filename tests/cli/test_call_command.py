@@ -51,6 +51,9 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         ([URI, "--redirects", "11"], ["--redirects: found 11, expected a whole number from 0 to 10"]),
         ([URI, "--session-timer", "60s"], ["--session-timer: found '60s', expected a duration from 90s"]),
         ([URI, "--session-timer", "must:90s"], ["--session-timer: found 'must', expected disabled, supported or"]),
+        ([URI, "--jitter-buffer", "40ms"], ["--jitter-buffer: found '40ms', expected fixed:40ms, adaptive:40ms or"]),
+        ([URI, "--jitter-buffer", "adaptive:40ms:50ms:60ms"], ["--jitter-buffer: found more than nominal"]),
+        ([URI, "--late-after", "1h"], ["--late-after: found '1h', expected a duration from 1ms to 60s"]),
         ([URI, "--100rel", "maybe"], ["--100rel: found 'maybe', expected off, supported or required"]),
         ([URI, "--transfers", "x"], ["--transfers: found 'x', expected accept or reject"]),
         ([URI, "--from", "sip:<"], ["--from: found 'sip:<', expected a SIP URI"]),
@@ -84,6 +87,14 @@ def test_options_become_a_plan(plans: list[Plan], tmp_path: Path) -> None:
     assert (group.endpoints, group.audio.codecs, group.audio.source, group.audio.dscp) == (3, ["PCMA"], "tone", 0)
     assert (registrar.domain, registrar.port) == ("[::1]", 5070)
     assert plan.thresholds == {"mos": ["avg >= 4"]}
+
+
+def test_the_jitter_buffer_becomes_part_of_the_plan(plans: list[Plan]) -> None:
+    words = ["--jitter-buffer", "adaptive:60ms:30ms:90ms", "--late-after", "50ms"]
+    assert run_command(["call", URI, *words]) == ExitCode.PASSED
+    [group] = plans[0].groups.values()
+    assert group.audio.jitter_buffer.settings() == (60_000_000, 30_000_000, 90_000_000)
+    assert group.audio.late_after == 50_000_000
 
 
 def test_options_about_sip_become_a_plan(plans: list[Plan], tmp_path: Path) -> None:
