@@ -1,8 +1,13 @@
-"""SIP accounts from a CSV file: ``username,password[,realm[,auth_username]]``; faults name FILE:LINE."""
+"""SIP accounts from a CSV file: ``username,password[,realm[,auth_username]]``; faults name FILE:LINE.
+
+A file of SIPp is one too: its first line is ``SEQUENTIAL``, cells are parted by ``;``, and a cell may be
+``[authentication username=NAME password=TEXT]``.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
@@ -16,6 +21,10 @@ MAX_ACCOUNTS_BYTES = 16 << 20
 
 ACCOUNT_COLUMNS = ("username", "password", "realm", "auth_username")
 
+_SIPP_HEAD = re.compile(r"(SEQUENTIAL|RANDOM|USER)(?:[,;].*)?", re.ASCII)
+_SIPP_AUTHENTICATION = re.compile(
+    r"\[authentication(?: +username=(?P<username>[^ \]]*))?(?: +password=(?P<password>[^ \]]*))?[^\]]*\]", re.ASCII
+)
 _HEADS = [list(ACCOUNT_COLUMNS[:count]) for count in (2, 3, 4)]
 
 
@@ -43,8 +52,11 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
     """Return the accounts: lines as above; a head line, blank lines and ``#`` are skipped."""
     text = read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
     accounts: list[dict[str, str]] = []
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
     source.positions[path] = Position(str(file), 1)
+    lines = text.splitlines(keepends=True)
+    if lines and (order := _SIPP_HEAD.fullmatch(lines[0].strip())):
+        return _read_sipp_rows(lines, order[1], file, path, source)
+    reader = csv.reader(lines, strict=True)
     try:
         for row in reader:
             if not row or (len(row) == 1 and not row[0].strip()) or row[0].lstrip().startswith("#"):
@@ -58,6 +70,31 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
     except csv.Error as error:
         raise SettingsError(f"{file}:{reader.line_num}: not CSV: {error}") from error
     return accounts
+
+
+def _read_sipp_rows(lines: list[str], order: str, file: FilePath, path: Path, source: Source) -> list[dict[str, str]]:
+    """Return the accounts of a file of SIPp, in whose cells quotes have no meaning."""
+    if order != "SEQUENTIAL":
+        source.fault(path, f"found the order {order}, expected SEQUENTIAL: accounts are dealt one after the other",
+                     Position(str(file), 1))  # fmt: skip
+    accounts: list[dict[str, str]] = []
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if len(accounts) >= MAX_ACCOUNTS:
+            raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
+        cells = [cell.strip() for cell in line.strip().removesuffix(";").split(";")]
+        _add_account(_sipp_account(cells), Position(str(file), number), path, accounts, source)
+    return accounts
+
+
+def _sipp_account(cells: list[str]) -> list[str]:
+    """Return the cells in our order; where one is an authentication, the others but the first say nothing of it."""
+    found = next(filter(None, map(_SIPP_AUTHENTICATION.fullmatch, cells[1:])), None)
+    if found is None:
+        return cells
+    username, password = found["username"] or cells[0], found["password"] or ""
+    return [cells[0], password, "", username] if username != cells[0] else [cells[0], password]
 
 
 def _add_account(

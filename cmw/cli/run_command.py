@@ -15,6 +15,7 @@ from cmw.cli.console import Terminal
 from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
+from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
 from cmw.cli.summary_table import print_summary
 from cmw.core.words import RunStatus
@@ -47,6 +48,7 @@ def run(
     external_ip: ExternalIp = None,
     sip_ports: SipPorts = DEFAULT_SIP_PORTS,
     rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
+    set_: SetOption = None,
 ) -> int:
     """Run a plan on this machine and end with a verdict.
 
@@ -54,7 +56,7 @@ def run(
     threshold failed; 75, 78 and others mean that nothing was run: see the manual.
     """
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
-    return run_and_report(read_plan(plan), settings, output, json_wanted=json_wanted)
+    return run_and_report(read_plan(plan, plan_variables(set_)), settings, output, json_wanted=json_wanted)
 
 
 def local_settings(

@@ -30,7 +30,7 @@ def _schema_of(document: Document) -> dict[str, Any]:
         case Document.PLAN:
             from cmw.load.plan import Plan
 
-            return Plan.model_json_schema()
+            return _with_variables(Plan.model_json_schema())
         case Document.SUMMARY:
             from cmw.load.summary import Summary
 
@@ -39,3 +39,31 @@ def _schema_of(document: Document) -> dict[str, Any]:
             from cmw.link.schema import link_schema
 
             return link_schema()
+
+
+_REFERENCE: dict[str, Any] = {"type": "string", "pattern": r"^\$\{[^{}]+\}$"}
+_VARIABLES: dict[str, Any] = {
+    "type": "object",
+    "description": "values that ${NAME} stands for, unless --set says otherwise; of plan files only",
+    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"},
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+}
+
+
+def _with_variables(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a plan as files have it: with variables, and references to them in place of any value."""
+    schema["properties"]["variables"] = _VARIABLES
+    models = [schema, *schema.get("$defs", {}).values()]
+    for model in models:
+        for name, field in model.get("properties", {}).items():
+            if name != "variables" and _is_narrow(field):
+                about = {key: field.pop(key) for key in ("description", "default", "x-expected") if key in field}
+                model["properties"][name] = about | {"anyOf": [field, _REFERENCE]}
+    return schema
+
+
+def _is_narrow(field: dict[str, Any]) -> bool:
+    """Tell whether a value that is a text like any other would not be allowed."""
+    if "anyOf" in field:
+        return not any(part.get("type") == "string" and not _is_narrow(part) for part in field["anyOf"])
+    return field.get("type") != "string" or bool({"pattern", "enum", "const", "format"} & field.keys())

@@ -162,6 +162,8 @@ def _unknown_field(path: Path) -> str:
     known = list(model.written_fields()) if _is_model(model) else []
     if model is Tls:
         known = [*TLS_FILES, "verify", "server_name"]
+    if path == ("variables",):
+        return "is not filled in here; only a plan that is a file can have variables"
     if field in LATER_FIELDS:
         return f"is not supported by this version; expected {', '.join(known)}"
     hint = suggest(field, known)

@@ -156,6 +156,39 @@ def test_a_mistake_in_the_accounts_is_named_with_its_line(tmp_path: Path, accoun
     assert any(message in line for line in lines), lines
 
 
+def test_accounts_of_sipp_are_read(tmp_path: Path) -> None:
+    accounts = "SEQUENTIAL\n# comment\nu1;p1\nu2;127.0.0.1;[authentication username=auth2 password=p2];x\n"
+    found = read_plan(_write(tmp_path, PLAN, accounts)).registrars["lab"].accounts
+    assert [(a.username, a.password.get_secret_value(), a.realm, a.auth_username) for a in found] == [
+        ("u1", "p1", None, None),
+        ("u2", "p2", None, "auth2"),
+    ]
+    found = read_plan(_write(tmp_path, PLAN, "SEQUENTIAL,x\nu1;[authentication username=u1 password=a]\nu2;b;;\n"))
+    assert [a.password.get_secret_value() for a in found.registrars["lab"].accounts] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("accounts", "message"),
+    [
+        (
+            "RANDOM\nu1;p1\nu2;p2\n",
+            "accounts.csv:1: registrars.lab.accounts: found the order RANDOM, expected SEQUENTIAL",
+        ),
+        (
+            "SEQUENTIAL\nu1;p1\nu2\n",
+            "accounts.csv:3: registrars.lab.accounts[1]: found 1 cell, expected username,password",
+        ),
+        (
+            "SEQUENTIAL\nu1;p1\nu1;p2\n",
+            "accounts.csv:3: registrars.lab.accounts[1].username: found 'u1', expected each",
+        ),
+    ],
+)
+def test_a_mistake_in_accounts_of_sipp_is_named_with_its_line(tmp_path: Path, accounts: str, message: str) -> None:
+    lines = _faults(_write(tmp_path, PLAN, accounts))
+    assert any(message in line for line in lines), lines
+
+
 PROFILE = PLAN.replace("rate: 10/s", "arrivals: profile\n      profile: {file: day.csv}")
 
 
