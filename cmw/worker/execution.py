@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from math import nan
 from typing import Any, Protocol
@@ -53,10 +53,19 @@ class RunExecution:
     politely, `abandon` at once. `finished` is set after the last report was handed to the uplink.
     """
 
-    def __init__(self, share: RunShare, station: Station, alarm: Alarm, uplink: Uplink, watch: GeneratorWatch) -> None:
+    def __init__(
+        self,
+        share: RunShare,
+        station: Station,
+        alarm: Alarm,
+        uplink: Uplink,
+        watch: GeneratorWatch,
+        choose_station: Callable[[RunShare], Awaitable[Station]] | None = None,
+    ) -> None:
         self.share = share
         self.finished = asyncio.Event()
         self._station = station
+        self._choose_station = choose_station
         self._alarm = alarm
         self._uplink = uplink
         self._watch = watch
@@ -91,6 +100,9 @@ class RunExecution:
             CommandError: the run was stopped meanwhile.
             CmwError: a sound cannot be made, or a certificate not used; `abandon` the run then.
         """
+        if self._choose_station is not None:
+            self._station = await self._choose_station(self.share)
+            self._ways = Ways(self.share, self._station)
         await self._ways.prepare()
         for group in self.share.groups.values():
             await self._station.sounds.prepare(group.audio.source, codecs_of(group), group.audio.ptime_ms)
@@ -165,6 +177,11 @@ class RunExecution:
         self._on_finished = callback
 
     # Looks.
+
+    @property
+    def sip_ip(self) -> str:
+        """Return the address that its SIP is bound to."""
+        return self._station.addresses.sip
 
     @property
     def endpoints_open(self) -> int:

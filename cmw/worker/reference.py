@@ -41,9 +41,15 @@ Kubernetes secret. White space around it is dropped. Setting both is a fault.
 
 ## Addresses
 
-`SIP_IP` is bound and shown in SIP headers. Not set, it is the address that the route to the gateway leaves from; when
-the gateway's name does not resolve yet, the one that the default route leaves from. Behind NAT, bind the private
-address and show the public one:
+`SIP_IP` is bound and shown in SIP headers, whatever a run calls. Not set, each run has the address that the route to
+its first destination leaves from: its registrars, then the outbound proxies and hosts that are called. A host with
+several interfaces so needs no setting; when one run calls into two networks, the worker warns and `SIP_IP` chooses. A
+run that only waits for calls has the address that the route to the gateway leaves from; when the gateway's name does
+not resolve yet, the one that the default route leaves from. Host names decide nothing. IPv6 addresses are written
+without brackets.
+
+Behind NAT, bind the private address, show the public one, and have the router hand the SIP and RTP ports on that come
+from outside:
 
     SIP_IP=10.0.1.50            bound by SIP (and by RTP, as MEDIA_IP is not set)
     SDP_IP=203.0.113.10         shown in the c= line

@@ -63,7 +63,7 @@ class WorkerSettings(BaseModel):
         None,
         description="Address that SIP is bound to and that SIP headers show.",
         examples=["10.0.1.50"],
-        json_schema_extra={"default_text": "auto-detected: the address that the route to the gateway leaves from"},
+        json_schema_extra={"default_text": "auto-detected: the address that the route to what a run calls leaves from"},
     )
     media_ip: IpAddress | None = Field(
         None,
@@ -139,7 +139,10 @@ class WorkerSettings(BaseModel):
         Raises:
             SettingsError: nothing was set and nothing could be detected.
         """
-        sip = self.sip_ip or self._detect(detect)
+        return self.addresses_at(self.sip_ip or self._detect(detect))
+
+    def addresses_at(self, sip: str) -> Addresses:
+        """Return the four addresses for SIP that is bound to `sip`."""
         media = self.media_ip or sip
         return Addresses(sip=sip, media=media, sdp=self.sdp_ip or media, external=self.external_ip or sip)
 

@@ -93,6 +93,7 @@ class Station:
         self.engine = engine
         self.ports = PortPool(rtp_ports)
         self.sounds = Sounds(engine)
+        self._owns_engine = True
         self.pem_files = PemFiles()
         self.ids = RandomIds()
         self.takers: list[CallTaker] = []
@@ -144,13 +145,17 @@ class Station:
         self._last_flow -= 1
         return self._last_flow
 
-    async def find(self, uri: str) -> tuple[tuple[Hop, ...], str]:
-        """Return the hops that a URI leads to, none with the reason; none and no reason when nobody knows here."""
+    async def find(self, uri: str, *, families: tuple[int, ...] = ()) -> tuple[tuple[Hop, ...], str]:
+        """Return the hops that a URI leads to, none with the reason; none and no reason when nobody knows here.
+
+        Args:
+            families: 4 and 6; that of our own address when empty.
+        """
         if self.locate is None:
             return (), ""
         if literal_hop(uri) is None and question(uri) is None:
             return (), "it does not exist"
-        families = (6,) if ":" in self.addresses.sip else (4,)
+        families = families or ((6,) if ":" in self.addresses.sip else (4,))
         hops, reason = await self.locate(Lookup(0, parse_uri(uri), tuple(Transport), families))
         return tuple(hops), "" if hops else reason or "it leads nowhere"
 
@@ -193,7 +198,13 @@ class Station:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        self.engine.stop()
+        if self._owns_engine:
+            self.engine.stop()
+
+    def share_media_of(self, other: Station) -> None:
+        """Take engine, RTP ports and sounds of another station, which has to be closed after this one."""
+        self.engine, self.ports, self.sounds = other.engine, other.ports, other.sounds
+        self._owns_engine = False
 
     def command(self, order: Callable[[UserAgent, Nanos], ResultT]) -> ResultT:
         """Give the user agent a command, such as ``lambda agent, now: agent.hang_up(call, now=now)``."""
@@ -333,6 +344,7 @@ async def open_station(
     trace: Trace | None = None,
     make_registrar: MakeRegistrar | None = None,
     reach: SipReach | None = None,
+    media_of: Station | None = None,
 ) -> Station:
     """Start a media engine and listen for SIP over UDP and TCP, and what else `reach` says.
 
@@ -342,13 +354,17 @@ async def open_station(
         trace: sees every SIP message.
         make_registrar: for a registrar on the same sockets.
         reach: TLS, WebSockets, and how connections are opened.
+        media_of: a station whose media engine and RTP ports are used instead of new ones; it has to be closed later.
 
     Raises:
         CapacityError: no SIP port is free.
         SettingsError: an address cannot be bound, or a certificate cannot be used.
     """
     reach = reach or SipReach()
-    station = Station(addresses, MediaEngine(slots=max(1, slots)), rtp_ports)
+    engine = MediaEngine(slots=max(1, slots)) if media_of is None else media_of.engine
+    station = Station(addresses, engine, rtp_ports)
+    if media_of is not None:
+        station.share_media_of(media_of)
 
     def make_machine(listeners: tuple[Listener, ...]) -> SharedSocket | UserAgent:
         agent = UserAgent(listeners=listeners, ids=station.ids, user_agent=f"cmw/{__version__}")
@@ -381,7 +397,8 @@ async def open_station(
     machine = listener.machine
     station.locate = locate
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
-    station.engine.start()
+    if media_of is None:
+        station.engine.start()
     relax_garbage_collection()
     return station
 

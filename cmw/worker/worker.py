@@ -27,8 +27,9 @@ from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from cmw.worker.health import HealthServer, HealthState
 from cmw.worker.logs import get_logger
-from cmw.worker.settings import WorkerSettings
+from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.station import Station, open_station
+from cmw.worker.stations import Stations
 
 RUNS_SHARE = 0.7
 """Part of the time of `Worker.stop` that runs may take."""
@@ -56,7 +57,7 @@ class Worker:
         self.is_connected = False
         self._capacity = Capacity(0, "the worker has not started")
         self._status_timer: asyncio.TimerHandle | None = None
-        self._station: Station | None = None
+        self._stations: Stations | None = None
         self._generator: Generator | None = None
         self._link: LinkClient | None = None
         self._health: HealthServer | None = None
@@ -77,10 +78,9 @@ class Worker:
         capacity = self._capacity.endpoints
         if capacity < FIRST_TIER and not self._is_embedded:
             self._log.warn("few endpoints fit", capacity=capacity, bound=self._capacity.bound)
-        self._station = await open_station(
-            addresses, self._settings.sip_ports, self._settings.rtp_ports, slots=capacity, trace=self._trace_sip()
-        )
-        self._generator = Generator(self._station.engine, self._alarm)
+        home = await self._open_station(addresses)
+        self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
+        self._generator = Generator(home.engine, self._alarm)
         if not self._is_embedded:
             self._health = HealthServer(self._settings.health_port, self._health_state)
             await self._health.start()
@@ -88,12 +88,30 @@ class Worker:
         self._log.info(
             "worker started",
             version=cmw.__version__,
-            sip=f"{addresses.sip}:{self._station.port}",
+            sip=f"{addresses.sip}:{home.port}",
             media=addresses.media,
             rtp_ports=str(self._settings.rtp_ports),
             capacity=capacity,
-            scheduling=self._station.engine.scheduling,
+            scheduling=home.engine.scheduling,
         )
+
+    async def _open_station(self, addresses: Addresses, media_of: Station | None = None) -> Station:
+        return await open_station(
+            addresses,
+            self._settings.sip_ports,
+            self._settings.rtp_ports,
+            slots=self._capacity.endpoints,
+            trace=self._trace_sip(),
+            media_of=media_of,
+        )
+
+    async def _open_other(self, ip: str) -> Station:
+        """Open a station at another of our addresses, with the media engine of the first."""
+        assert self._stations is not None
+        addresses = self._settings.addresses_at(ip)
+        station = await self._open_station(addresses, self._stations.home)
+        self._log.info("one more address", sip=f"{ip}:{station.port}", media=addresses.media)
+        return station
 
     async def stop(self, reason: str = "the worker is stopping", *, patience_s: float | None = None) -> None:
         """End every run politely, hand over what is still to be reported, and let everything go.
@@ -115,8 +133,8 @@ class Worker:
             await self._health.close()
         if self._generator is not None:
             self._generator.close()
-        if self._station is not None:
-            self._station.close()
+        if self._stations is not None:
+            self._stations.close()
         self._log.info("worker stopped", reason=reason)
 
     async def _finish_runs(self, reason: str, patience_s: float) -> None:
@@ -161,14 +179,15 @@ class Worker:
 
     def _start_link(self) -> None:
         settings = self._settings
-        assert self._station is not None
+        assert self._stations is not None
+        home = self._stations.home.addresses
         info = WorkerInfo(
             capacity=self._capacity.endpoints,
             name=settings.worker_name,
             version=cmw.__version__,
             host=platform.node(),
-            sip_ip=self._station.addresses.sip,
-            media_ip=self._station.addresses.media,
+            sip_ip=home.sip,
+            media_ip=home.media,
             engine="compiled",
         )
         self._link = LinkClient(
@@ -264,10 +283,11 @@ class Worker:
         if share.total_endpoints > free:
             wanted = f"{share.total_endpoints} endpoints asked for, {free} are free here"
             raise CommandError("NO_CAPACITY", f"{wanted}: {self._capacity.bound}")
-        assert self._station is not None
+        assert self._stations is not None
         assert self._alarm is not None
         assert self._generator is not None
-        run = RunExecution(share, self._station, self._alarm, self, self._generator.watch())
+        stations = self._stations
+        run = RunExecution(share, stations.home, self._alarm, self, self._generator.watch(), stations.for_run)
         self._runs[share.run_id] = run
         run.when_finished(self._forget_run)
         try:
@@ -276,7 +296,8 @@ class Worker:
             self._runs.pop(share.run_id, None)
             run.discard()
             raise
-        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=result["failed"])
+        failed = result["failed"]
+        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=failed, sip=run.sip_ip)
         return result
 
     def _drain(self, *, is_on: bool) -> None:

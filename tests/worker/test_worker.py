@@ -16,6 +16,7 @@ from cmw.load.split import whole_run
 from cmw.worker.capacity import Capacity
 from cmw.worker.generator import Generator
 from cmw.worker.settings import WorkerSettings
+from cmw.worker.stations import Stations
 from cmw.worker.ways import Ways
 from cmw.worker.worker import Worker
 from tests.worker.stage import Stage, pass_time, run_async, settle
@@ -84,7 +85,7 @@ class Scene:
         self.link = FakeLink()
         settings = WorkerSettings.model_validate({"worker_token": TOKEN, "cloud_url": "ws://127.0.0.1:1"})
         self.worker = Worker(settings)
-        self.worker._station = self.stage.station
+        self.worker._stations = Stations(self.stage.station, None)
         self.worker._alarm = self.stage.alarm  # type: ignore[assignment]
         self.worker._generator = Generator(self.stage.engine, self.stage.alarm)  # type: ignore[arg-type]
         self.worker._link = self.link  # type: ignore[assignment]
