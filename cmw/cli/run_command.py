@@ -12,14 +12,19 @@ import typer
 import uvloop
 
 from cmw.cli.console import Terminal
+from cmw.cli.exit_codes import ExitCode
+from cmw.cli.forecast_table import print_forecast
 from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
 from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
 from cmw.cli.summary_table import print_summary
+from cmw.cli.tables import print_json
 from cmw.core.words import RunStatus
+from cmw.errors import CapacityError
 from cmw.load.exit_code import exit_code
+from cmw.load.forecast import PORTS_PER_ENDPOINT, forecast
 from cmw.load.plan import Plan
 from cmw.load.summary import Summary
 
@@ -49,6 +54,9 @@ def run(
     sip_ports: SipPorts = DEFAULT_SIP_PORTS,
     rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
     set_: SetOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what the plan would do, and send nothing; --json prints it as JSON.")
+    ] = False,
 ) -> int:
     """Run a plan on this machine and end with a verdict.
 
@@ -56,7 +64,30 @@ def run(
     threshold failed; 75, 78 and others mean that nothing was run: see the manual.
     """
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
-    return run_and_report(read_plan(plan, plan_variables(set_)), settings, output, json_wanted=json_wanted)
+    wanted = read_plan(plan, plan_variables(set_))
+    if check:
+        return _check(wanted, settings, json_wanted=json_wanted)
+    return run_and_report(wanted, settings, output, json_wanted=json_wanted)
+
+
+def _check(plan: Plan, settings: LocalSettings, *, json_wanted: bool) -> int:
+    """Print what a plan would do.
+
+    Raises:
+        CapacityError: too few ports.
+    """
+    found = forecast(plan)
+    if json_wanted:
+        print_json(found.model_dump(mode="json"))
+    else:
+        print_forecast(found, Terminal())
+    pairs = (settings.rtp_port_max + 1) // 2 - (settings.rtp_port_min + 1) // 2
+    if found.rtp_ports > PORTS_PER_ENDPOINT * pairs:
+        raise CapacityError(
+            f"--rtp-ports: found {pairs} pairs of ports in {settings.rtp_port_min}-{settings.rtp_port_max}, "
+            f"expected one for each of {found.endpoints} endpoints"
+        )
+    return ExitCode.PASSED
 
 
 def local_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 from pathlib import Path
@@ -13,7 +14,7 @@ import uvloop
 from cmw.cli import local_run
 from cmw.cli.demo_command import DemoError, _address
 from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, NotRunError, run_here
-from cmw.cli.run_command import run_and_report
+from cmw.cli.run_command import run, run_and_report
 from cmw.core.words import RunStatus
 from cmw.errors import CapacityError, CommandError, SettingsError
 from cmw.gateway.views import RunView
@@ -136,3 +137,29 @@ def test_the_callee_of_the_demo_says_where_it_is() -> None:
     for line in ("", "Traceback\n", "{}", "[]", "7"):
         with pytest.raises(DemoError, match="the callee did not start"):
             _address(line)
+
+
+PLAN = "version: 1\nname: look\nduration: 2s\ngroups:\n  a: {endpoints: 4}\n  b: {endpoints: 4, call: {group: a}}\n"
+
+
+def test_a_check_says_what_would_happen_and_sends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cmw.cli.run_command.run_and_report", lambda *_, **__: pytest.fail("it must not run"))
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN)
+    assert run(file, check=True) == 0
+    said = capsys.readouterr().out
+    assert "calls          4, held for 2 s; at most 4 at a time" in said
+    assert "calls group a" in said
+    assert run(file, check=True, json_wanted=True) == 0
+    assert json.loads(capsys.readouterr().out)["rtp_ports"] == 16
+
+
+def test_a_check_finds_a_range_that_is_too_small(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(PLAN)
+    with pytest.raises(
+        CapacityError, match="--rtp-ports: found 7 pairs of ports in 10001-10016, expected one for each of 8"
+    ):
+        run(file, check=True, rtp_ports="10001-10016")
