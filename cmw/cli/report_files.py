@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cmw.errors import SettingsError
+from cmw.load.junit import junit_xml
 from cmw.load.outcome import EndpointReport
 from cmw.load.report import endpoints_csv
 from cmw.load.report_html import report_html
@@ -52,7 +53,7 @@ async def write_report(
     sample_keys: Iterable[str],
     samples: AsyncIterable[Mapping[str, Any]],
 ) -> None:
-    """Write summary.json, endpoints.csv, samples.csv and report.html into `directory`, made if need be.
+    """Write summary.json, endpoints.csv, samples.csv, junit.xml and report.html into `directory`, made if need be.
 
     Args:
         summary: the document of `cmw schema summary`.
@@ -81,4 +82,6 @@ def _write_texts(directory: Path, summary: Mapping[str, Any], reports: list[Endp
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (directory / "endpoints.csv").write_text(endpoints_csv(reports), encoding="utf-8")
-    (directory / "report.html").write_text(report_html(Summary.model_validate(summary), reports), encoding="utf-8")
+    found = Summary.model_validate(summary)
+    (directory / "junit.xml").write_text(junit_xml(found), encoding="utf-8")
+    (directory / "report.html").write_text(report_html(found, reports), encoding="utf-8")

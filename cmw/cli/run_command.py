@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from cmw.cli.annotations import Annotate, Remarks, settled
 from cmw.cli.console import Terminal
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.forecast_table import print_forecast
@@ -54,6 +55,10 @@ def run(
     sip_ports: SipPorts = DEFAULT_SIP_PORTS,
     rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
     set_: SetOption = None,
+    annotations: Annotated[
+        Annotate | None,
+        typer.Option("--annotate", help="Remark what failed for GitHub or GitLab; auto finds out which.", metavar="CI"),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say what the plan would do, and send nothing; --json prints it as JSON.")
     ] = False,
@@ -67,7 +72,8 @@ def run(
     wanted = read_plan(plan, plan_variables(set_))
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
-    return run_and_report(wanted, settings, output, json_wanted=json_wanted)
+    remarks = None if annotations is None else Remarks(settled(annotations), plan)
+    return run_and_report(wanted, settings, output, json_wanted=json_wanted, remarks=remarks)
 
 
 def _check(plan: Plan, settings: LocalSettings, *, json_wanted: bool) -> int:
@@ -117,7 +123,14 @@ def local_settings(
     )
 
 
-def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, json_wanted: bool) -> int:
+def run_and_report(
+    plan: Plan,
+    settings: LocalSettings,
+    output: Path | None,
+    *,
+    json_wanted: bool,
+    remarks: Remarks | None = None,
+) -> int:
     """Run a plan with a live view, print its summary, and return the exit code; that of the signal that ended it."""
     report = output or Path(datetime.now(UTC).strftime("cmw-report-%Y%m%d-%H%M%S"))
     try:
@@ -131,6 +144,8 @@ def run_and_report(plan: Plan, settings: LocalSettings, output: Path | None, *, 
         json.dump(result.summary, sys.stdout, indent=2)
         sys.stdout.write("\n")
     print_summary(summary, report, Terminal(file=sys.stderr if json_wanted else sys.stdout))
+    if remarks is not None:
+        remarks.make(summary, report, sys.stderr if json_wanted else sys.stdout)
     if result.run.reason and summary.run.status is not RunStatus.COMPLETED:
         print(f"cmw: {result.run.status}: {result.run.reason}", file=sys.stderr)
     return exit_code(summary) if result.signal is None else 128 + result.signal

@@ -35,6 +35,7 @@ def test_every_file_is_written(tmp_path: Path) -> None:
         "summary.json",
         "endpoints.csv",
         "samples.csv",
+        "junit.xml",
         "report.html",
     }
     assert json.loads((directory / "summary.json").read_text())["schema_version"] == 1
