@@ -140,6 +140,9 @@ class Generator:
     def __init__(self, engine: PacingSource, alarm: Alarm) -> None:
         self.watches: list[GeneratorWatch] = []
         self.lag_ms = 0.0
+        self.pacing = ExponentialHistogram()
+        """How late every packet since the start left, microseconds."""
+        self.packets_skipped = 0
         self._engine = engine
         self._alarm = alarm
         self._due = alarm.now() + LAG_PERIOD_NS
@@ -165,6 +168,8 @@ class Generator:
     def pull_pacing(self) -> None:
         """Hand what was sent since the last time to every watch."""
         pacing = self._engine.close_pacing_interval()
+        self.pacing.merge(ExponentialHistogram.from_dict(pacing.histogram))
+        self.packets_skipped += pacing.skipped
         for watch in self.watches:
             watch.add_pacing(pacing)
 

@@ -1,4 +1,4 @@
-"""The health page: `GET /health` on h11 under a small protocol of ours, bounded in every direction.
+"""The worker's pages, `/health`, `/live`, `/ready` and `/metrics`, on h11 under a small protocol of ours, all bounded.
 
 `HealthConversation` is the machine (bytes in, bytes out, no clock, no socket); `HealthServer` adds sockets and time.
 """
@@ -10,6 +10,7 @@ import errno
 import json
 import socket
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
@@ -34,21 +35,43 @@ class HealthState(NamedTuple):
     """What the page shows.
 
     Args:
-        healthy: whether the worker is fit to take work.
+        healthy: whether nothing is wrong that only people can mend.
         connected: whether the link to the gateway is open.
         uptime_s: seconds since the worker started.
+        reason: what is wrong; "" while it is healthy.
+        unready: why no new run would be taken now; "" when one would.
     """
 
     healthy: bool
     connected: bool
     uptime_s: float
+    reason: str = ""
+    unready: str = ""
+
+
+class Page(NamedTuple):
+    """An answer to a request."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+JSON_TYPE = "application/json"
+TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 class HealthConversation:
-    """One connection to the health page, as a stream machine."""
+    """One connection to the pages, as a stream machine.
 
-    def __init__(self, state: Callable[[], HealthState]) -> None:
+    Args:
+        state: asked once for each request.
+        metrics: returns the page of figures; None where there is none.
+    """
+
+    def __init__(self, state: Callable[[], HealthState], metrics: Callable[[], Page] | None = None) -> None:
         self._state = state
+        self._metrics = metrics
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._requests = 0
         self._out = bytearray()
@@ -93,68 +116,92 @@ class HealthConversation:
     def _answer(self, request: h11.Request) -> None:
         self._requests += 1
         has_body = self._http.next_event() is h11.NEED_DATA or self._http.their_state is h11.SEND_BODY
-        status, body, headers = self._page(request)
+        page, headers = self._page(request)
         last = has_body or self._requests == REQUESTS_PER_CONNECTION
-        self._respond(status, body, headers, last=last, with_body=request.method != b"HEAD")
+        self._respond(page, headers, last=last, with_body=request.method != b"HEAD")
         if last or self._http.our_state is not h11.DONE:
             self._closing = True
         else:
             self._http.start_next_cycle()
 
-    def _page(self, request: h11.Request) -> tuple[HTTPStatus, str, list[tuple[str, str]]]:
-        if request.target.partition(b"?")[0] != b"/health":
-            return HTTPStatus.NOT_FOUND, "not found: the page is /health\n", []
+    def _page(self, request: h11.Request) -> tuple[Page, list[tuple[str, str]]]:
+        make = self._maker(request.target.partition(b"?")[0])
+        if make is None:
+            paths = "/health, /live, /ready" + (", /metrics" if self._metrics is not None else "")
+            return _text(HTTPStatus.NOT_FOUND, f"not found: the pages are {paths}"), []
         if request.method not in (b"GET", b"HEAD"):
-            return HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n", [("Allow", "GET, HEAD")]
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD"), [("Allow", "GET, HEAD")]
+        return make(), []
+
+    def _maker(self, path: bytes) -> Callable[[], Page] | None:
+        if path == b"/metrics":
+            return self._metrics
+        pages = {b"/health": self._health, b"/live": self._live, b"/ready": self._ready}
+        return pages.get(path)
+
+    def _health(self) -> Page:
         state = self._state()
         status = HTTPStatus.OK if state.healthy else HTTPStatus.SERVICE_UNAVAILABLE
-        return status, health_body(state), []
+        return Page(status, JSON_TYPE, health_body(state).encode())
+
+    def _live(self) -> Page:
+        return _text(HTTPStatus.OK, "live")
+
+    def _ready(self) -> Page:
+        unready = self._state().unready
+        return _text(HTTPStatus.SERVICE_UNAVAILABLE, unready) if unready else _text(HTTPStatus.OK, "ready")
 
     def _refuse(self, status: int) -> None:
         self._closing = True
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._respond(HTTPStatus(status), f"{HTTPStatus(status).phrase.lower()}\n", [], last=True)
+            self._respond(_text(HTTPStatus(status), HTTPStatus(status).phrase.lower()), [], last=True)
 
-    def _respond(
-        self,
-        status: HTTPStatus,
-        body: str,
-        extra: list[tuple[str, str]],
-        *,
-        last: bool,
-        with_body: bool = True,
-    ) -> None:
-        content_type = "application/json" if body.startswith("{") else "text/plain; charset=utf-8"
-        headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
-        headers += extra + ([("Connection", "close")] if last else [])
-        self._out += self._http.send(h11.Response(status_code=status, headers=headers, reason=status.phrase)) or b""
+    def _respond(self, page: Page, extra: list[tuple[str, str]], *, last: bool, with_body: bool = True) -> None:
+        headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
+        headers += [("Cache-Control", "no-store"), *extra] + ([("Connection", "close")] if last else [])
+        response = h11.Response(status_code=page.status, headers=headers, reason=page.status.phrase)
+        self._out += self._http.send(response) or b""
         if with_body:
-            self._out += self._http.send(h11.Data(data=body.encode())) or b""
+            self._out += self._http.send(h11.Data(data=page.body)) or b""
         self._out += self._http.send(h11.EndOfMessage()) or b""
 
 
 def health_body(state: HealthState) -> str:
-    """Return the page's body."""
-    fields = {
+    """Return the page's body; an unhealthy worker adds the reason."""
+    fields: dict[str, object] = {
         "status": "healthy" if state.healthy else "unhealthy",
         "connected": state.connected,
         "uptime": int(state.uptime_s),
     }
+    if not state.healthy:
+        fields["reason"] = state.reason
     return json.dumps(fields, indent=2) + "\n"
 
 
+def _text(status: HTTPStatus, text: str) -> Page:
+    return Page(status, TEXT_TYPE, f"{text}\n".encode())
+
+
 class HealthServer:
-    """Serves the health page on every address of the machine, or on one.
+    """Serves the pages on every address of the machine, or on one.
 
     Args:
         port: TCP port; 0 takes a free one.
         state: asked once for each request.
+        metrics: returns the page of figures; None where there is none.
         host: an address; None means all of them, IPv6 too where there is any.
     """
 
-    def __init__(self, port: int, state: Callable[[], HealthState], *, host: str | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        state: Callable[[], HealthState],
+        *,
+        metrics: Callable[[], Page] | None = None,
+        host: str | None = None,
+    ) -> None:
         self._asked_port = port
-        self._state = state
+        self._make: Callable[[], HealthConversation] = partial(HealthConversation, state, metrics)
         self._host = host
         self._open: dict[_HealthProtocol, None] = {}  # in the order they came
         self._server: asyncio.Server | None = None
@@ -173,7 +220,7 @@ class HealthServer:
             raise SettingsError(f"HEALTH_PORT: found {self._asked_port}, {why}, expected a free TCP port") from error
         self.port = listener.getsockname()[1]
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _HealthProtocol(self._state, self._open), sock=listener)
+        self._server = await loop.create_server(lambda: _HealthProtocol(self._make(), self._open), sock=listener)
 
     async def close(self) -> None:
         """Stop serving and drop what is open."""
@@ -187,8 +234,8 @@ class HealthServer:
 class _HealthProtocol(asyncio.Protocol):
     """The shell of one conversation: one input, then everything out, then the timer."""
 
-    def __init__(self, state: Callable[[], HealthState], open_ones: dict[_HealthProtocol, None]) -> None:
-        self._conversation = HealthConversation(state)
+    def __init__(self, conversation: HealthConversation, open_ones: dict[_HealthProtocol, None]) -> None:
+        self._conversation = conversation
         self._open = open_ones
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None

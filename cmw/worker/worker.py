@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,12 +25,16 @@ from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
 from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity
 from cmw.worker.execution import RunExecution
-from cmw.worker.generator import Generator
-from cmw.worker.health import HealthServer, HealthState
+from cmw.worker.exposition import CONTENT_TYPE, MetricsPage, Vitals, WorkerCounts
+from cmw.worker.generator import Generator, cpu_seconds, rss_bytes
+from cmw.worker.health import HealthServer, HealthState, Page
 from cmw.worker.logs import get_logger
 from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
+
+PAGE_LIFE_NS: Nanos = SECOND // 2
+"""How old the page of figures may be."""
 
 RUNS_SHARE = 0.7
 """Part of the time of `Worker.stop` that runs may take."""
@@ -56,6 +61,11 @@ class Worker:
         self._is_stopping = False
         self.is_connected = False
         self._capacity = Capacity(0, "the worker has not started")
+        self._counts = WorkerCounts()
+        self._figures = MetricsPage(self._counts, self._vitals)
+        self._page: Page | None = None
+        self._page_made_at: Nanos = 0
+        self._links_lost = 0
         self._status_timer: asyncio.TimerHandle | None = None
         self._stations: Stations | None = None
         self._generator: Generator | None = None
@@ -82,7 +92,8 @@ class Worker:
         self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
         self._generator = Generator(home.engine, self._alarm)
         if not self._is_embedded:
-            self._health = HealthServer(self._settings.health_port, self._health_state)
+            port = self._settings.health_port
+            self._health = HealthServer(port, self._health_state, metrics=self._metrics_page)
             await self._health.start()
         self._start_link()
         self._log.info(
@@ -160,8 +171,60 @@ class Worker:
     # Looks.
 
     def _health_state(self) -> HealthState:
-        uptime_s = (monotonic_ns() - self._started_at) / SECOND
-        return HealthState(healthy=self.refused is None, connected=self.is_connected, uptime_s=uptime_s)
+        reason = self._what_is_wrong()
+        return HealthState(
+            healthy=not reason,
+            connected=self.is_connected,
+            uptime_s=(monotonic_ns() - self._started_at) / SECOND,
+            reason=reason,
+            unready=reason or self._why_unready(),
+        )
+
+    def _what_is_wrong(self) -> str:
+        """Return what people have to mend; "" for nothing: a gateway that is away comes back by itself."""
+        if self.refused is not None:
+            return self.refused.message
+        if self._capacity.endpoints == 0:
+            return f"no endpoint fits: {self._capacity.bound}"
+        return ""
+
+    def _why_unready(self) -> str:
+        if self._is_stopping:
+            return "the worker is stopping"
+        if self._is_draining:
+            return "draining: no new runs are taken"
+        return "" if self.is_connected else "no link to the gateway"
+
+    def _metrics_page(self) -> Page:
+        """Return the page of figures, made anew once in a while only: many may ask at once."""
+        now = monotonic_ns()
+        if self._page is None or now >= self._page_made_at + PAGE_LIFE_NS:
+            self._page = Page(HTTPStatus.OK, CONTENT_TYPE, self._figures.render())
+            self._page_made_at = now
+        return self._page
+
+    def _vitals(self) -> Vitals:
+        generator, link = self._generator, self._link
+        if generator is not None:
+            generator.pull_pacing()
+        return Vitals(
+            version=cmw.__version__,
+            uptime_s=(monotonic_ns() - self._started_at) / SECOND,
+            healthy=not self._what_is_wrong(),
+            connected=self.is_connected,
+            draining=self._is_draining or self._is_stopping,
+            capacity=self._capacity.endpoints,
+            runs=len(self._runs),
+            spool_reports=link.link.pending if link is not None else 0,
+            spool_dropped_samples=self.samples_dropped,
+            links_lost=self._links_lost,
+            loop_lag_s=generator.lag_ms / 1e3 if generator is not None else 0.0,
+            cpu_s=cpu_seconds(),
+            rss_bytes=rss_bytes(),
+            pacing_us=generator.pacing if generator is not None else None,
+            packets_skipped=generator.packets_skipped if generator is not None else 0,
+            scheduling=generator.scheduling if generator is not None else "",
+        )
 
     def _status(self) -> WorkerStatus:
         runs = list(self._runs.values())
@@ -219,6 +282,7 @@ class Worker:
             self._log.error(event.message, status=event.status, retry_in_s=self._seconds_until(event.retry_at))
         elif isinstance(event, LinkLost):
             self.is_connected = False
+            self._links_lost += 1
             retry_in_s = self._seconds_until(event.retry_at)
             self._log.warn("link lost", reason=event.reason, retry_in_s=retry_in_s)
         elif isinstance(event, CommandReceived):
@@ -331,11 +395,13 @@ class Worker:
 
     def report(self, kind: str, run_id: str, data: dict[str, Any]) -> None:
         """Hand a report to the link."""
+        self._counts.take_report(kind, run_id, data)
         if self._link is not None:
             self._link.run(lambda link, now: link.report(kind, run_id, data, now=now))
 
     def send_samples(self, batch: SampleBatch) -> None:
         """Hand samples to the link."""
+        self._counts.take_samples(batch)
         if self._link is not None:
             self._link.run(lambda link, now: link.send_samples(batch, now=now))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 
 import pytest
 
@@ -15,6 +16,7 @@ from cmw.worker.health import (
     HealthConversation,
     HealthServer,
     HealthState,
+    Page,
     health_body,
 )
 
@@ -48,11 +50,35 @@ def test_get_health_answers_200_however_the_request_is_cut(cut: int) -> None:
     assert not close
 
 
-def test_unhealthy_answers_503_with_the_same_body() -> None:
-    state = HealthState(healthy=False, connected=False, uptime_s=5)
+def test_unhealthy_answers_503_with_the_reason() -> None:
+    state = HealthState(healthy=False, connected=False, uptime_s=5, reason="authentication failed: invalid token")
     answer, _ = ask(GET, state=state)
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"status": "unhealthy", "connected": False, "uptime": 5}
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+        "status": "unhealthy",
+        "connected": False,
+        "uptime": 5,
+        "reason": "authentication failed: invalid token",
+    }
+
+
+def test_live_and_ready() -> None:
+    draining = HealthState(healthy=True, connected=True, uptime_s=5, unready="draining: no new runs are taken")
+    assert ask(GET.replace(b"/health", b"/live"), state=draining)[0].startswith(b"HTTP/1.1 200 OK")
+    answer, _ = ask(GET.replace(b"/health", b"/ready"), state=draining)
+    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable")
+    assert answer.endswith(b"\r\n\r\ndraining: no new runs are taken\n")
+    assert ask(GET.replace(b"/health", b"/ready"))[0].endswith(b"\r\n\r\nready\n")
+
+
+def test_metrics_are_a_page_where_there_are_any() -> None:
+    request = GET.replace(b"/health", b"/metrics")
+    assert ask(request)[0].startswith(b"HTTP/1.1 404 Not Found")
+    talk = HealthConversation(lambda: HEALTHY, lambda: Page(HTTPStatus.OK, "text/plain", b"cmw_up 1\n"))
+    talk.receive_data(request)
+    answer = talk.data_to_send()
+    assert b"Content-Type: text/plain\r\nContent-Length: 9\r\n" in answer
+    assert answer.endswith(b"cmw_up 1\n")
 
 
 def test_a_query_is_ignored_and_http_1_0_closes() -> None:
