@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 import uvloop
 
-from cmw.worker.logs import configure_logging
+from cmw.worker.logs import LEVELS, configure_logging
 from cmw.worker.settings import WorkerSettings, load_settings
 from cmw.worker.worker import Worker
 
@@ -15,11 +16,25 @@ from cmw.worker.worker import Worker
 def worker() -> int:
     """Run a worker until a signal comes; see docs/configuration.md for its variables.
 
-    SIGTERM and SIGINT end calls politely and hand over what is still to be reported; a second one ends at once.
+    SIGTERM and SIGINT end calls politely and hand over what is still to be reported; a second one ends at once. SIGUSR1
+    makes the log more talkative by one level, and after trace as it was in the beginning.
     """
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    adopt_orphans()
     return 128 + uvloop.run(_run(settings))
+
+
+def adopt_orphans() -> None:
+    """As the first process of a container, let the kernel bury whoever is left to us, as of a health check."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def next_level(level: str, first: str) -> str:
+    """Return the level after `level`: one more talkative, and after the last one `first`, that of the settings."""
+    following = list(LEVELS)[list(LEVELS).index(level) + 1 :]
+    return following[0] if following else first
 
 
 async def _run(settings: WorkerSettings) -> int:
@@ -27,6 +42,7 @@ async def _run(settings: WorkerSettings) -> int:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
     stopping: list[asyncio.Task[None]] = []
+    one = Worker(settings)
 
     def receive_signal(number: int) -> None:
         if not ended.done():
@@ -36,7 +52,7 @@ async def _run(settings: WorkerSettings) -> int:
 
     for awaited in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(awaited, receive_signal, awaited)
-    one = Worker(settings)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: one.change_log_level(next_level(one.log_level, settings.log_level)))
     try:
         await one.start()
         number = await ended

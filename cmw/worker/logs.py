@@ -1,4 +1,7 @@
-"""Structured logs: five levels, one JSON object a line or text for people, secrets masked whatever is logged."""
+"""Structured logs: five levels, one JSON object a line or text for people, secrets masked whatever is logged.
+
+docs/logging.md is what users read of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import math
 import os
 import re
 import sys
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -26,6 +31,11 @@ LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 TALKATIVE = ("aiosqlite",)
 """Libraries whose debug logs would be all there is to see: two lines for each statement of the store, with its data."""
 
+REPEATS = 25
+"""Lines with the same event and level that are shown within `REPEATS_SPAN_S`; more are counted."""
+
+REPEATS_SPAN_S = 1.0
+
 _COLOURS = {"error": "31", "warn": "33", "info": "32", "debug": "36", "trace": "35"}
 
 EventDict = MutableMapping[str, Any]
@@ -38,7 +48,7 @@ _CREDENTIALS = re.compile(r"(?i)\b(basic|bearer)([ \t]+)[^\s,\"]+")
 
 
 class Log(structlog.BoundLoggerBase):
-    """A logger with the five levels; `configure_logging` replaces the ones below its level by nothing at all."""
+    """A logger with the five levels; `set_level` replaces the ones below by nothing at all, everywhere at once."""
 
     def error(self, event: str, **fields: Any) -> None:
         """Log a failure that someone must look at."""
@@ -84,14 +94,23 @@ def configure_logging(
     """
     out = stream or sys.stdout
     coloured = colours if colours is not None else not os.environ.get("NO_COLOR")
+    render = render_json if format == "json" else _PrettyRenderer(coloured)
     structlog.configure(
-        processors=[_stamp, mask_secrets, render_json if format == "json" else _PrettyRenderer(coloured)],
-        wrapper_class=_wrapper_class(level),
+        processors=[RepeatLimit(render), _stamp, mask_secrets, render],
+        wrapper_class=_ActiveLog,
         context_class=dict,
         logger_factory=lambda name="", *_: _Writer(out, name),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_LibraryHandler()], level=LEVELS[level], force=True)
+    logging.basicConfig(handlers=[_LibraryHandler()], force=True)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log from `level` on, in every logger that there is or will be."""
+    for name, number in {**LEVELS, "warning": LEVELS["warn"]}.items():
+        setattr(_ActiveLog, name, getattr(Log, name) if number >= LEVELS[level] else _nothing)
+    logging.getLogger().setLevel(LEVELS[level])
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(LEVELS[level], LEVELS["info"]))
 
@@ -117,6 +136,44 @@ def mask_secrets(logger: Any, level: str, event_dict: EventDict) -> EventDict:
 def render_json(logger: Any, level: str, event_dict: EventDict) -> str:
     """Return one line of ASCII that is one JSON object, whatever the fields hold."""
     return json.dumps(event_dict, separators=(",", ":"), allow_nan=False)
+
+
+class RepeatLimit:
+    """Let so many lines of one event pass in a second, and tell how many more there were, once the second is over.
+
+    What is to be seen whole is exempt: lines of level trace.
+
+    Args:
+        render: the last processor; the line about what was left out goes through it.
+        clock: seconds of a monotonic clock.
+    """
+
+    def __init__(self, render: structlog.types.Processor, clock: Callable[[], float] = time.monotonic) -> None:
+        self._render = render
+        self._clock = clock
+        self._span_ends = 0.0
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, logger: Any, level: str, event_dict: EventDict) -> EventDict:
+        """Return the line, or drop it."""
+        if level == "trace":
+            return event_dict
+        now = self._clock()
+        if now >= self._span_ends:
+            self._tell(logger)
+            self._span_ends = now + REPEATS_SPAN_S
+        key = level, str(event_dict.get("event", ""))
+        self._seen[key] += 1
+        if self._seen[key] > REPEATS:
+            raise structlog.DropEvent
+        return event_dict
+
+    def _tell(self, logger: Any) -> None:
+        left_out = [(key, count - REPEATS) for key, count in self._seen.items() if count > REPEATS]
+        self._seen.clear()
+        for (level, event), count in left_out:
+            line = {"event": "lines left out", "of_event": event, "count": count}
+            logger.write(self._render(logger, level, mask_secrets(logger, level, _stamp(logger, level, line))))
 
 
 class _PrettyRenderer:
@@ -147,9 +204,9 @@ class _Writer:
         self.name = name
 
     def __getattr__(self, level: str) -> Callable[[str], None]:
-        return self._write
+        return self.write
 
-    def _write(self, line: str) -> None:
+    def write(self, line: str) -> None:
         try:
             try:
                 self._stream.write(line + "\n")
@@ -175,12 +232,12 @@ class _LibraryHandler(logging.Handler):
         getattr(get_logger(record.name), level)(message, **fields)
 
 
-def _wrapper_class(level: str) -> type[Log]:
-    def nothing(self: Log, event: str, **fields: Any) -> None:
-        return None
+class _ActiveLog(Log):
+    """The class of all loggers; `set_level` changes its methods, and so those of every logger that is there already."""
 
-    silent = {name: nothing for name, number in {**LEVELS, "warning": 30}.items() if number < LEVELS[level]}
-    return type("Log", (Log,), silent)
+
+def _nothing(self: Log, event: str, **fields: Any) -> None:
+    return None
 
 
 def _stamp(logger: Any, level: str, event_dict: EventDict) -> EventDict:

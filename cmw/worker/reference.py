@@ -65,6 +65,8 @@ most 100 endpoints. A worker whose ports, or whose limit of open files, are enou
 of it when it starts (`few endpoints fit`), and refuses a run that needs more than it has, saying which of the two
 decides. Two workers on one host need ranges of their own for RTP, and a `HEALTH_PORT` of their own.
 
+The log is described in [logging.md](logging.md), the pages on `HEALTH_PORT` in [worker-metrics.md](worker-metrics.md).
+
 ## The stop
 
 SIGTERM and SIGINT end the worker politely within `SHUTDOWN_TIMEOUT`: no new run is taken, calls are hung up or

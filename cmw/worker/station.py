@@ -242,6 +242,11 @@ class Station:
         self._listener = listener
         self._agent = agent
 
+    def set_trace(self, trace: Trace | None) -> None:
+        """Show every SIP message from now on, or none any more."""
+        if self._listener is not None:
+            self._listener.trace = trace
+
     @property
     def _bound(self) -> SipTransport[Any]:
         if self._listener is None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import cmw
 from cmw.core.clock import SECOND, Nanos
+from cmw.core.words import OutcomeKind
 from cmw.errors import CommandError
 from cmw.link.events import CommandReceived, LinkLost, LinkOpened, LinkRefused, WorkerEvent
 from cmw.link.presence import WorkerInfo, WorkerStatus
@@ -28,7 +29,7 @@ from cmw.worker.execution import RunExecution
 from cmw.worker.exposition import CONTENT_TYPE, MetricsPage, Vitals, WorkerCounts
 from cmw.worker.generator import Generator, cpu_seconds, rss_bytes
 from cmw.worker.health import HealthServer, HealthState, Page
-from cmw.worker.logs import get_logger
+from cmw.worker.logs import get_logger, set_level
 from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
@@ -66,6 +67,8 @@ class Worker:
         self._page: Page | None = None
         self._page_made_at: Nanos = 0
         self._links_lost = 0
+        self._log_level: str = settings.log_level
+        self._trace = _trace_of(settings.log_level)
         self._status_timer: asyncio.TimerHandle | None = None
         self._stations: Stations | None = None
         self._generator: Generator | None = None
@@ -112,7 +115,7 @@ class Worker:
             self._settings.sip_ports,
             self._settings.rtp_ports,
             slots=self._capacity.endpoints,
-            trace=self._trace_sip(),
+            trace=self._trace,
             media_of=media_of,
         )
 
@@ -396,6 +399,8 @@ class Worker:
     def report(self, kind: str, run_id: str, data: dict[str, Any]) -> None:
         """Hand a report to the link."""
         self._counts.take_report(kind, run_id, data)
+        if kind == "endpoint" and not self._is_embedded:
+            self._log_endpoint(run_id, data)
         if self._link is not None:
             self._link.run(lambda link, now: link.report(kind, run_id, data, now=now))
 
@@ -405,16 +410,50 @@ class Worker:
         if self._link is not None:
             self._link.run(lambda link, now: link.send_samples(batch, now=now))
 
-    def _trace_sip(self) -> Trace | None:
-        """Return what logs raw SIP, when the level asks for it: it costs too much to be always there."""
-        if self._settings.log_level != "trace":
-            return None
-        log = get_logger(component="sip")
+    # Logs.
 
-        def trace(direction: str, data: bytes, peer: Hop) -> None:
-            log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
+    @property
+    def log_level(self) -> str:
+        """Return the level that is logged from."""
+        return self._log_level
 
-        return trace
+    def change_log_level(self, level: str) -> None:
+        """Log from another level on, at once and everywhere."""
+        set_level(level)
+        self._log_level = level
+        self._trace = _trace_of(level)
+        for station in self._stations or ():
+            station.set_trace(self._trace)
+        self._log.warn("log level changed", log_level=level)
+
+    def _log_endpoint(self, run_id: str, data: dict[str, Any]) -> None:
+        """Log how an endpoint ended: failures for everybody, the rest for those who look closely."""
+        is_failure = OutcomeKind(data["outcome"]).severity > OutcomeKind.COMPLETED_WITH_WARNINGS.severity
+        log = self._log.info if is_failure else self._log.debug
+        call = data["call"]
+        log(
+            "endpoint failed" if is_failure else "endpoint closed",
+            run=run_id,
+            endpoint=data["name"],
+            outcome=data["outcome"],
+            blame=data.get("blame"),
+            reason=data["reason"],
+            target=call["target"],
+            status=call["status_code"] or data["registration"]["status"] or None,
+            call_id=call["call_id"],
+        )
+
+
+def _trace_of(level: str) -> Trace | None:
+    """Return what logs raw SIP, when the level asks for it: it costs too much to be always there."""
+    if level != "trace":
+        return None
+    log = get_logger(component="sip")
+
+    def trace(direction: str, data: bytes, peer: Hop) -> None:
+        log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
+
+    return trace
 
 
 def _read_share(command: CommandReceived) -> RunShare:

@@ -6,14 +6,16 @@ import io
 import json
 import logging
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from cmw.core.address import Address
 from cmw.core.words import Phase
-from cmw.worker.logs import LEVELS, configure_logging, get_logger, mask
+from cmw.worker.logs import LEVELS, REPEATS, RepeatLimit, configure_logging, get_logger, mask, render_json, set_level
 
 TOKEN = "cmw_" + "0123456789abcdef" * 4
 API_KEY = "cmk_" + "0123456789abcdef" * 2
@@ -185,3 +187,64 @@ def test_the_store_does_not_drown_everything_else(level: str) -> None:
     logging.getLogger("aiosqlite").warning("odd")
     logging.getLogger("other").debug("said")
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["odd", "said"]
+
+
+def test_a_level_changes_for_loggers_that_are_there_already(stream: io.StringIO) -> None:
+    configure_logging("warn", "json", stream)
+    log, library = get_logger(component="x"), logging.getLogger("some.library")
+    log.debug("one")
+    set_level("trace")
+    log.debug("two")
+    library.debug("three")
+    set_level("error")
+    log.warn("four")
+    library.warning("five")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["two", "three"]
+
+
+class Sink:
+    """Keeps the lines; a logger's end."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, object]] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(json.loads(line))
+
+
+def test_what_repeats_is_shown_so_often_and_then_counted() -> None:
+    now, sink = [100.0], Sink()
+    limit = RepeatLimit(render_json, lambda: now[0])
+
+    def passes(level: str, event: str) -> bool:
+        try:
+            limit(sink, level, {"event": event})
+        except structlog.DropEvent:
+            return False
+        return True
+
+    assert [passes("info", "endpoint failed") for _ in range(REPEATS + 10)] == [True] * REPEATS + [False] * 10
+    assert passes("info", "something else")
+    assert passes("error", "endpoint failed")
+    assert all(passes("trace", "SIP") for _ in range(REPEATS + 1))
+    now[0] += 1
+    assert passes("info", "endpoint failed")
+    [told] = sink.lines
+    assert list(told)[:3] == ["time", "level", "event"]
+    assert (told["level"], told["event"], told["of_event"], told["count"]) == (
+        "info",
+        "lines left out",
+        "endpoint failed",
+        10,
+    )
+
+
+def test_the_page_names_events_that_there_are() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "logging.md").read_text()
+    source = "\n".join(path.read_text() for path in (root / "cmw").rglob("*.py"))
+    events = re.findall(r"^\| `([^`]+)` \| (?:error|warn|info|debug|trace)", page, re.M)
+    assert len(events) > 15
+    assert [event for event in events if f'"{event}' not in source] == []
