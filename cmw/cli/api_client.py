@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from collections.abc import Iterator
@@ -119,6 +120,14 @@ class ApiClient:
                 self._raise(response)
             yield from response.iter_lines()
 
+    def events(self, path: str) -> Iterator[Json]:
+        """Yield the data of server-sent events until the gateway ends them."""
+        for line in self.lines(path):
+            field, _, value = line.partition(": ")
+            if field == "data":
+                found: Json = json.loads(value)
+                yield found
+
     def _call(self, method: str, path: str, query: Json, body: Json | None = None) -> Json:
         with self._failures():
             response = self._client.request(method, path, params=_given(query), json=body)
@@ -146,6 +155,8 @@ class ApiClient:
             raise ConnectionError(f"{self._gateway} answered HTTP {response.status_code}, not like a gateway") from None
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise AuthenticationError(f"the gateway refused the API key: {message}")
+        if response.status_code == httpx.codes.FORBIDDEN:
+            raise AuthenticationError(message)
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
             raise ConnectionError(f"the gateway at {self._gateway}: {message}")
         if code == "INVALID_PLAN":

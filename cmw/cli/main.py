@@ -33,6 +33,7 @@ COMMANDS = {
     "worker": Command("cmw.cli.worker_command:worker", "Run a worker, configured by environment variables."),
     "gateway": Command("cmw.cli.gateway_command:app", "Run the gateway that workers dial out to."),
     "workers": Command("cmw.cli.workers_command:app", "Create, list and manage workers on a gateway."),
+    "keys": Command("cmw.cli.keys_command:app", "Create, list and delete the API keys of a gateway."),
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
     "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
     "config": Command("cmw.cli.config_command:config", "Show the worker's settings and where each came from."),

@@ -133,6 +133,23 @@ def wait(
 
 
 @app.command()
+def watch(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Tell of a run as it goes on, on stderr, and end with its exit code like `cmw runs wait`.
+
+    The gateway tells of each change by itself; one that goes away meanwhile is waited for.
+    """
+    with connect(gateway, api_key_file, ca_file) as client:
+        return _watch(client, run, as_json)
+
+
+@app.command()
 def summary(
     *,
     run: RunArgument,
@@ -244,6 +261,27 @@ def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:
             _print_run(run, as_json)
             return ExitCode.INTERNAL_ERROR if run["exit_code"] is None else int(run["exit_code"])
         time.sleep(POLL_S)
+
+
+def _watch(client: ApiClient, run_id: str, as_json: bool) -> int:
+    found: dict[str, Any] | None = None
+    while found is None or not RunStatus(found["status"]).is_final:
+        try:
+            for found in client.events(f"/runs/{run_id}/events"):
+                print(_second_line(found), file=sys.stderr, flush=True)
+        except ConnectionError as error:
+            if found is None:
+                raise
+            print(f"{error}; trying again", file=sys.stderr, flush=True)
+        if found is None or not RunStatus(found["status"]).is_final:
+            time.sleep(POLL_S)
+    _print_run(found, as_json)
+    return ExitCode.INTERNAL_ERROR if found["exit_code"] is None else int(found["exit_code"])
+
+
+def _second_line(run: dict[str, Any]) -> str:
+    second = run["progress"].get("second")
+    return _progress_line(run) + ("" if second is None else f"  second={second}")
 
 
 def _progress_line(run: dict[str, Any]) -> str:

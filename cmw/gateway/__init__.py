@@ -2,6 +2,7 @@
 
 server   sockets, TLS, start and stop around uvicorn
 app      the ASGI application: API, health, link endpoint
+rest     the REST API: routes, envelopes, roles, limits
 service  `Gateway`: everything the API can do, for callers in the same process too
 coordinator, conductor   runs, from the plan to the summary
 hub      live links of the workers

@@ -31,6 +31,7 @@ from cmw.gateway.journal import Entry
 from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, Targets
 from cmw.gateway.results import Results
 from cmw.gateway.run_store import RunStore
+from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import WorkerRegistry, WorkerRow
 from cmw.link.limits import MAX_TO_WORKER_BYTES
 from cmw.link.messages import Hello
@@ -66,12 +67,14 @@ class Coordinator:
         hub: Hub,
         results: Results,
         clock: UnixClock,
+        watchers: RunWatchers,
     ) -> None:
         self._store = store
         self._registry = registry
         self._hub = hub
         self._results = results
         self._clock = clock
+        self._watchers = watchers
         self._opened_at_ms = clock()
         self._runs: dict[str, ActiveRun] = {}
         self._turn = asyncio.Lock()
@@ -214,6 +217,7 @@ class Coordinator:
             run, part = found
             if entry.kind == "progress":
                 part.progress = entry.data
+                self._watchers.changed(run.id)
             elif entry.kind == "run_done" and part.state is not PartState.DONE and not run.is_finishing:
                 part.state, part.done, part.reason = PartState.DONE, entry.data, ""
                 self._hub.forget(part.worker_id, run.id)
@@ -257,6 +261,7 @@ class Coordinator:
         within_ns = max(share.register_within_ns for share in shares.values())
         run.deadline_at_ms = run.queued_at_ms + within_ns // MILLISECOND
         await self._store.assign(run, shares)
+        self._watchers.changed(run.id)
         log.info("run queued", run=run.id, workers=len(shares), endpoints=run.total_endpoints)
         for part in run.open_parts():
             await self._order_prepare(run, part)
@@ -291,6 +296,7 @@ class Coordinator:
         part.targets = _targets(result.get("targets"))
         part.prepared = {key: value for key, value in result.items() if key != "targets"}
         await self._store.update_part(run.id, part)
+        self._watchers.changed(run.id)
         await self._start_if_prepared(run)
 
     async def _start_if_prepared(self, run: ActiveRun) -> None:
@@ -307,6 +313,7 @@ class Coordinator:
         run.started_at_ms = self._clock()
         run.deadline_at_ms = run.started_at_ms + await self._run_within_ms(run)
         await self._store.update(run, sealed_plan=None)
+        self._watchers.changed(run.id)
         log.info("run started", run=run.id)
         for part in run.parts.values():
             self._order_start(run, part)
@@ -322,6 +329,7 @@ class Coordinator:
         run.status = RunStatus.STOPPING
         run.deadline_at_ms = min(run.deadline_at_ms or self._clock(), self._clock())
         await self._store.update(run)
+        self._watchers.changed(run.id)
         log.info("run stopping", run=run.id)
         for part in run.open_parts():
             self._order_stop(part.worker_id, run.id)
@@ -339,6 +347,7 @@ class Coordinator:
         part.reason = reason
         self._hub.forget(part.worker_id, run.id)
         await self._store.update_part(run.id, part, sealed_share=None)
+        self._watchers.changed(run.id)
         log.warning("part of a run lost", run=run.id, worker=part.worker_name, reason=reason)
         if self._hub.is_linked(part.worker_id):
             self._order_stop(part.worker_id, run.id)
@@ -402,6 +411,7 @@ class Coordinator:
         await self._store.finish(run, **more)
         log.info("run over", run=run.id, status=status, reason=reason)
         self._runs.pop(run.id, None)
+        self._watchers.changed(run.id)
         async with self._over:
             self._over.notify_all()
 

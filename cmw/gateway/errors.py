@@ -13,12 +13,16 @@ class RequestError(CommandError):
         code: an upper-case word for machines.
         detail: one sentence for people.
         details: one line per fault, when there are several.
+        retry_after_s: when the same request may succeed, if that is known.
     """
 
-    def __init__(self, status: int, code: str, detail: str, *, details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, details: tuple[str, ...] = (), retry_after_s: int | None = None
+    ) -> None:
         super().__init__(code, detail)
         self.status = status
         self.details = details
+        self.retry_after_s = retry_after_s
 
 
 def not_found(kind: str, identifier: str) -> RequestError:
@@ -29,3 +33,8 @@ def not_found(kind: str, identifier: str) -> RequestError:
 def conflict(detail: str) -> RequestError:
     """Return the refusal for a request that the present state does not allow."""
     return RequestError(409, "CONFLICT", detail)
+
+
+def forbidden(detail: str) -> RequestError:
+    """Return the refusal for a request that takes more rights."""
+    return RequestError(403, "FORBIDDEN", detail)

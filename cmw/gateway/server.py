@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from cmw.errors import SettingsError
-from cmw.gateway.app import create_app
+from cmw.gateway.rest.app import ApiLimits, create_app
 from cmw.gateway.service import Gateway
 from cmw.link.limits import MAX_TO_GATEWAY_BYTES
 
@@ -67,6 +67,7 @@ async def serve(
     *,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
+    limits: ApiLimits | None = None,
 ) -> RunningServer:
     """Put a gateway on the network and return once it listens.
 
@@ -74,6 +75,7 @@ async def serve(
         host: a literal address.
         port: 0 for any that is free.
         tls_cert, tls_key: PEM files; without `tls_key` the key is in the certificate's file.
+        limits: how often the API may be asked.
 
     Raises:
         SettingsError: the address cannot be listened on, or the certificate cannot be used.
@@ -82,7 +84,7 @@ async def serve(
         _check_tls(tls_cert, tls_key)
     listener = _listen(host, port)
     config = uvicorn.Config(
-        create_app(gateway),
+        create_app(gateway, limits),
         loop="none",
         http="h11",
         ws="wsproto",

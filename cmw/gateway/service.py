@@ -11,10 +11,11 @@ async with Gateway.open(data_dir) as gateway:
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cmw.gateway.coordinator import NOT_SUMMED_UP, Coordinator
 from cmw.gateway.database import Database
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
+from cmw.gateway.idempotency import Idempotency
 from cmw.gateway.instants import UnixClock, iso, unix_ms
 from cmw.gateway.journal import Entry, Journal
 from cmw.gateway.limiter import FailureLimiter
@@ -34,12 +36,15 @@ from cmw.gateway.results import Results
 from cmw.gateway.run_store import RunRow, RunStore
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page, RunPart, RunView, WorkerView
+from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
 from cmw.load.plan import Plan
 from cmw.metrics.keys import COLUMNS
 
 LOCK_FILE = "lock"
+QUIET_S = 15.0
+"""How long a watcher of a run hears nothing before he is told that the gateway is still there."""
 UNAVAILABLE_EXIT_CODE = 75
 INTERNAL_EXIT_CODE = 70
 
@@ -56,9 +61,11 @@ class Gateway:
         self._results = Results(self._store)
         self._journal = Journal(database, clock, self._committed)
         self._hub = Hub(self._registry, self._journal)
-        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock)
+        self._watchers = RunWatchers()
+        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock, self._watchers)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
+        self.idempotency = Idempotency(database, clock)
         self.link_endpoint = LinkEndpoint(self._registry, self._hub, self._limiter)
 
     @classmethod
@@ -166,6 +173,23 @@ class Gateway:
         await self._coordinator.wait_over(run_id)
         return await self.run(run_id)
 
+    async def watch_run(self, run_id: str) -> AsyncIterator[RunView | None]:
+        """Yield a run now and after each change until it is over or the gateway goes away; None when all is quiet."""
+        event = self._watchers.enter(run_id)
+        told: RunView | None = None
+        try:
+            while not self._watchers.is_closed:
+                event.clear()
+                view = await self.run(run_id)
+                yield view if view != told else None
+                told = view
+                if view.status.is_final:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), QUIET_S)
+        finally:
+            self._watchers.leave(run_id, event)
+
     async def stop_run(self, run_id: str) -> RunView:
         """End a run early."""
         await self._coordinator.stop_run(run_id)
@@ -220,7 +244,8 @@ class Gateway:
             yield piece
 
     async def close_links(self) -> None:
-        """Tell every worker that this gateway goes away; to be called before the server is stopped."""
+        """Tell workers and watchers that this gateway goes away; to be called before the server is stopped."""
+        self._watchers.close()
         await self._hub.stop()
 
     async def tick(self) -> None:

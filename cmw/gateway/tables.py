@@ -40,7 +40,21 @@ api_keys = sa.Table(
     sa.Column("key_sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("key_prefix", sa.String(12), nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("role", sa.String(16), nullable=False, server_default="admin"),
 )
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("api_key_id", sa.String(32), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("request_sha256", sa.String(64), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("body", sa.LargeBinary),
+)
+"""What was asked for under an idempotency key, and the answer once it is known; secrets that were shown once are left
+out of it."""
 
 sessions = sa.Table(
     "sessions",

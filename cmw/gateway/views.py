@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from cmw.core.words import RunStatus, WorkerState
+
+LABEL = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?$"
+
+Label = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100, pattern=LABEL)]
+"""What people call something: 1 to 100 printable characters without blanks around."""
 
 
 class WorkerView(BaseModel):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,52 +15,14 @@ from cmw.cli.gateway_command import check_exposure, parse_listen
 from cmw.cli.main import run_command
 from cmw.core.address import Address
 from cmw.errors import SettingsError
-from tests.gateway.world import PLAN, FakeWorker, open_gateway
-
-
-class Background:
-    """A gateway in a thread of its own, and a worker when asked for."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-        self.url = ""
-        self.port = 0
-        self._ready = threading.Event()
-        self._stop: asyncio.Event
-        self._loop: asyncio.AbstractEventLoop
-        self._worker: FakeWorker | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._thread.start()
-        assert self._ready.wait(20)
-
-    async def _run(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        async with open_gateway(self.data_dir) as (gateway, server):
-            await gateway.api_keys.create_first(self.data_dir)
-            self.url, self.port, self._gateway = server.url, server.port, gateway
-            self._ready.set()
-            await self._stop.wait()
-            if self._worker is not None:
-                await self._worker.stop()
-
-    def link(self, worker: dict[str, Any]) -> None:
-        """Have the worker ONLINE."""
-
-        async def link() -> None:
-            self._worker = FakeWorker(self.port, worker["token"]).start()
-            assert await self._gateway.wait_worker(worker["id"], timeout_s=20)
-
-        asyncio.run_coroutine_threadsafe(link(), self._loop).result(30)
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
+from tests.gateway.world import PLAN
+from tests.support.background_gateway import BackgroundGateway
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Background]:
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BackgroundGateway]:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))  # stdout is the command's
-    background = Background(tmp_path / "data")
+    background = BackgroundGateway(tmp_path / "data").start()
     monkeypatch.setenv("CMW_GATEWAY", background.url)
     monkeypatch.setenv("CMW_API_KEY_FILE", str(tmp_path / "data" / "api-key"))
     yield background
@@ -85,7 +45,7 @@ def cmw(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 @pytest.mark.loopback
-def test_workers_by_name_and_by_id(gateway: Background, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workers_by_name_and_by_id(gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str]) -> None:
     made = cmw(capsys, "workers", "create", "w1", "--capacity", "7")
     assert (made["capacity"], len(made["token"])) == (7, 68)
     assert cmw(capsys, "workers", "show", "w1") == cmw(capsys, "workers", "show", made["id"])
@@ -105,7 +65,7 @@ def test_workers_by_name_and_by_id(gateway: Background, capsys: pytest.CaptureFi
 
 @pytest.mark.loopback
 def test_a_run_from_its_start_to_its_report(
-    gateway: Background, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path
 ) -> None:
     gateway.link(cmw(capsys, "workers", "create", "w1"))
     run = cmw(capsys, "runs", "start", plan_file, "--wait")
@@ -130,7 +90,9 @@ def test_a_run_from_its_start_to_its_report(
 
 
 @pytest.mark.loopback
-def test_exit_codes(gateway: Background, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path) -> None:
+def test_exit_codes(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path
+) -> None:
     assert run_command(["runs", "start", plan_file, "--wait"]) == 75
     assert "no worker is online" in capsys.readouterr().out
     bad = tmp_path / "bad.yaml"
@@ -153,7 +115,7 @@ def test_no_gateway_no_key_wrong_key(
 
 
 @pytest.mark.loopback
-def test_a_wrong_key_is_refused(gateway: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_refused(gateway: BackgroundGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CMW_API_KEY", "cmk_" + "0" * 32)
     assert run_command(["workers", "list"]) == 77
 
@@ -186,7 +148,37 @@ def test_a_public_address_wants_tls_or_a_word(capsys: pytest.CaptureFixture[str]
     check_exposure(Address("192.0.2.1", 1), has_tls=False, insecure=True)
 
 
-def test_a_busy_port_is_told(capsys: pytest.CaptureFixture[str], gateway: Background, tmp_path: Path) -> None:
+def test_a_busy_port_is_told(capsys: pytest.CaptureFixture[str], gateway: BackgroundGateway, tmp_path: Path) -> None:
     arguments = ["gateway", "--listen", f"127.0.0.1:{gateway.port}", "--data", str(tmp_path / "other")]
     assert run_command(arguments) == 78
     assert "Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.loopback
+def test_a_run_is_watched_until_it_is_over(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], plan_file: str
+) -> None:
+    gateway.link(cmw(capsys, "workers", "create", "w1"))
+    run = cmw(capsys, "runs", "start", plan_file)
+    assert run_command(["runs", "watch", run["id"], "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["status"] == "COMPLETED"
+    assert told.err.splitlines()[-1].startswith("COMPLETED")
+    assert run_command(["runs", "watch", "nothing"]) == 2
+
+
+@pytest.mark.loopback
+def test_keys_open_what_their_role_says(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = cmw(capsys, "keys", "create", "ci", "--role", "viewer")
+    assert [one["role"] for one in cmw(capsys, "keys", "list")] == ["admin", "viewer"]
+    assert run_command(["keys", "list"]) == 0
+    assert made["key"] not in capsys.readouterr().out
+    monkeypatch.setenv("CMW_API_KEY", made["key"])
+    assert cmw(capsys, "runs", "list") == []
+    assert run_command(["workers", "create", "w1"]) == 77
+    assert "expected an API key with the role admin or more, found one with the role viewer" in capsys.readouterr().err
+    monkeypatch.delenv("CMW_API_KEY")
+    assert run_command(["keys", "create", "x", "--role", "king"]) == 2
+    assert cmw(capsys, "keys", "delete", made["id"])["deleted"] is True

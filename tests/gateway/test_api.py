@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cmw.gateway.app import MAX_BODY_BYTES, create_app
+from cmw.gateway.rest.app import MAX_BODY_BYTES, create_app
 from cmw.gateway.service import Gateway
 from tests.gateway.world import PLAN, linked_worker, make_plan, open_gateway, run_async
 
@@ -22,7 +22,7 @@ Client = httpx.AsyncClient
 async def api(path: Path) -> AsyncIterator[Client]:
     """Have a client with a key of a gateway that is not on the network."""
     async with Gateway.open(path) as gateway:
-        key = await gateway.api_keys.create("test")
+        _, key = await gateway.api_keys.create("test")
         transport = httpx.ASGITransport(create_app(gateway), raise_app_exceptions=False)
         async with Client(transport=transport, base_url="http://gateway", headers=bearer(key)) as client:
             yield client
@@ -249,7 +249,7 @@ def test_results_come_as_json_and_csv(tmp_path: Path) -> None:
             worker, _, _ = await linked_worker(gateway, server)
             run_id = await gateway.start_run(make_plan())
             await gateway.wait_run(run_id)
-            key = await gateway.api_keys.create("test")
+            _, key = await gateway.api_keys.create("test")
             async with Client(base_url=f"{server.url}/api/v1/runs/{run_id}", headers=bearer(key)) as client:
                 rows = (await client.get("/samples", params={"endpoint": 3})).json()["data"]
                 assert [(row["endpoint"], row["second"]) for row in rows] == [(3, 0), (3, 1)]
@@ -271,7 +271,7 @@ def test_the_openapi_document_names_every_route(tmp_path: Path) -> None:
     async def work(client: Client) -> None:
         paths = (await client.get("/api/v1/openapi.json")).json()["paths"]
         assert set(paths["/api/v1/workers/{worker_id}"]) == {"get", "delete"}
-        assert len(paths) == 13
+        assert len(paths) == 17
 
     with_api(tmp_path, work)
 
@@ -290,7 +290,7 @@ def test_the_first_key_is_left_in_a_private_file_once(tmp_path: Path) -> None:
             path = await gateway.api_keys.create_first(tmp_path)
             assert path is not None
             assert path.stat().st_mode & 0o777 == 0o600
-            assert await gateway.api_keys.is_valid(path.read_text().strip())
+            assert await gateway.api_keys.find(path.read_text().strip())
             assert await gateway.api_keys.create_first(tmp_path) is None
 
     run_async(work())

@@ -82,7 +82,7 @@ def test_a_run_waits_for_the_disk_and_completes(tmp_path: Path) -> None:
 def test_callers_are_told(tmp_path: Path) -> None:
     async def work() -> None:
         async with open_gateway(tmp_path) as (gateway, server):
-            key = await gateway.api_keys.create("test")
+            _, key = await gateway.api_keys.create("test")
             headers = {"Authorization": f"Bearer {key}"}
             async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=headers) as client:
                 with full_disk(gateway):

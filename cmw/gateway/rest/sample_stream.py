@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import ujson
 from fastapi import Request
 
-from cmw.gateway.answers import request_id
+from cmw.gateway.rest.answers import request_id
 from cmw.gateway.service import Gateway
 
 CHUNK_CHARACTERS = 64 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +15,10 @@ from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cmw import __version__
-from cmw.gateway.answers import add_error_handlers
-from cmw.gateway.api import router
-from cmw.gateway.limiter import FailureLimiter
+from cmw.gateway.limiter import Buckets, FailureLimiter
+from cmw.gateway.rest.answers import add_error_handlers
+from cmw.gateway.rest.document import describer
+from cmw.gateway.rest.routes import PREFIX, router
 from cmw.gateway.service import Gateway
 from cmw.link.limits import PATH
 
@@ -24,19 +26,35 @@ MAX_BODY_BYTES = 32 << 20
 """Largest request: a plan with 100,000 accounts takes about 10 MB."""
 
 
-def create_app(gateway: Gateway) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """How often the API may be asked.
+
+    Args:
+        requests_per_minute: requests of one API key; also the size of a burst.
+        failures_per_minute: wrong keys of one address.
+    """
+
+    requests_per_minute: int = 1200
+    failures_per_minute: int = 10
+
+
+def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> FastAPI:
     """Return the application of an open gateway."""
+    limits = limits or ApiLimits()
     app = FastAPI(
         title="cmw gateway",
         version=__version__,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
     app.state.gateway = gateway
-    app.state.api_failures = FailureLimiter()
+    app.state.api_failures = FailureLimiter(per_minute=limits.failures_per_minute)
+    app.state.api_requests = Buckets(limits.requests_per_minute)
     app.include_router(router)
     add_error_handlers(app)
+    app.openapi = describer(app)  # type: ignore[method-assign]
     started_at = time.monotonic()
 
     @app.get("/health", include_in_schema=False)
@@ -60,7 +78,7 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         scope["cmw_request_id"] = uuid4().hex
-        marked = _MarkedAnswer(send, scope["cmw_request_id"])
+        marked = _MarkedAnswer(send, scope)
         if _is_ambiguous(scope):
             await _ambiguous(scope["cmw_request_id"])(scope, receive, marked)
             return
@@ -84,15 +102,18 @@ class _BoundedBody:
 
 
 class _MarkedAnswer:
-    def __init__(self, send: Send, request_id: str) -> None:
+    """Adds what every answer has, and what the guard of the route has left in `scope`."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
-        self._request_id = request_id
+        self._scope = scope
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._request_id
+            headers["X-Request-Id"] = self._scope["cmw_request_id"]
             headers["Cache-Control"] = "no-store"
+            headers.update(self._scope.get("cmw_headers", {}))
         await self._send(message)
 
 

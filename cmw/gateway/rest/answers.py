@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from cmw.errors import SettingsError
 from cmw.gateway.errors import RequestError
@@ -19,7 +20,15 @@ from cmw.gateway.views import Page
 
 DataT = TypeVar("DataT")
 
-CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}
+CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "TOO_LARGE",
+    429: "TOO_MANY_FAILURES",
+}
+STORE_RETRY_S = 5
 
 log = structlog.get_logger("cmw.gateway.api")
 
@@ -95,7 +104,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestError)
     async def refused(request: Request, error: RequestError) -> JSONResponse:
-        return _error(request, error.status, error.code, error.detail, details=error.details)
+        headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s is not None else None
+        return _error(request, error.status, error.code, error.detail, details=error.details, headers=headers)
 
     @app.exception_handler(SettingsError)
     async def bad_plan(request: Request, error: SettingsError) -> JSONResponse:
@@ -105,7 +115,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(OperationalError)
     async def no_store(request: Request, error: OperationalError) -> JSONResponse:
         log.error("the store cannot be used", path=request.url.path, error=str(error.orig), request=request_id(request))
-        return _error(request, 503, "STORE_UNAVAILABLE", f"the gateway's store cannot be used now: {error.orig}")
+        detail = f"the gateway's store cannot be used now: {error.orig}"
+        return _error(request, 503, "STORE_UNAVAILABLE", detail, headers={"Retry-After": str(STORE_RETRY_S)})
 
     @app.exception_handler(RequestValidationError)
     async def bad_request(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -115,6 +126,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request)))
         code = CODES.get(error.status_code, "ERROR")
         return _error(request, error.status_code, code, str(error.detail), headers=headers)
 
@@ -122,6 +135,15 @@ def add_error_handlers(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("a request failed", path=request.url.path, error=repr(error), request=request_id(request))
         return _error(request, 500, "INTERNAL_ERROR", "the gateway failed to answer; its log says why")
+
+
+def _methods(app: FastAPI, request: Request) -> set[str]:
+    """Return what a path may be asked for: the framework names the methods of its first route only."""
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(dict(request.scope))[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 def _error(
