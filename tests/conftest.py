@@ -17,7 +17,8 @@ os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian keeps kamailio and ip, 
 _SETTINGS = (
     "WORKER_TOKEN WORKER_TOKEN_FILE CLOUD_URL WORKER_NAME LOG_LEVEL LOG_FORMAT HEALTH_PORT SIP_IP MEDIA_IP SDP_IP "
     "SIP_PORT_START SIP_PORT_END RTP_PORT_MIN RTP_PORT_MAX EXTERNAL_IP SHUTDOWN_TIMEOUT "
-    "CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE"
+    "CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE "
+    "CLOUD_CA_FILE CLOUD_PROXY CLOUD_PROXY_FILE SPOOL_DIR SPOOL_MAX_BYTES"
 ).split()
 
 # The same cases every time, so that a failure is the change's; new ones are looked for on purpose.

@@ -56,14 +56,17 @@ class Results:
         plan = parse_plan(await self._store.plan(run.id)).model_copy(update={"name": run.name})
         samples = await self.aggregate(run.id)
         reports = await self._store.reports(run.id)
-        return await asyncio.to_thread(_summary, run, plan, reports, samples)
+        dropped = await self._store.dropped_samples(run.id)
+        return await asyncio.to_thread(_summary, run, plan, reports, samples, dropped)
 
     def exit_code(self, summary: dict[str, Any]) -> int:
         """Return the exit code that a summary means."""
         return exit_code(Summary.model_validate(summary))
 
 
-def _summary(run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate) -> dict[str, Any]:
+def _summary(
+    run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate, dropped: dict[str, int]
+) -> dict[str, Any]:
     parts = run.parts.values()
     info = RunInfo(
         id=run.id,
@@ -74,7 +77,10 @@ def _summary(run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples:
     )
     totals = {part.worker_id: figures for part in parts if (figures := _totals(part)) is not None}
     checked = [EndpointReport.model_validate(report) for report in reports]
-    return build_summary(info, plan, checked, samples, totals).to_document()
+    document = build_summary(info, plan, checked, samples, totals).to_document()
+    known = {worker_id: figures.samples_dropped for worker_id, figures in totals.items()}
+    document["generator"]["samples_dropped"] += sum(max(0, n - known.get(w, 0)) for w, n in dropped.items())
+    return document
 
 
 def _seconds(since: UnixMillis | None, until: UnixMillis | None) -> float | None:

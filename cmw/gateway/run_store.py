@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState
 from cmw.gateway.tables import batches, endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
+from cmw.link.spool import SPOOL_DROPPED
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
@@ -206,6 +208,16 @@ class RunStore:
         """Return the events of a run in the order in which they were written."""
         query = sa.select(events.c.data).where(events.c.run_id == run_id).order_by(events.c.id)
         return [row["data"] for row in await self._database.rows(query)]
+
+    async def dropped_samples(self, run_id: str) -> dict[str, int]:
+        """Return how many sample batches each worker had to drop, as the notes that it left in their place say."""
+        dropped: Counter[str] = Counter()
+        query = sa.select(events.c.worker_id, events.c.data).where(events.c.run_id == run_id)
+        for row in await self._database.rows(query):
+            number = row["data"].get("sample_batches")
+            if row["data"].get("kind") == SPOOL_DROPPED and isinstance(number, int):
+                dropped[row["worker_id"]] += max(0, number)
+        return dict(dropped)
 
     async def frames(self, run_id: str) -> AsyncIterator[list[bytes]]:
         """Yield the sample frames of a run by second, some at a time.

@@ -30,6 +30,8 @@ class Rejected:
     """The gateway answered the upgrade with another HTTP status."""
 
     status: int
+    retry_after: str | None = None
+    """The header Retry-After as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,10 @@ class ClientStream:
         self._handshake.receive_data(data)
         for event in self._handshake.events():
             if isinstance(event, ws.RejectConnection):
-                received.append(Rejected(event.status_code))
+                headers = {name.lower(): value for name, value in event.headers}
+                retry_after = headers.get(b"retry-after")
+                text = retry_after.decode("latin-1") if retry_after is not None else None
+                received.append(Rejected(event.status_code, text))
                 return None
             if isinstance(event, ws.AcceptConnection):
                 return self._upgrade(event, received)

@@ -82,6 +82,23 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierReportsDelivered:
+    """The gateway has committed everything that an earlier process of this worker left."""
+
+    session: str
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierReportsAbandoned:
+    """The gateway closed three times over what an earlier process left: it is given up."""
+
+    session: str
+    reports: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClockMeasured:
     """A heartbeat came back: the offset of the best of the last round trips."""
 
@@ -160,6 +177,8 @@ WorkerEvent = (
     | LinkClosed
     | CommandReceived
     | Acknowledged
+    | EarlierReportsDelivered
+    | EarlierReportsAbandoned
     | ClockMeasured
     | ErrorReceived
 )

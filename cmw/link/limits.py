@@ -36,6 +36,10 @@ WINDOW_BYTES: Final = 512 << 10
 """Reported bytes in flight without an acknowledgement; a single larger report travels alone."""
 
 SPOOL_MAX_BYTES: Final = 64 << 20
+"""What a worker keeps for a gateway that is away, unless it is told otherwise."""
+
+MEMORY_BYTES: Final = 8 << 20
+"""How much of that is held in memory once it is on disk."""
 
 HEARTBEAT: Final[Nanos] = 15 * SECOND
 HALF_OPEN: Final[Nanos] = 45 * SECOND

@@ -1,16 +1,24 @@
-"""The gateway's address as CLOUD_URL has it."""
+"""The gateway's address as CLOUD_URL has it, and the proxy's as CLOUD_PROXY has it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 
 from cmw.core.address import Address
 from cmw.errors import SettingsError
 
 _PATTERN: Final = re.compile(
     r"(?:(?P<scheme>wss?)://)?(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}))(?::(?P<port>[0-9]{1,5}))?/?"
+)
+_PROXY: Final = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<user>[^:@/\s]{1,256})(?::(?P<password>[^:@/\s]{0,1024}))?@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251})):(?P<port>[0-9]{1,5})/?"
+)
+PROXY_EXPECTED: Final = (
+    "http://host:port or https://host:port, with user:password@ before the host if the proxy wants it"
 )
 
 
@@ -55,3 +63,34 @@ def parse_gateway_url(text: str) -> GatewayUrl:
     if not 1 <= port <= 65535:
         raise SettingsError(f"CLOUD_URL: found port {port}, expected 1..65535")
     return GatewayUrl(Address(match["host"].strip("[]"), port), tls)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyUrl:
+    """Where the HTTP proxy listens, whether by TLS, and what it wants to know."""
+
+    address: Address
+    tls: bool
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.address}"
+
+
+def parse_proxy_url(text: str) -> ProxyUrl:
+    """Return the proxy of ``http://[user:password@]host:port`` or ``https://``; reserved characters as ``%40``.
+
+    Raises:
+        SettingsError: anything else; what was found is not shown, for it may hold a password.
+    """
+    match = _PROXY.fullmatch(text.strip())
+    if match is None or not 1 <= int(match["port"]) <= 65535:
+        raise SettingsError(f"CLOUD_PROXY: expected {PROXY_EXPECTED}")
+    user, password = match["user"], match["password"]
+    return ProxyUrl(
+        Address(match["host"].strip("[]"), int(match["port"])),
+        match["scheme"] == "https",
+        unquote(user) if user is not None else None,
+        unquote(password) if password is not None else None,
+    )

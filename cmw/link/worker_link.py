@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos, WallClock
 from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, TimerTable
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.link import events, limits
-from cmw.link.backoff import AFTER_REFUSAL, Backoff
+from cmw.link.backoff import AFTER_REFUSAL, FLOOR, MAX_RETRY_AFTER, Backoff, retry_after_ns
 from cmw.link.client_stream import (
     Broken,
     ClientStream,
@@ -57,8 +58,17 @@ _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]{1,63}(?:\.[A-Za-
 _MAX_QUEUED_BYTES: Final = 8 << 20
 """Control messages that wait for a connection that takes nothing."""
 
+MAX_STRIKES: Final = 3
+"""How often a gateway may close over what an earlier process left before it is given up."""
+
 STABLE: Final[Nanos] = 30 * SECOND
 """How long a link has to hold before the back-off begins again at 1 s."""
+
+
+_OVER_CONTENT: Final = frozenset(
+    {CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_DATA, CloseCode.POLICY_VIOLATION, CloseCode.TOO_BIG}
+)
+"""Close codes that speak of what was sent."""
 
 
 class LinkTimer(Enum):
@@ -76,6 +86,18 @@ class LinkTimer(Enum):
     """The link has held for 30 s."""
 
 
+class Predecessor(NamedTuple):
+    """What an earlier process of this worker reported and did not get rid of.
+
+    Args:
+        session: that process's session: its numbers count within it.
+        spool: what it left; see `Spool.restored`.
+    """
+
+    session: str
+    spool: Spool
+
+
 class WorkerLink:
     """The worker's end of the link.
 
@@ -89,6 +111,8 @@ class WorkerLink:
         ids: source of the session and of jitter.
         wall: the wall clock, for the timestamps in heartbeats.
         spool: where reports wait; a new one of 64 MiB if none is given.
+        predecessors: what earlier processes left; each is delivered on a connection of its own, before the worker's own
+            session begins. Such a connection carries no commands, and says that there is no room here.
 
     Raises:
         LocalProtocolError: a token that no header can carry; the message does not show it.
@@ -104,6 +128,7 @@ class WorkerLink:
         wall: WallClock,
         now: Nanos,
         spool: Spool | None = None,
+        predecessors: Iterable[Predecessor] = (),
     ) -> None:
         if not _TOKEN.fullmatch(token):
             raise LocalProtocolError("expected a token of 1..512 visible ASCII characters")
@@ -124,11 +149,15 @@ class WorkerLink:
         self._journal = CommandJournal()
         self._attempt = 0
         self._retry_at: Nanos | None = None
+        self._retry_after: Nanos = 0
         self._heartbeat_ns = limits.HEARTBEAT
         self._heartbeat_sent_at = 0
         self._stream: ClientStream | None = None
         self._out = bytearray()
         self._pong: bytes | None = None
+        self._predecessors = deque(predecessors)
+        self._left = len(self._predecessors[0].spool) if self._predecessors else 0
+        self._strikes = 0
         self._events: deque[events.WorkerEvent] = deque()
         self._timers: TimerTable[LinkTimer] = TimerTable()
         self.update(self._status)
@@ -204,7 +233,7 @@ class WorkerLink:
         self._now = max(self._now, now)
         seq = self.spool.next_seq
         text = _fit(serialize_message(make_message(Report, seq=seq, kind=kind, run_id=run_id, data=data)))
-        self.spool.append(seq, worth_of(kind), text)
+        self.spool.append(seq, worth_of(kind), text, run_id=run_id)
         return seq
 
     def send_samples(self, batch: SampleBatch, *, now: Nanos) -> list[int]:
@@ -217,7 +246,7 @@ class WorkerLink:
         first = self.spool.next_seq
         frames = [encode_samples(part, seq) for seq, part in enumerate(split_samples(batch), first)]
         for seq, frame in enumerate(frames, first):
-            self.spool.append(seq, Worth.SAMPLES, frame)
+            self.spool.append(seq, Worth.SAMPLES, frame, run_id=batch.run_id, second=batch.second)
         return list(range(first, first + len(frames)))
 
     def accept(self, command_id: str, *, now: Nanos) -> None:
@@ -262,18 +291,31 @@ class WorkerLink:
 
     @property
     def is_open(self) -> bool:
-        """Whether the gateway has welcomed this worker on the present connection."""
-        return self.state is LinkState.OPEN
+        """Whether the gateway has welcomed this worker, and not only what an earlier process left."""
+        return self.state is LinkState.OPEN and not self._predecessors
 
     @property
     def pending(self) -> int:
-        """How many reports the gateway has not acknowledged."""
-        return len(self.spool)
+        """How many reports the gateway has not acknowledged, those of earlier processes among them."""
+        return len(self.spool) + sum(len(spool) for _, spool in self._predecessors)
+
+    @property
+    def predecessors(self) -> list[Predecessor]:
+        """What of earlier processes is still to be delivered."""
+        return list(self._predecessors)
 
     def __repr__(self) -> str:
         return f"WorkerLink({self._host}, {self.state.name}, pending={self.pending})"
 
     # Private: the table at work.
+
+    @property
+    def _current(self) -> Predecessor:
+        """Whose reports the present connection, or the next one, is for."""
+        return self._predecessors[0] if self._predecessors else Predecessor(self.session, self.spool)
+
+    def _present(self) -> WorkerStatus:
+        return WorkerStatus(capacity=0) if self._predecessors else self._status
 
     def _command(self, given: Input, now: Nanos) -> None:
         if (self.state, given) not in TRANSITIONS and (self.state, given) not in IGNORED:
@@ -301,7 +343,8 @@ class WorkerLink:
         elif action is Action.SEND_REQUEST:
             self._send_request()
         elif action is Action.SEND_HELLO:
-            self._send(make_hello(self._info, self._status, self.session, self.spool))
+            current = self._current
+            self._send(make_hello(self._info, self._present(), current.session, current.spool))
         elif action is Action.OPEN:
             self._open()
         elif action is Action.SEND_CLOSE and self._stream is not None:
@@ -309,8 +352,11 @@ class WorkerLink:
         elif action is Action.DROP:
             self._drop()
         elif action is Action.RETRY:
-            self._retry_at = self._now + self._backoff.next_delay()
+            self._retry_at = self._now + self._backoff.next_delay() + self._retry_after
+            self._retry_after = 0
             self._timers.set(LinkTimer.DIAL, self._retry_at)
+        elif action is Action.GO_ON_SOON:
+            self._timers.set(LinkTimer.DIAL, self._now + FLOOR)
         elif action is Action.RETRY_SLOWLY:
             self._retry_at = self._now + AFTER_REFUSAL
             self._timers.set(LinkTimer.DIAL, self._retry_at)
@@ -351,7 +397,7 @@ class WorkerLink:
         self._stream = None
         self._pong = None
         self._timers.clear()
-        self.spool.rewind()
+        self._current.spool.rewind()
 
     # Private: what comes in.
 
@@ -365,7 +411,7 @@ class WorkerLink:
         if isinstance(event, Upgraded):
             self._move(Input.UPGRADED)
         elif isinstance(event, Rejected):
-            self._rejected(event.status)
+            self._rejected(event)
         elif isinstance(event, PingReceived):
             self._pong = event.payload  # only the latest needs an answer: RFC 6455 5.5.3
         elif isinstance(event, CloseReceived):
@@ -383,23 +429,30 @@ class WorkerLink:
         else:
             self._receive(message)
 
-    def _rejected(self, status: int) -> None:
+    def _rejected(self, answer: Rejected) -> None:
+        status = answer.status
         refusal = Refusal.of_status(status)
         if refusal is not None:
             self._refuse(refusal, status)
         elif 300 <= status < 400:
             self._lose(f"redirect refused: HTTP {status}")
         else:
+            if status in (429, 503) and answer.retry_after is not None:
+                wanted = retry_after_ns(answer.retry_after, unix_ns=self._wall.unix_at(self._now))
+                self._retry_after = min(wanted or 0, MAX_RETRY_AFTER)
             self._lose(f"the gateway answered the upgrade with HTTP {status}")
 
     def _closed(self, event: CloseReceived) -> None:
         if self._stream is not None:
             self._out += self._stream.close(event.code, "")
         refusal = Refusal.of_close_code(event.code)
+        reason = f"closed by the gateway: {event.code} {event.reason}".rstrip()
         if refusal is not None:
             self._refuse(refusal, event.code)
-        else:
-            self._lose(f"closed by the gateway: {event.code} {event.reason}".rstrip())
+            return
+        self._lose(reason)
+        if self._predecessors and event.code in _OVER_CONTENT:
+            self._give_up_predecessor(reason)
 
     def _receive(self, message: GatewayMessage | UnknownMessage) -> None:
         if isinstance(message, UnknownMessage):
@@ -422,22 +475,48 @@ class WorkerLink:
             return self._fail(CloseCode.POLICY_VIOLATION, "a second welcome")
         if welcome.protocol != limits.PROTOCOL:
             return self._fail(CloseCode.UNSUPPORTED_PROTOCOL, f"the gateway speaks protocol {welcome.protocol}")
-        if welcome.acknowledged > self.spool.highest_sent:
+        if welcome.acknowledged > self._current.spool.highest_sent:
             return self._fail(CloseCode.POLICY_VIOLATION, f"acknowledged {welcome.acknowledged}, which was never sent")
         self._heartbeat_ns = min(welcome.heartbeat_s * SECOND, limits.HEARTBEAT)
-        self._events.append(events.LinkOpened(welcome.worker_id, welcome.name, welcome.acknowledged))
+        if not self._predecessors:
+            self._events.append(events.LinkOpened(welcome.worker_id, welcome.name, welcome.acknowledged))
         self._acknowledge(welcome.acknowledged)
         self._move(Input.WELCOMED)
+        self._hand_over_if_empty()
         return None
 
     def _acknowledge(self, seq: int) -> None:
         try:
-            count = self.spool.acknowledge(seq)
+            count = self._current.spool.acknowledge(seq)
         except LocalProtocolError:
             self._fail(CloseCode.POLICY_VIOLATION, f"acknowledged {seq}, which was never sent")
             return
         if count:
+            self._strikes = 0
             self._events.append(events.Acknowledged(seq))
+        self._hand_over_if_empty()
+
+    def _hand_over_if_empty(self) -> None:
+        """Go on with the next session once everything of an earlier one is committed."""
+        if self.state is LinkState.OPEN and self._predecessors and not len(self._predecessors[0].spool):
+            self._events.append(events.EarlierReportsDelivered(self._predecessors[0].session, self._left))
+            self._move(Input.HANDED_OVER)
+            self._leave_predecessor()
+
+    def _give_up_predecessor(self, reason: str) -> None:
+        """Leave what a gateway will not take, after three tries: it must not keep this worker away for ever."""
+        self._strikes += 1
+        if self._strikes < MAX_STRIKES:
+            return
+        session, spool = self._predecessors[0]
+        self._events.append(events.EarlierReportsAbandoned(session, len(spool), _clean(reason)))
+        spool.acknowledge(limits.MAX_SEQ)  # so that the disk is rid of it too
+        self._leave_predecessor()
+
+    def _leave_predecessor(self) -> None:
+        self._predecessors.popleft()
+        self._left = len(self._predecessors[0].spool) if self._predecessors else 0
+        self._strikes = 0
 
     def _measure(self, reply: HeartbeatReply) -> None:
         if reply.sent_at_unix_ns != self._heartbeat_sent_at:
@@ -449,6 +528,8 @@ class WorkerLink:
             self._events.append(events.ClockMeasured(offset_ms, rtt_ms))
 
     def _take(self, command: Command) -> None:
+        if self._predecessors:
+            return  # it comes again with the welcome of our own session
         answer = self._journal.answer_of(command.id)
         if answer is not None:
             self._send(answer)
@@ -474,7 +555,7 @@ class WorkerLink:
         self._stream = ClientStream(max_message_bytes=limits.MAX_TO_WORKER_BYTES)
         headers = [
             (b"Authorization", self._authorization),
-            (limits.SESSION_HEADER.encode("ascii"), self.session.encode("ascii")),
+            (limits.SESSION_HEADER.encode("ascii"), self._current.session.encode("ascii")),
         ]
         self._out += self._stream.request(host=self._host, path=limits.PATH, headers=headers)
 
@@ -482,20 +563,20 @@ class WorkerLink:
         self.unknown_messages = 0
         self._timers.set(LinkTimer.HALF_OPEN, self._now + limits.HALF_OPEN)
         self._timers.set(LinkTimer.STABLE, self._now + STABLE)
-        for answer in self._journal.take_unsent():
+        for answer in self._journal.take_unsent() if self.is_open else ():
             self._send(answer)
         self._beat()
 
     def _beat(self) -> None:
         self._heartbeat_sent_at = self._wall.unix_at(self._now)
         self._timers.set(LinkTimer.HEARTBEAT, self._now + self._heartbeat_ns)
-        self._send(make_heartbeat(self._status, self._heartbeat_sent_at, self.spool, self.clock))
+        self._send(make_heartbeat(self._present(), self._heartbeat_sent_at, self._current.spool, self.clock))
 
     def _answer(self, answer: Answer, now: Nanos) -> None:
         text = _fit(serialize_message(answer))
         self._now = max(self._now, now)
-        self._journal.answer(answer, is_sent=self.state is LinkState.OPEN)
-        if self.state is LinkState.OPEN:
+        self._journal.answer(answer, is_sent=self.is_open)
+        if self.is_open:
             self._send_text(text)
 
     def _send(self, message: WorkerMessage) -> None:
@@ -511,8 +592,9 @@ class WorkerLink:
 
     def _send_reports(self) -> None:
         assert self._stream is not None
-        while (entry := self.spool.next_to_send()) is not None:
-            payload = entry.payload
+        spool = self._current.spool
+        while (frame := spool.next_to_send()) is not None:
+            payload = frame.payload
             self._out += self._stream.text(payload) if isinstance(payload, str) else self._stream.binary(payload)
 
 

@@ -40,6 +40,8 @@ class Input(Enum):
     WELCOMED = auto()
     LOST = auto()
     REFUSED = auto()
+    HANDED_OVER = auto()
+    """Everything that an earlier process left is committed."""
     CLOSE = auto()
 
 
@@ -54,6 +56,7 @@ class Action(Enum):
     DROP = auto()
     RETRY = auto()
     RETRY_SLOWLY = auto()
+    GO_ON_SOON = auto()
     SAY_CLOSED = auto()
 
 
@@ -81,6 +84,7 @@ TRANSITIONS: Final[dict[tuple[LinkState, Input], tuple[LinkState, tuple[Action, 
     (_S.GREETING, _I.CLOSE): _SAY_BYE,
     (_S.OPEN, _I.LOST): _LOSE,
     (_S.OPEN, _I.REFUSED): _REFUSE,
+    (_S.OPEN, _I.HANDED_OVER): (_S.WAITING, (_A.SEND_CLOSE, _A.DROP, _A.GO_ON_SOON)),
     (_S.OPEN, _I.CLOSE): _SAY_BYE,
     (_S.CLOSING, _I.LOST): _END,
     (_S.CLOSING, _I.REFUSED): _END,

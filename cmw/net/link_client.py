@@ -18,10 +18,13 @@ from cmw.link.events import ConnectDue, LinkLost, LinkRefused, WorkerEvent
 from cmw.link.limits import CLOSE_LIMIT
 from cmw.link.presence import WorkerInfo
 from cmw.link.spool import Spool
-from cmw.link.url import GatewayUrl
+from cmw.link.url import GatewayUrl, ProxyUrl
 from cmw.link.worker_link import WorkerLink
 from cmw.net.clock import monotonic_ns, wall_clock
 from cmw.net.ids import RandomIds
+from cmw.net.link_proxy import Tunnel
+from cmw.net.spool_files import SpoolFiles
+from cmw.net.spool_keeper import SpoolKeeper
 
 ResultT = TypeVar("ResultT")
 
@@ -59,7 +62,9 @@ class LinkClient:
         on_event: takes every event of the link but `ConnectDue`.
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
         ids: source of randomness.
-        spool: where reports wait.
+        spool: where reports wait, if they are to wait in memory only.
+        files: where they wait on disk beside it, and what earlier processes left there; closed with the link.
+        proxy: the HTTP proxy to go through; what the environment says of proxies is never looked at.
         on_warning: takes one sentence if the token travels without TLS; logged if None.
     """
 
@@ -73,10 +78,14 @@ class LinkClient:
         ca_file: str | None = None,
         ids: Ids | None = None,
         spool: Spool | None = None,
+        files: SpoolFiles | None = None,
+        proxy: ProxyUrl | None = None,
         on_warning: Callable[[str], None] | None = None,
         clock: Callable[[], Nanos] = monotonic_ns,
     ) -> None:
         self.url = url
+        if files is not None:
+            spool = Spool(max_bytes=files.own_max_bytes, shelf=files)
         self.link = WorkerLink(
             host=url.host_header,
             token=token,
@@ -85,10 +94,15 @@ class LinkClient:
             wall=wall_clock(),
             now=clock(),
             spool=spool,
+            predecessors=files.predecessors() if files is not None else (),
         )
+        self._keeper = SpoolKeeper(self.link, files) if files is not None else None
+        self._proxy = proxy
+        self._log = structlog.get_logger("cmw.link")
         self._on_event = on_event
-        self._on_warning = on_warning or structlog.get_logger("cmw.link").warning
+        self._on_warning = on_warning or self._log.warning
         self._tls = tls_context(ca_file) if url.tls else None
+        self._proxy_tls = tls_context(ca_file) if proxy is not None and proxy.tls else None
         self._clock = clock
         self._connection: _Connection | None = None
         self._dial: asyncio.Task[None] | None = None
@@ -100,6 +114,8 @@ class LinkClient:
         """Open the link and keep it open until `close`."""
         if self.url.warning:
             self._on_warning(self.url.warning)
+        if self._keeper is not None:
+            self._keeper.start()
         self.run(lambda link, now: link.start(now=now))
 
     def run(self, command: Callable[[WorkerLink, Nanos], ResultT]) -> ResultT:
@@ -127,6 +143,8 @@ class LinkClient:
         if self._connection is not None:
             self._connection.abort()
             self._connection = None
+        if self._keeper is not None:
+            await self._keeper.close()
 
     # Inputs from the connection.
 
@@ -246,34 +264,62 @@ class LinkClient:
             reason = _reason(error)
         if reason is not None:
             self._dial = None
-            self.link.connect_failed(f"cannot connect to {self.url.address}: {reason}", now=self._clock())
+            way = f" by way of {self._proxy}" if self._proxy is not None else ""
+            self.link.connect_failed(f"cannot connect to {self.url.address}{way}: {reason}", now=self._clock())
             self._drain()
 
     async def _try_addresses(self, attempt: int) -> str | None:
         """Return None when connected, else why the last try failed."""
-        host, port = self.url.address
         addresses = await self._look_up()
         first = (attempt - 1) % len(addresses) if addresses else 0
         reason = "the name has no address"
         for address in addresses[first:] + addresses[:first]:
             try:
                 async with asyncio.timeout(ADDRESS_LIMIT_S):
-                    await asyncio.get_running_loop().create_connection(
-                        lambda: _Connection(self),
-                        address,
-                        port,
-                        ssl=self._tls,
-                        server_hostname=host if self._tls else None,
-                    )
+                    await self._open(address)
             except (OSError, TimeoutError) as error:
                 reason = _reason(error)
             else:
                 return None
         return reason
 
-    async def _look_up(self) -> list[str]:
-        """Return the addresses of the gateway's name, each once."""
+    async def _open(self, address: str) -> None:
+        """Open a connection to the gateway by one address, of itself or of the proxy."""
+        if self._proxy is not None:
+            await self._open_tunnel(self._proxy, address)
+            return
         host, port = self.url.address
+        await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self), address, port, ssl=self._tls, server_hostname=host if self._tls else None
+        )
+
+    async def _open_tunnel(self, proxy: ProxyUrl, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        transport, tunnel = await loop.create_connection(
+            lambda: Tunnel(proxy, str(self.url.address)),
+            address,
+            proxy.address.port,
+            ssl=self._proxy_tls,
+            server_hostname=proxy.address.host if self._proxy_tls else None,
+        )
+        try:
+            await tunnel.opened
+            connection = _Connection(self)
+            through: asyncio.BaseTransport | None = transport
+            if self._tls is not None:
+                host = self.url.address.host
+                through = await loop.start_tls(transport, connection, self._tls, server_hostname=host)
+            else:
+                transport.set_protocol(connection)
+            assert through is not None
+            connection.connection_made(through)
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _look_up(self) -> list[str]:
+        """Return the addresses of the gateway's name, or of the proxy's, each once."""
+        host, port = self._proxy.address if self._proxy is not None else self.url.address
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return list(dict.fromkeys(str(info[4][0]) for info in found))
 

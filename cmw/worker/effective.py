@@ -42,7 +42,9 @@ def effective() -> tuple[dict[str, EffectiveValue], list[Fault]]:
 
 def _value(name: str, settings: WorkerSettings) -> str | int | None:
     value: SecretStr | str | int | None = getattr(settings, name)
-    return f"cmw_{MASK}" if isinstance(value, SecretStr) else value
+    if isinstance(value, SecretStr):
+        return f"cmw_{MASK}" if name == "worker_token" else MASK
+    return value
 
 
 def _raw_value(name: str, field: FieldInfo) -> str | int | None:

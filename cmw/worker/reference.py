@@ -75,6 +75,31 @@ cancelled, registrations are ended, what is still to be reported is handed to th
 container longer than this before it is killed: `docker stop` waits 10 s unless told otherwise (`stop_grace_period` in
 a compose file).
 
+## While the gateway is away
+
+A run goes on, and what it reports is kept: in memory, up to `SPOOL_MAX_BYTES`. With `SPOOL_DIR` it is written there
+too, in a directory named after a part of the token's SHA-256, so that workers can share one `SPOOL_DIR`. While the
+link works nothing is written. What the gateway has not taken within half a second to a second is, twice a second,
+each time with an fdatasync: a killed worker loses that half second at most, and so does a machine that loses its
+power. Of what is on disk 8 MiB stay in memory.
+
+The next start with the same token and `SPOOL_DIR` sends what it finds first, as the reports of the process that made
+them, then begins on its own; the log says how many. A run that was going on loses that worker's part all the same,
+but not what it had reported. The end of a file that was torn is left out. While the disk is full the worker goes on
+in memory, says so, and writes again as soon as it can. The files take `SPOOL_MAX_BYTES` at most, three quarters of it
+for reports.
+
+Without room the oldest samples go first, then progress reports; outcomes, ends of runs and events never. What went is
+counted in the summary as `generator.samples_dropped`, in heartbeats, and in an event of the run with the seconds that
+it is about.
+
+## Proxy and certificates
+
+The gateway's certificate is checked for its chain and for the name in `CLOUD_URL`, with TLS 1.2 or newer; there is no
+way to turn that off. `CLOUD_CA_FILE` replaces the authorities of the system. With `CLOUD_PROXY` the worker has the
+proxy open a tunnel and speaks TLS to the gateway through it; the proxy looks the gateway's name up. The setting is a
+secret, for it may hold a password: it can come from `CLOUD_PROXY_FILE`, and is never shown.
+
 ## The gateway's three refusals
 
 | message | cause | what to do |

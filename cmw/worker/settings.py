@@ -13,11 +13,27 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cmw.core.address import Address, PortRange
 from cmw.errors import SettingsError
+from cmw.link.limits import SPOOL_MAX_BYTES
 from cmw.net.route import default_address, local_address_towards
 from cmw.worker import values
-from cmw.worker.values import MASK, Gateway, GatewayText, IpAddress, LogFormat, LogLevel, Name, Port, Seconds, Token
+from cmw.worker.values import (
+    MASK,
+    Gateway,
+    GatewayText,
+    IpAddress,
+    LogFormat,
+    LogLevel,
+    Name,
+    Port,
+    ProxyText,
+    ReadableFile,
+    Seconds,
+    SpoolBytes,
+    Token,
+)
 
 _SECRET_FILE_BYTES = 4096
+_SECRETS = frozenset({"worker_token", "cloud_proxy"})
 _EXPECTED_WHEN_MISSING = {"worker_token": values.TOKEN_EXPECTED, "cloud_url": values.GATEWAY_EXPECTED}
 
 
@@ -98,6 +114,30 @@ class WorkerSettings(BaseModel):
         description="Seconds that a stop may take: calls hung up, registrations ended, reports handed over.",
         examples=["30"],
     )
+    cloud_ca_file: ReadableFile | None = Field(
+        None,
+        description="PEM file of the certificate authorities that may vouch for the gateway, and for the proxy.",
+        examples=["/etc/cmw/ca.pem"],
+        json_schema_extra={"default_text": "those of the system"},
+    )
+    cloud_proxy: ProxyText | None = Field(
+        None,
+        description="HTTP proxy to reach the gateway by (CONNECT): `http://[user:password@]host:port` or `https://`. "
+        "`http_proxy` and its kind are not looked at.",
+        examples=["http://proxy.example:3128"],
+        json_schema_extra={"default_text": "none"},
+    )
+    spool_dir: str | None = Field(
+        None,
+        description="Directory for reports that the gateway has not taken yet; they survive a restart there.",
+        examples=["/var/lib/cmw/spool"],
+        json_schema_extra={"default_text": "none: in memory only"},
+    )
+    spool_max_bytes: SpoolBytes = Field(
+        SPOOL_MAX_BYTES,
+        description="How much is kept for a gateway that is away, in bytes or with K, M or G behind.",
+        examples=["1G"],
+    )
 
     @field_validator("sip_port_end")
     @classmethod
@@ -175,7 +215,8 @@ class Fault(NamedTuple):
     @property
     def field(self) -> str:
         """Return the variable that the fault is about, without `_FILE`."""
-        return self.variable.removesuffix("_FILE")
+        name = self.variable.removesuffix("_FILE")
+        return name if name.lower() in _SECRETS else self.variable
 
     def __str__(self) -> str:
         found = "not set" if self.found is None else f"found {self.found}"
@@ -211,7 +252,7 @@ def read_settings() -> tuple[WorkerSettings | None, list[Fault]]:
 
 def is_secret(name: str) -> bool:
     """Tell whether the field `name` is masked wherever it is shown, and may come from a file."""
-    return WorkerSettings.model_fields[name].annotation is SecretStr
+    return name in _SECRETS
 
 
 def _read_secret_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from cmw.core.address import Address
+from cmw.errors import SettingsError
+from cmw.link.url import PROXY_EXPECTED, parse_proxy_url
 
 MASK = "****"
 """What stands for a secret wherever it would be shown."""
@@ -19,6 +22,9 @@ GATEWAY_EXPECTED = "host:port of the gateway (TLS), or ws://host:port in a lab"
 ADDRESS_EXPECTED = "one IP address without port or scope, such as 10.0.1.50"
 NAME_EXPECTED = "a name of 1 to 100 printable characters"
 
+MIN_SPOOL_BYTES = 1 << 20
+
+_UNITS = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _TOKEN = re.compile(r"cmw_[0-9a-fA-F]{64}")
 _HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?"
 _GATEWAY = re.compile(rf"(ws://)?({_HOST}|\[[0-9a-fA-F:.]+\]):([0-9]{{1,5}})")
@@ -104,11 +110,39 @@ def _choice(*words: str) -> Callable[[object], object]:
     return check
 
 
+def _proxy(value: SecretStr) -> SecretStr:
+    try:
+        parse_proxy_url(value.get_secret_value())
+    except SettingsError:
+        raise ValueError(PROXY_EXPECTED) from None
+    return value
+
+
+def _readable_file(text: str) -> str:
+    path = Path(text)
+    try:
+        with path.open("rb"):
+            return text
+    except OSError as error:
+        raise ValueError(f"a file that can be read ({error.strerror})") from None
+
+
+def _bytes(value: object) -> object:
+    digits = isinstance(value, str) and re.fullmatch(r"([0-9]{1,15})(?:([KMG])i?B?)?", value.strip())
+    number = int(digits[1]) * _UNITS[digits[2]] if digits else value
+    if type(number) is not int or not MIN_SPOOL_BYTES <= number <= 1 << 40:
+        raise ValueError("a number of bytes from 1M to 1024G, such as 67108864 or 64M")
+    return number
+
+
 Token = Annotated[SecretStr, AfterValidator(_token)]
 GatewayText = Annotated[str, BeforeValidator(_strip), AfterValidator(_gateway)]
 Name = Annotated[str, BeforeValidator(_strip), AfterValidator(_name)]
 Port = Annotated[int, BeforeValidator(_number(1, 65535, "a port from 1 to 65535"))]
 Seconds = Annotated[int, BeforeValidator(_number(1, 3600, "whole seconds from 1 to 3600"))]
+ProxyText = Annotated[SecretStr, AfterValidator(_proxy)]
+ReadableFile = Annotated[str, BeforeValidator(_strip), AfterValidator(_readable_file)]
+SpoolBytes = Annotated[int, BeforeValidator(_bytes)]
 IpAddress = Annotated[str, BeforeValidator(_strip), AfterValidator(parse_address)]
 LogLevel = Annotated[
     Literal["error", "warn", "info", "debug", "trace"],

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import platform
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,14 +15,24 @@ import cmw
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import OutcomeKind
 from cmw.errors import CommandError
-from cmw.link.events import CommandReceived, LinkLost, LinkOpened, LinkRefused, WorkerEvent
+from cmw.link.events import (
+    CommandReceived,
+    EarlierReportsAbandoned,
+    EarlierReportsDelivered,
+    LinkLost,
+    LinkOpened,
+    LinkRefused,
+    WorkerEvent,
+)
 from cmw.link.presence import WorkerInfo, WorkerStatus
 from cmw.link.samples import SampleBatch
-from cmw.link.url import parse_gateway_url
+from cmw.link.spool import Spool
+from cmw.link.url import parse_gateway_url, parse_proxy_url
 from cmw.load.share import RunShare
 from cmw.net.clock import monotonic_ns
 from cmw.net.driver import Trace
 from cmw.net.link_client import LinkClient
+from cmw.net.spool_files import SpoolFiles
 from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
 from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity
@@ -168,7 +179,10 @@ class Worker:
         if self.is_connected:
             await self._link.flush(patience_s * 2 / 3)
         if pending := self._link.link.pending:
-            self._log.warn("reports lost: the gateway did not take them in time", reports=pending)
+            if self._settings.spool_dir is not None:
+                self._log.warn("reports left in SPOOL_DIR: the next start sends them", reports=pending)
+            else:
+                self._log.warn("reports lost: the gateway did not take them in time", reports=pending)
         await self._link.close(patience_s / 3)
 
     # Looks.
@@ -256,11 +270,20 @@ class Worker:
             media_ip=home.media,
             engine="compiled",
         )
+        token = settings.worker_token.get_secret_value()
+        files = None
+        if settings.spool_dir is not None:
+            files = SpoolFiles(Path(settings.spool_dir), token, max_bytes=settings.spool_max_bytes)
+        proxy = settings.cloud_proxy
         self._link = LinkClient(
             url=parse_gateway_url(settings.cloud_url),
-            token=settings.worker_token.get_secret_value(),
+            token=token,
             info=info,
             on_event=self._receive_link_event,
+            ca_file=settings.cloud_ca_file,
+            spool=Spool(max_bytes=settings.spool_max_bytes),
+            files=files,
+            proxy=parse_proxy_url(proxy.get_secret_value()) if proxy is not None else None,
             on_warning=self._log.debug if self._is_embedded else self._log.warn,
         )
         self._link.start()
@@ -290,6 +313,15 @@ class Worker:
             self._log.warn("link lost", reason=event.reason, retry_in_s=retry_in_s)
         elif isinstance(event, CommandReceived):
             self._carry_out(event)
+        elif isinstance(event, EarlierReportsDelivered):
+            self._log.info("reports of an earlier process delivered", session=event.session, reports=event.reports)
+        elif isinstance(event, EarlierReportsAbandoned):
+            self._log.error(
+                "reports of an earlier process given up: the gateway does not take them",
+                session=event.session,
+                reports=event.reports,
+                reason=event.reason,
+            )
         else:
             self._log.debug("link event", fact=type(event).__name__)
 

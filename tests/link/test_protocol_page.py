@@ -15,10 +15,11 @@ from cmw.link.samples import decode_samples, encode_samples
 
 PAGE = (Path(__file__).parents[2] / "docs" / "link-protocol.md").read_text()
 UP, DOWN = PAGE.split("### Gateway to worker")
+DOWN, LATER = DOWN.split("## Nothing lost")
 EXAMPLE = re.compile(r"```json\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("text", EXAMPLE.findall(UP))
+@pytest.mark.parametrize("text", EXAMPLE.findall(UP + LATER))
 def test_examples_of_a_worker_are_read(text: str) -> None:
     assert not isinstance(parse_worker_message(text), UnknownMessage)
 
@@ -71,7 +72,10 @@ def test_close_codes_and_refusals_are_all_there() -> None:
         ("body of a sample batch when unpacked | 4 MiB", limits.MAX_SAMPLES_BYTES == 4 << 20),
         ("nesting of arrays and objects | 32", limits.MAX_DEPTH == 32),
         ("reports in flight without an acknowledgement | 512 KiB", limits.WINDOW_BYTES == 512 << 10),
-        ("what a worker keeps for a gateway that is away | 64 MiB", limits.SPOOL_MAX_BYTES == 64 << 20),
+        (
+            "what a worker keeps for a gateway that is away | 64 MiB unless told otherwise",
+            limits.SPOOL_MAX_BYTES == 64 << 20,
+        ),
         ("messages of unknown type that are answered | 100", limits.MAX_ERRORS == 100),
     ],
 )

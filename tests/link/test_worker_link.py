@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -10,10 +11,11 @@ from cmw.core.clock import MILLISECOND, SECOND, WallClock
 from cmw.errors import LocalProtocolError
 from cmw.link import events
 from cmw.link.limits import MAX_TO_GATEWAY_BYTES, MAX_TO_WORKER_BYTES
+from cmw.link.messages import Command
 from cmw.link.presence import WorkerInfo, WorkerStatus
 from cmw.link.refusal import CloseCode, Refusal
-from cmw.link.spool import Spool
-from cmw.link.worker_link import WorkerLink
+from cmw.link.spool import Entry, Place, Spool, Worth
+from cmw.link.worker_link import Predecessor, WorkerLink
 from cmw.link.worker_states import IGNORED, STATE_LIMITS, TRANSITIONS, Input, LinkState
 from tests.link.world import TOKEN, Server, Store, World, drain, make_batch, make_link
 from tests.support.ids import CountingIds
@@ -394,7 +396,153 @@ class TestReports:
         assert 1 < len(world.store.rows) < 20
         assert world.server is not None
         assert world.server.link.hello is not None
-        assert world.server.link.hello.dropped_samples == 51 - len(world.store.rows)
+        dropped = world.server.link.hello.dropped_samples
+        assert dropped == 51 - len(world.store.rows) + 1
+        assert world.store.rows[0][1:] == (
+            1,
+            {
+                "kind": "spool_dropped",
+                "sample_batches": dropped,
+                "reports": 0,
+                "first_second": 0,
+                "last_second": dropped - 1,
+            },
+        )
+
+
+def left_behind(*seqs: int, session: str = "e" * 32, acknowledged: int = 0) -> Predecessor:
+    """Return what an earlier process left: one report for each number."""
+    shelf = TextShelf({seq: f'{{"type":"report","seq":{seq},"kind":"event","data":{{"n":{seq}}}}}' for seq in seqs})
+    entries = [Entry(seq, Worth.OUTCOME, None, 300, "run-1", None, (seq, 0, 0)) for seq in seqs]
+    return Predecessor(session, Spool.restored(entries, acknowledged=acknowledged, shelf=shelf))
+
+
+class TextShelf:
+    def __init__(self, texts: dict[int, str]) -> None:
+        self._texts = texts
+
+    def read(self, place: Place) -> str:
+        return self._texts[place[0]]
+
+
+class TestPredecessors:
+    """What an earlier process of this worker left comes first, under its own session."""
+
+    def test_is_delivered_under_its_session_before_ours_begins(self) -> None:
+        world = World(make_link(predecessors=[left_behind(3, 4), left_behind(9, session="f" * 32)]))
+        world.store.rows.append(("e" * 32, 3, {"n": 3}))
+        world.link.report("endpoint", "run-2", {"n": 1}, now=0)
+        world.link.start(now=0)
+        world.run_until(10 * SECOND)
+        assert world.store.rows == [
+            ("e" * 32, 3, {"n": 3}),
+            ("e" * 32, 4, {"n": 4}),
+            ("f" * 32, 9, {"n": 9}),
+            (world.link.session, 1, {"n": 1}),
+        ]
+        assert world.of(events.EarlierReportsDelivered) == [
+            events.EarlierReportsDelivered("e" * 32, 2),
+            events.EarlierReportsDelivered("f" * 32, 1),
+        ]
+        assert len(world.of(events.LinkOpened)) == 1
+        assert not world.of(events.LinkLost)
+        assert world.dials == [0, SECOND // 2, SECOND]
+        assert world.link.is_open
+        assert world.link.pending == 0
+
+    def test_says_whose_they_are_and_that_there_is_no_room_meanwhile(self) -> None:
+        world = World(make_link(predecessors=[left_behind(1)]), commit=False)
+        world.link.start(now=0)
+        world.settle()
+        assert world.server is not None
+        hello = world.server.link.hello
+        assert hello is not None
+        assert (hello.session, hello.capacity, hello.runs) == ("e" * 32, 0, [])
+        assert world.server.request is not None
+        assert (b"cmw-session", b"e" * 32) in [(k.lower(), v) for k, v in world.server.request.extra_headers]
+        assert not world.link.is_open
+        assert world.link.pending == 1
+
+    def test_commands_wait_for_our_own_session(self) -> None:
+        world = World(make_link(predecessors=[left_behind(1)]), commit=False)
+        world.store.commands.submit(Command(id="c-1", name="prepare_run", run_id="run-2", data={}))
+        world.link.start(now=0)
+        world.settle()
+        assert world.carried_out == []
+        assert world.server is not None
+        world.commit = True
+        world.server.commit(now=0)
+        world.run_until(5 * SECOND)
+        assert world.carried_out == ["c-1"]
+
+    def test_survive_lost_connections_and_refusals(self) -> None:
+        world = World(make_link(predecessors=[left_behind(1)]), commit=False)
+        world.link.start(now=0)
+        world.settle()
+        world.cut()
+        world.status = 503
+        world.run_until(5 * SECOND)
+        world.status, world.commit = 101, True
+        world.run_until(60 * SECOND)
+        assert world.store.rows == [("e" * 32, 1, {"n": 1})]
+        assert world.link.is_open
+
+    def test_are_given_up_when_the_gateway_closes_over_them_three_times(self) -> None:
+        world = World(make_link(predecessors=[left_behind(1, 2)]), commit=False)
+        world.link.start(now=0)
+        for _ in range(3):
+            world.settle()
+            assert world.server is not None
+            world.server.link.end(CloseCode.INVALID_DATA, "torn", now=world.now)
+            world.server.drain(world.now)
+            world.run_until(world.now + 10 * SECOND)
+        assert world.of(events.EarlierReportsAbandoned) == [
+            events.EarlierReportsAbandoned("e" * 32, 2, "closed by the gateway: 1007 torn")
+        ]
+        assert world.link.is_open
+
+    def test_close_ends_while_they_are_delivered(self) -> None:
+        world = World(make_link(predecessors=[left_behind(1)]), commit=False)
+        world.link.start(now=0)
+        world.settle()
+        world.link.close(now=0)
+        world.run_until(10 * SECOND)
+        assert world.link.state is LinkState.CLOSED
+        assert world.link.pending == 1
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_is_honoured_on_top_of_the_back_off(self, status: int) -> None:
+        world = World(make_link(), status=status, retry_after="7")
+        world.link.start(now=0)
+        world.run_until(60 * SECOND)
+        assert all(later - sooner >= 7.5 * SECOND for sooner, later in pairwise(world.dials))
+
+    def test_a_date_counts_from_the_wall_clock(self) -> None:
+        world = World(make_link(), status=503, retry_after="Tue, 14 Nov 2023 22:13:30 GMT")  # UNIX_NS + 10 s
+        world.link.start(now=0)
+        world.run_until(30 * SECOND)
+        assert 10.5 * SECOND <= world.dials[1] <= 11 * SECOND
+
+    def test_is_not_believed_beyond_five_minutes(self) -> None:
+        world = World(make_link(), status=503, retry_after="99999")
+        world.link.start(now=0)
+        world.run_until(400 * SECOND)
+        assert 300 * SECOND < world.dials[1] <= 301 * SECOND
+
+    @pytest.mark.parametrize("text", ["", "soon", "-5", "1.5", "Tue, 14 Nov 2023 22:13:30 +0000", "٣"])
+    def test_nonsense_changes_nothing(self, text: str) -> None:
+        world = World(make_link(), status=503, retry_after=text)
+        world.link.start(now=0)
+        world.run_until(SECOND)
+        assert world.dials[1] <= SECOND
+
+    def test_is_ignored_with_another_status(self) -> None:
+        world = World(make_link(), status=500, retry_after="100")
+        world.link.start(now=0)
+        world.run_until(SECOND)
+        assert len(world.dials) > 1
 
 
 class TestHostileGateway:
@@ -552,6 +700,7 @@ class TestTable:
         Input.WELCOMED: set(LinkState) - {LinkState.GREETING},
         Input.LOST: {LinkState.IDLE, LinkState.WAITING},
         Input.REFUSED: {LinkState.IDLE, LinkState.WAITING, LinkState.DIALLING},
+        Input.HANDED_OVER: set(LinkState) - {LinkState.OPEN},
         Input.CLOSE: set(),
     }
 

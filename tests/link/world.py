@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wsproto import ConnectionType, WSConnection
@@ -17,14 +18,20 @@ from cmw.link.limits import SUBPROTOCOL
 from cmw.link.presence import WorkerInfo
 from cmw.link.samples import SampleBatch
 from cmw.link.spool import Spool
-from cmw.link.worker_link import WorkerLink
+from cmw.link.worker_link import Predecessor, WorkerLink
 from tests.support.ids import CountingIds
 
 TOKEN = "cmw_" + "5ec2e7" * 10 + "abcd"
 UNIX_NS = 1_700_000_000 * SECOND
 
 
-def make_link(*, now: int = 0, spool: Spool | None = None, ids: CountingIds | None = None) -> WorkerLink:
+def make_link(
+    *,
+    now: int = 0,
+    spool: Spool | None = None,
+    ids: CountingIds | None = None,
+    predecessors: Sequence[Predecessor] = (),
+) -> WorkerLink:
     """Return a worker's link that has not been started."""
     return WorkerLink(
         host="gateway.example:443",
@@ -34,6 +41,7 @@ def make_link(*, now: int = 0, spool: Spool | None = None, ids: CountingIds | No
         wall=WallClock(now, UNIX_NS + now),
         now=now,
         spool=spool,
+        predecessors=predecessors,
     )
 
 
@@ -71,7 +79,17 @@ class Store:
 class Server:
     """The gateway's end of one TCP connection: wsproto in front of a `GatewayLink`, committing as told."""
 
-    def __init__(self, store: Store, *, now: int, commit: bool = True, status: int = 101, offset_ns: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: int,
+        commit: bool = True,
+        status: int = 101,
+        offset_ns: int = 0,
+        retry_after: str | None = None,
+    ) -> None:
+        self._headers = [] if retry_after is None else [(b"Retry-After", retry_after.encode())]
         self.store = store
         self.request: ws.Request | None = None
         self.link = GatewayLink(wall=WallClock(0, UNIX_NS + offset_ns), now=now, outbox=store.commands)
@@ -126,7 +144,7 @@ class Server:
         if isinstance(event, ws.Request):
             self.request = event
             if self._status != 101:
-                self._out += self._ws.send(ws.RejectConnection(status_code=self._status))
+                self._out += self._ws.send(ws.RejectConnection(status_code=self._status, headers=self._headers))
                 return
             self._out += self._ws.send(ws.AcceptConnection(subprotocol=SUBPROTOCOL))
         elif isinstance(event, ws.Message):
@@ -180,6 +198,7 @@ class World:
     chunk: int = 0
     cut_after: int | None = None
     status: int = 101
+    retry_after: str | None = None
     commit: bool = True
     offset_ns: int = 0
     now: int = 0
@@ -233,7 +252,12 @@ class World:
             if isinstance(event, events.ConnectDue):
                 self.dials.append(self.now)
                 self.server = Server(
-                    self.store, now=self.now, status=self.status, commit=self.commit, offset_ns=self.offset_ns
+                    self.store,
+                    now=self.now,
+                    status=self.status,
+                    commit=self.commit,
+                    offset_ns=self.offset_ns,
+                    retry_after=self.retry_after,
                 )
                 self.link.connect(now=self.now)
             elif isinstance(event, events.CommandReceived) and self.answer_commands:

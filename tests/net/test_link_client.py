@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +23,9 @@ from cmw.link.gateway_link import GatewayLink
 from cmw.link.presence import WorkerInfo
 from cmw.link.refusal import Refusal
 from cmw.link.url import GatewayUrl, parse_gateway_url
+from cmw.net.ids import RandomIds
 from cmw.net.link_client import LinkClient, tls_context
+from cmw.net.spool_files import SpoolFiles
 from tests.link.world import TOKEN, Server, Store, make_batch
 from tests.support.ids import CountingIds
 
@@ -295,6 +298,136 @@ def test_close_while_dialling_ends_at_once() -> None:
         assert watcher.events == [events.LinkClosed()]
 
     on_loop(body)
+
+
+def spool_files(directory: Path) -> list[Path]:
+    return list(directory.glob("*/*.spool"))
+
+
+class TestSpoolOnDisk:
+    """What the gateway has not taken outlives the process; each client here stands for one."""
+
+    @staticmethod
+    def client(port: int, watcher: Watcher, directory: Path, max_bytes: int = 64 << 20) -> LinkClient:
+        return LinkClient(
+            url=GatewayUrl(Address("127.0.0.1", port), False),
+            token=TOKEN,
+            info=WorkerInfo(capacity=10),
+            on_event=watcher,
+            ids=RandomIds(),
+            files=SpoolFiles(directory, TOKEN, max_bytes=max_bytes),
+        )
+
+    @staticmethod
+    def report(client: LinkClient, number: int) -> None:
+        client.run(lambda link, now: link.report("endpoint", "run-1", {"n": number}, now=now))
+        client.run(lambda link, now: link.send_samples(make_batch(number), now=now))
+
+    def test_a_successor_sends_what_was_left(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with Listener() as gateway:
+                port = gateway.port
+                first = self.client(port, watcher := Watcher(), tmp_path)
+                first.start()
+                await watcher.seen(events.LinkOpened)
+                self.report(first, 1)
+                assert await first.flush(10)
+                gateway.stop()
+                await watcher.seen(events.LinkLost)
+                for number in (2, 3):
+                    self.report(first, number)
+                await first.close()
+                await gateway.listen()
+                second = self.client(port, watcher := Watcher(), tmp_path)
+                second.start()
+                self.report(second, 4)
+                delivered = await watcher.seen(events.EarlierReportsDelivered)
+                assert delivered == events.EarlierReportsDelivered(first.link.session, 4)
+                await watcher.seen(events.LinkOpened)
+                assert await second.flush(10)
+                ours = [row[1:] for row in gateway.store.rows if row[0] == first.link.session]
+                assert ours == [(1, {"n": 1}), (2, 1), (3, {"n": 2}), (4, 2), (5, {"n": 3}), (6, 3)]
+                assert [row[1:] for row in gateway.store.rows[6:]] == [(1, {"n": 4}), (2, 4)]
+                await second.close()
+                assert not spool_files(tmp_path)
+
+        on_loop(body)
+
+    def test_what_a_killed_process_wrote_is_found(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with Listener() as gateway:
+                first = self.client(9, Watcher(), tmp_path)
+                first.start()
+                self.report(first, 1)
+                assert first._keeper is not None
+                await first._keeper._write(2)
+                left = {path: path.read_bytes() for path in spool_files(tmp_path)}
+                await first.close()
+                for path, content in left.items():
+                    path.write_bytes(content)  # as it was when the process was killed
+                second = self.client(gateway.port, watcher := Watcher(), tmp_path)
+                second.start()
+                await watcher.seen(events.LinkOpened)
+                assert [row[1:] for row in gateway.store.rows] == [(1, {"n": 1}), (2, 1)]
+                await second.close()
+
+        on_loop(body)
+
+    def test_a_link_that_works_writes_nothing(self, tmp_path: Path) -> None:
+        async def body() -> None:
+            async with Listener() as gateway:
+                client = self.client(gateway.port, watcher := Watcher(), tmp_path)
+                client.start()
+                await watcher.seen(events.LinkOpened)
+                for number in range(20):
+                    self.report(client, number)
+                    assert await client.flush(10)
+                assert not spool_files(tmp_path)
+                await client.close()
+
+        on_loop(body)
+
+    def test_a_full_disk_stops_nothing_and_is_written_to_when_it_has_room(self, small_disk: Path) -> None:
+        async def body() -> None:
+            async with Listener() as gateway:
+                port = gateway.port
+                gateway.stop()
+                client = self.client(port, watcher := Watcher(), small_disk)
+                ballast = small_disk / "ballast"
+                with contextlib.suppress(OSError):
+                    ballast.write_bytes(b"x" * (2 << 20))
+                client.start()
+                await watcher.seen(events.LinkLost)
+                keeper = client._keeper
+                assert keeper is not None
+                self.report(client, 1)
+                await keeper._write(2)
+                assert keeper.fault == "No space left on device"
+                assert client.link.pending == 2
+                ballast.unlink()
+                await keeper._write(2)
+                assert keeper.fault == ""
+                assert spool_files(small_disk)
+                await gateway.listen()
+                await watcher.seen(events.LinkOpened)
+                assert await client.flush(10)
+                assert [row[1:] for row in gateway.store.rows] == [(1, {"n": 1}), (2, 1)]
+                await client.close()
+
+        on_loop(body)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    mount = shutil.which("mount", path="/bin:/usr/bin:/sbin")
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    words = ("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory))
+    if mount is None or subprocess.run([mount, *words], capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield directory
+    subprocess.run(["umount", str(directory)], check=True)
 
 
 class TestWarning:

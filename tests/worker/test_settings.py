@@ -75,6 +75,11 @@ def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) ->
         ("RTP_PORT_MAX", "20000", "rtp_port_max", 20000),
         ("CLOUD_URL", "[2001:db8::1]:443", "cloud_url", "[2001:db8::1]:443"),
         ("SHUTDOWN_TIMEOUT", "30", "shutdown_timeout", 30),
+        ("CLOUD_CA_FILE", "/etc/hostname", "cloud_ca_file", "/etc/hostname"),
+        ("SPOOL_DIR", "/var/lib/cmw", "spool_dir", "/var/lib/cmw"),
+        ("SPOOL_MAX_BYTES", "1048576", "spool_max_bytes", 1 << 20),
+        ("SPOOL_MAX_BYTES", "2G", "spool_max_bytes", 2 << 30),
+        ("SPOOL_MAX_BYTES", "64MiB", "spool_max_bytes", 64 << 20),
     ],
 )
 def test_every_variable_is_read(
@@ -102,6 +107,10 @@ def test_every_variable_is_read(
         ("HEALTH_PORT", "+80", "a port from 1 to 65535"),
         ("HEALTH_PORT", "٣٠", "a port from 1 to 65535"),
         ("SHUTDOWN_TIMEOUT", "0", "whole seconds from 1 to 3600"),
+        ("CLOUD_CA_FILE", "/nonexistent/ca.pem", "a file that can be read (No such file or directory)"),
+        ("SPOOL_MAX_BYTES", "1000", "a number of bytes from 1M to 1024G"),
+        ("SPOOL_MAX_BYTES", "-5M", "a number of bytes from 1M to 1024G"),
+        ("SPOOL_MAX_BYTES", "1T", "a number of bytes from 1M to 1024G"),
         ("SIP_IP", "0.0.0.0", "one IP address"),
         ("SIP_IP", "eth0", "one IP address"),
         ("SIP_IP", "10.0.0.1:5060", "one IP address"),
@@ -224,3 +233,21 @@ def test_effective_settings_can_be_looked_at_while_they_are_wrong(environment: p
 def test_the_configuration_page_is_made_from_the_model() -> None:
     page = Path(__file__).parents[2] / "docs" / "configuration.md"
     assert page.read_text() == configuration_page(), "run: python -m cmw.worker.reference > docs/configuration.md"
+
+
+def test_a_proxy_is_a_secret(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("CLOUD_PROXY", "http://user:hunter2@proxy.example:3128")
+    settings = load_settings()
+    assert settings.cloud_proxy is not None
+    assert settings.cloud_proxy.get_secret_value() == "http://user:hunter2@proxy.example:3128"
+    assert "hunter2" not in repr(settings)
+    assert effective()[0]["CLOUD_PROXY"]["value"] == "****"
+    faults = faults_of(environment, CLOUD_PROXY="http://user:hunter2@proxy.example")
+    assert faults == [
+        "CLOUD_PROXY: found **** (33 characters), expected http://host:port or https://host:port, with user:password@ "
+        "before the host if the proxy wants it"
+    ]
+    environment.delenv("CLOUD_PROXY")
+    (tmp_path / "proxy").write_text("https://proxy.example:3128\n")
+    environment.setenv("CLOUD_PROXY_FILE", str(tmp_path / "proxy"))
+    assert effective()[0]["CLOUD_PROXY"]["source"] == f"file {tmp_path / 'proxy'}"
