@@ -37,6 +37,8 @@ COMMANDS = {
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
     "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
     "config": Command("cmw.cli.config_command:config", "Show the worker's settings and where each came from."),
+    "doctor": Command("cmw.cli.doctor_command:doctor", "Check what a worker here needs; each line with a remedy."),
+    "top": Command("cmw.cli.top_command:top", "Watch a running worker by its metrics."),
     "schema": Command("cmw.cli.schema_command:schema", "Print the JSON schema of a plan, a summary or the link."),
 }
 
