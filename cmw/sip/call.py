@@ -14,6 +14,7 @@ from cmw.sip.call_events import CallEnded, CallLost, CallReplaced, CallTimedOut,
 from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallCounts, CallInstants, CallSnapshot, CallState, CallTimer
 from cmw.sip.call_transfers import Transfers
+from cmw.sip.challenge import parse_challenges
 from cmw.sip.client_request import NOBODY, ClientRequest
 from cmw.sip.dialog import Dialog
 from cmw.sip.dialog_request import DialogRequest, ends_call
@@ -472,7 +473,8 @@ class Call:
             asked.challenged = sent
             self._transmit(asked, now)
         elif asked.method == "BYE" and asked.asker is self:
-            self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now), now)
+            realm = _find_realm(response) if asked.challenged is None else None
+            self._end(CallEnded(self.handle, Ending.LOCAL, response.reason, response.status, now, realm), now)
         else:
             if response.status < 300:
                 authentication.take_info(response, attempt=asked.attempt)
@@ -506,3 +508,12 @@ class Call:
             self._transfers.close(now=now)
         self.rearm()
         self.emit(event)
+
+
+def _find_realm(response: Response) -> str | None:
+    """Return the realm of a challenge, "" when it names none that can be read; None when it is no challenge."""
+    if response.status not in (401, 407):
+        return None
+    name = "WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate"
+    challenges = parse_challenges(response.headers.get_all(name))
+    return challenges[0].realm if challenges else ""

@@ -530,6 +530,10 @@ class Endpoint:
             self.call.status = event.status if event.status >= 300 else 0
         elif event.status == 0:
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, "the BYE was never answered"))
+        elif event.unanswered_realm is not None:  # the call itself was as it should be, whoever wants a password now
+            reason = f"the BYE was answered {status_text(event.status, event.reason)}: no credentials for realm "
+            told = reason + repr(event.unanswered_realm)
+            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
         elif event.status >= 300 and event.status != 481:  # 481: it was gone already, RFC 3261 15.1.2
             reason = f"the BYE was answered {status_text(event.status, event.reason)}"
             self.lifecycle.settle(Outcome(OutcomeKind.TEARDOWN_ERROR, Blame.TARGET, reason))

@@ -11,6 +11,7 @@ from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.words import Blame, OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
 from cmw.load.share_sip import StepShare
+from cmw.sip import Account, Credentials
 from cmw.sip.message import Request
 from cmw.worker.caller import Caller
 from cmw.worker.reporting import endpoint_report
@@ -306,7 +307,87 @@ def test_both_hang_up_at_once() -> None:
     stage.link.run(stage.link.now + 10 * SECOND - 5 * MILLISECOND)
     bye(stage)
     report = finish(stage, caller)
-    assert report.outcome in (OutcomeKind.SUCCESS, OutcomeKind.COMPLETED_WITH_WARNINGS)
+    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "")
+
+
+@pytest.mark.parametrize(
+    ("hold_ns", "held_ns", "is_early"),
+    [
+        (10 * SECOND, 9_520 * MILLISECOND, False),
+        (10 * SECOND, 9_480 * MILLISECOND, True),
+        (SECOND, 920 * MILLISECOND, False),
+        (SECOND, 880 * MILLISECOND, True),
+    ],
+)
+def test_a_peer_with_the_same_hold_time_hangs_up_a_little_before_us(
+    hold_ns: int, held_ns: int, *, is_early: bool
+) -> None:
+    stage = Stage()
+    caller = place(stage, hold_ns=hold_ns)
+    respond(stage, 200, body=SDP_THERE)
+    stage.link.run(stage.link.now + held_ns)
+    bye(stage)
+    report = finish(stage, caller)
+    assert report.outcome is (OutcomeKind.COMPLETED_WITH_WARNINGS if is_early else OutcomeKind.SUCCESS)
+
+
+def test_a_bye_that_crosses_ours() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    stage.link.run(stage.link.now + 10 * SECOND)
+    assert caller.lifecycle.phase is Phase.DISCONNECTING
+    bye(stage)
+    stage.party.respond(stage.party.requests("BYE")[0], 481, "No Such Call", destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "")
+
+
+class TestAChallengeOnTheBye:
+    """The call was as it should be: what the server wants at its end is answered, or told, and no failure."""
+
+    CHALLENGE = ("WWW-Authenticate", 'Digest realm="elsewhere", nonce="1"')
+    ALICE = Account(
+        "sip:alice@10.0.0.2", "sip:10.0.0.2", Credentials("alice", "secret", realm="home"), "alice", destination=THERE
+    )
+
+    def stage_with_bye(self, account: Account | None) -> tuple[Stage, Caller]:
+        stage = Stage()
+        caller: Caller = stage.make(Caller, account=account)
+        caller.place_call(TARGET, THERE, f"sip:alice@{THERE.host}")
+        stage.after(TINY)
+        respond(stage, 200, body=SDP_THERE)
+        stage.after(10 * SECOND)
+        return stage, caller
+
+    @pytest.mark.parametrize("account", [None, ALICE])
+    @pytest.mark.parametrize(
+        ("row", "realm"),
+        [(CHALLENGE, "elsewhere"), (("WWW-Authenticate", "Basic realm=x"), ""), (("X-None", "1"), "")],
+    )
+    def test_without_credentials_for_it(self, account: Account | None, row: tuple[str, str], realm: str) -> None:
+        stage, caller = self.stage_with_bye(account)
+        stage.party.respond(stage.party.requests("BYE")[0], 401, headers=[row], destination=HERE)
+        report = finish(stage, caller)
+        assert (report.outcome, report.blame) == (OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN)
+        assert report.reason == f"the BYE was answered 401 Unauthorized: no credentials for realm {realm!r}"
+        assert len(stage.party.requests("BYE")) == 1
+
+    @pytest.mark.parametrize("is_accepted", [True, False])
+    def test_with_credentials_for_it(self, *, is_accepted: bool) -> None:
+        stage, caller = self.stage_with_bye(self.ALICE)
+        row = ("Proxy-Authenticate", 'Digest realm="home", nonce="1"')
+        first = stage.party.requests("BYE")[0]
+        stage.party.respond(first, 407, headers=[row], destination=HERE)
+        again = stage.party.requests("BYE")[1]
+        assert 'realm="home"' in (again.headers.get("Proxy-Authorization") or "")
+        assert again.cseq.number == first.cseq.number + 1
+        if is_accepted:
+            stage.party.respond(again, 200, destination=HERE)
+        else:
+            stage.party.respond(again, 407, headers=[row], destination=HERE)
+        report = finish(stage, caller)
+        assert report.outcome is (OutcomeKind.SUCCESS if is_accepted else OutcomeKind.TEARDOWN_ERROR)
 
 
 def test_a_bye_before_the_answer_is_a_failed_call() -> None:
