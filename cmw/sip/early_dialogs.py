@@ -112,7 +112,9 @@ class EarlyDialogs:
         if response.status >= 300:
             asked.leg.offers.take(Move.RECEIVE_ANSWER)
         elif asked.body and asked.leg.offers.take(Move.RECEIVE_ANSWER):
-            self._call.emit(CallModified(self._call.handle, offer_in(response), now, Ending.LOCAL, "PRACK"))
+            body = offer_in(response)
+            asked.leg.body = body or asked.leg.body
+            self._call.emit(CallModified(self._call.handle, body, now, Ending.LOCAL, "PRACK"))
 
     def unanswered(self, asked: DialogRequest, status: int, reason: str, *, now: Nanos) -> None:
         """Take the silence to a PRACK; it is sent again should its response still come again."""

@@ -86,8 +86,9 @@ class InboundCall(Call):
         self.local_uri = request.to.uri
         self.remote_uri = request.from_.uri
         dialog = Dialog.of_callee(request, self.local_tag, stack.ids.cseq(), source)
-        offer = Offer.REMOTE if offer_in(request) else Offer.NONE
-        self.leg = Leg(dialog.remote_tag, offer, dialog)
+        body = offer_in(request)
+        self.leg = Leg(dialog.remote_tag, Offer.REMOTE if body else Offer.NONE, dialog)
+        self.leg.body = body
         timer = options.session_timer
         if timer.expires_s or timer.min_se_s > SMALLEST_MIN_SE_S or timer.mode is Support.REQUIRED:
             self.keeper.timer.begin()
@@ -280,6 +281,7 @@ class InboundCall(Call):
             super()._acknowledged(body, now)
             return
         assert self.leg is not None
+        self.leg.body = body or self.leg.body
         self.leg.is_answered = self.leg.offers.take(Move.RECEIVE_ANSWER) or self.leg.is_answered
         self.state = CallState.CONFIRMED
         self.instants.acked_at = now

@@ -27,7 +27,7 @@ class Leg:
         self.offers = OfferState(offer)
         self.receiver: ReliableReceiver | None = None
         self.body = b""
-        """The last session description that came in it before the 2xx."""
+        """The last session description that came from the peer in it: what is in force, unless its offer is open."""
         self.is_answered = False
         """The first offer has its answer."""
         self.is_confirmed = False

@@ -357,7 +357,7 @@ class OutboundCall(Call):
         if self._invite is not None and self._invite is not sent:
             self.stack.sender.settle(self._invite, now=now)  # the 2xx is late, and of one that was given up
         self.state = CallState.CONFIRMED
-        body = self._settle_offer(leg, offer_in(response))
+        body = leg.body = self._settle_offer(leg, offer_in(response))
         wants_answer = leg.offers.offer is Offer.REMOTE and not was_cancelled
         if wants_answer:
             self.changes.await_answer(leg, sent, now=now)

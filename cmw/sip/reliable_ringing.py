@@ -99,7 +99,7 @@ class ReliableRinging:
             return
         call.stack.respond(transaction, 200, now=now)
         if body and leg.offers.take(Move.RECEIVE_ANSWER):
-            leg.is_answered = True
+            leg.is_answered, leg.body = True, body
             call.emit(CallModified(call.handle, body, now, Ending.LOCAL, "PRACK"))
 
     def _send(self, response: Response | None, now: Nanos) -> None:

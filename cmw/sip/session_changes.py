@@ -64,6 +64,7 @@ class Changes:
         self._leg: Leg | None = None
         self._answer_to: tuple[Leg, ClientRequest] | None = None
         self._invite: ClientRequest | None = None
+        self._is_refreshed = False
         self.ack: ClientRequest | None = None
 
     @property
@@ -100,6 +101,7 @@ class Changes:
         method = transaction.request.method
         has_offer = bool(offer_in(transaction.request))
         leg.offers.take(Move.SEND_ANSWER if has_offer else Move.SEND_OFFER)
+        leg.body = offer_in(transaction.request) or leg.body
         self._accept(leg, transaction, body, now)
         if method != "INVITE":
             self._call.counts.changes_received += 1
@@ -154,8 +156,13 @@ class Changes:
     def acknowledged(self, body: bytes, *, now: Nanos) -> None:
         """Take the ACK of our 2xx to a re-INVITE."""
         call = self._call
+        if self._is_refreshed:
+            self._is_refreshed = False
+            self._tell_refresh("INVITE", now)
+            return
         if call.leg is not None:
             call.leg.offers.take(Move.RECEIVE_ANSWER)
+            call.leg.body = body or call.leg.body
         call.counts.changes_received += 1
         call.instants.modified_at = now
         call.emit(CallModified(call.handle, body, now))
@@ -246,6 +253,8 @@ class Changes:
     def _succeed(self, asked: DialogRequest, response: Response, now: Nanos) -> None:
         call, change = self._call, self._ours
         self._ours = None
+        body, before = offer_in(response), asked.leg.body
+        asked.leg.body = body or before
         asked.leg.dialog.refresh_target(response)
         if call.has_keeper or "Session-Expires" in response.headers:
             call.keeper.take_success(response.headers, now=now)
@@ -255,12 +264,18 @@ class Changes:
         if asked.method == "INVITE":
             invite = self._invite
             assert invite is not None
-            if not asked.body and offer_in(response) and call.state is CallState.CONFIRMED:
+            if not asked.body and body and call.state is CallState.CONFIRMED:
                 self.await_answer(asked.leg, invite, now=now)
-                call.emit(CallReoffered(call.handle, "2xx", offer_in(response), now))
+                call.emit(CallReoffered(call.handle, "2xx", body, now))
                 return
             self.ack = call.send_ack(asked.leg.dialog, invite, now=now)
-        self._tell_success(asked, change, response, now)
+        is_refresh = change is not None and change.is_refresh
+        if is_refresh:
+            call.counts.refreshes_sent += 1
+            call.instants.refreshed_at = now
+            call.emit(CallRefreshed(call.handle, Ending.LOCAL, asked.method, now))
+        if not is_refresh or body not in (b"", before):
+            self._tell_change(asked.method, body, now)
 
     def await_answer(self, leg: Leg, invite: ClientRequest, *, now: Nanos) -> None:
         """Let the user answer the offer in a 2xx; the ACK waits for it."""
@@ -282,17 +297,13 @@ class Changes:
         call.local_body = body or call.local_body
         self.ack = call.send_ack(leg.dialog, invite, body, now=now)
 
-    def _tell_success(self, asked: DialogRequest, change: Change | None, response: Response, now: Nanos) -> None:
+    def _tell_change(self, method: str, body: bytes, now: Nanos) -> None:
+        """Tell the answer to our offer; that to a refresh too, where the peer took the occasion to change its mind."""
         call = self._call
-        if change is not None and change.is_refresh:
-            call.counts.refreshes_sent += 1
-            call.instants.refreshed_at = now
-            call.emit(CallRefreshed(call.handle, Ending.LOCAL, asked.method, now))
-            return
         call.counts.changes_sent += 1
         call.instants.modified_at = now
         if not call.is_over:
-            call.emit(CallModified(call.handle, offer_in(response), now, Ending.LOCAL, asked.method))
+            call.emit(CallModified(call.handle, body, now, Ending.LOCAL, method))
 
     def _fail(self, asked: DialogRequest, response: Response, now: Nanos) -> None:
         """Try a change again where the answer says when, or otherwise how. Source: RFC 3261 14.1, RFC 4028 7.3."""
@@ -372,9 +383,14 @@ class Changes:
         transaction.owner = call
         if request.method == "UPDATE" and not offer:
             self._accept(leg, transaction, b"", now)
-            call.counts.refreshes_received += 1
-            call.instants.refreshed_at = now
-            call.emit(CallRefreshed(call.handle, Ending.REMOTE, "UPDATE", now))
+            self._tell_refresh("UPDATE", now)
+            return
+        if offer and offer == leg.body and call.local_body and call.state is CallState.CONFIRMED:
+            # what is in force once more, word for word, has an answer: what we said last. RFC 4028 7.4, RFC 3264 8
+            self._accept(leg, transaction, call.local_body, now)
+            self._is_refreshed = request.method == "INVITE"  # that is told with its ACK
+            if not self._is_refreshed:
+                self._tell_refresh("UPDATE", now)
             return
         if request.method == "INVITE":
             call.stack.respond(transaction, 100, now=now)
@@ -382,6 +398,12 @@ class Changes:
             leg.offers.take(Move.RECEIVE_OFFER)
         self._theirs, self._leg = transaction, leg
         call.emit(CallReoffered(call.handle, request.method, offer, now, request))
+
+    def _tell_refresh(self, method: str, now: Nanos) -> None:
+        call = self._call
+        call.counts.refreshes_received += 1
+        call.instants.refreshed_at = now
+        call.emit(CallRefreshed(call.handle, Ending.REMOTE, method, now))
 
     def _accept(self, leg: Leg, transaction: Transaction, body: bytes, now: Nanos) -> None:
         """Answer 200, with all that a target refresh and the session timer ask for."""

@@ -73,7 +73,11 @@ class CallReofferRejected:
 
 @dataclass(frozen=True, slots=True)
 class CallRefreshed:
-    """The session timer was wound up again. Source: RFC 4028."""
+    """The session timer was wound up again, and nothing is to be done. Source: RFC 4028.
+
+    The peer's re-INVITE or UPDATE counts as that when it offers, word for word, what is in force; so does an UPDATE
+    without a body.
+    """
 
     call: int
     by: Ending

@@ -28,7 +28,7 @@ from cmw.sip.message import Request, Response
 from cmw.sip.user_agent import UserAgent
 from tests.support.ids import CountingIds
 from tests.support.sip_link import Link, Sent, listen_at
-from tests.support.sip_party import SDP, Party
+from tests.support.sip_party import ANOTHER_SDP, SDP, Party
 
 CALLER = Hop("127.0.0.1", 5060)
 CALLEE = Hop("127.0.0.2", 5060)
@@ -415,7 +415,7 @@ def test_reinvite_is_answered_and_repeated_until_its_ack() -> None:
 
 def test_reinvite_without_ack_ends_the_call() -> None:
     stage = Dialogue()
-    stage.tell("INVITE", cseq=2, body=SDP)
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP)
     stage.callee.answer_reoffer(stage.call, body=SDP, now=stage.link.now)
     stage.run(40 * SECOND)
     assert stage.events(CALLEE, CallTimedOut)[0].stage is TimeoutStage.ACK
@@ -424,7 +424,7 @@ def test_reinvite_without_ack_ends_the_call() -> None:
 
 def test_reinvite_is_refused_and_the_call_goes_on() -> None:
     stage = Dialogue()
-    stage.tell("INVITE", cseq=2, body=SDP)
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP)
     stage.callee.reject_reoffer(stage.call, now=stage.link.now)
     stage.run(100 * MILLISECOND)
     assert stage.answer("INVITE").status == 488
@@ -434,15 +434,15 @@ def test_reinvite_is_refused_and_the_call_goes_on() -> None:
 
 def test_a_second_reinvite_before_the_first_is_answered_gets_500() -> None:
     stage = Dialogue()
-    stage.tell("INVITE", cseq=2, body=SDP)
-    stage.tell("INVITE", cseq=3, body=SDP)
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP)
+    stage.tell("INVITE", cseq=3, body=ANOTHER_SDP)
     refusal = stage.answer("INVITE")
     assert (refusal.status, refusal.headers.get("Retry-After")) == (500, "5")
 
 
 def test_update_changes_the_session() -> None:
     stage = Dialogue()
-    stage.tell("UPDATE", cseq=2, body=SDP, headers=[("Contact", "<sip:moved@127.0.0.3:5060>")])
+    stage.tell("UPDATE", cseq=2, body=ANOTHER_SDP, headers=[("Contact", "<sip:moved@127.0.0.3:5060>")])
     stage.callee.answer_reoffer(stage.call, body=b"v=0 new", now=stage.link.now)
     stage.run(100 * MILLISECOND)
     assert (stage.answer("UPDATE").status, stage.answer("UPDATE").body) == (200, b"v=0 new")
@@ -498,7 +498,7 @@ def test_required_extensions_within_the_call_get_420() -> None:
 
 def test_bye_answers_an_open_reinvite_too() -> None:
     stage = Dialogue()
-    stage.tell("INVITE", cseq=2, body=SDP)
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP)
     stage.tell("BYE", cseq=3)
     assert stage.answer("BYE").status == 200
     assert stage.answer("INVITE").status == 487
@@ -507,7 +507,7 @@ def test_bye_answers_an_open_reinvite_too() -> None:
 def test_requests_after_our_bye_get_481() -> None:
     stage = Dialogue()
     stage.callee.hang_up(stage.call, now=stage.link.now)
-    stage.tell("INVITE", cseq=2, body=SDP)
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP)
     assert stage.answer("INVITE").status == 481
 
 

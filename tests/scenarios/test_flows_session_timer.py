@@ -9,6 +9,7 @@ from cmw.sip import CallOptions, CallState, Refresher, SessionTimerChoice, Suppo
 from cmw.sip.events import (
     CallEnded,
     CallLost,
+    CallModified,
     CallOffered,
     CallRefreshed,
     CallRejected,
@@ -18,7 +19,7 @@ from cmw.sip.events import (
     SessionExpired,
 )
 from tests.support.call_stage import ALICE, BOB, CalledParty, CallingParty, Pair
-from tests.support.sip_party import SDP
+from tests.support.sip_party import ANOTHER_SDP, SDP
 
 TIMER = ("Supported", "timer")
 
@@ -180,7 +181,7 @@ def test_a_caller_without_support_is_refreshed_by_the_callee() -> None:
 
 def test_the_session_timer_goes_on_after_a_change_of_the_peer() -> None:
     stage = CalledParty(headers=[TIMER, ("Session-Expires", "600;refresher=uas")]).established()
-    stage.tell("INVITE", cseq=2, body=SDP, headers=[TIMER, ("Session-Expires", "1200;refresher=uas")])
+    stage.tell("INVITE", cseq=2, body=ANOTHER_SDP, headers=[TIMER, ("Session-Expires", "1200;refresher=uas")])
     assert isinstance(stage.last(BOB, CallReoffered), CallReoffered)
     stage.bob.answer_reoffer(stage.call, body=SDP, now=stage.now)
     stage.run()
@@ -195,12 +196,62 @@ def test_a_refresh_waits_for_a_change_that_is_under_way() -> None:
     stage = CallingParty(options=wanting(90))
     stage.respond(200, body=SDP, headers=[("Session-Expires", "90;refresher=uac"), ("Allow", "UPDATE")])
     stage.run(44 * SECOND)
-    stage.tell("INVITE", cseq=5, body=SDP)
+    stage.tell("INVITE", cseq=5, body=ANOTHER_SDP)
     stage.run(3 * SECOND)
     assert stage.party.requests("UPDATE") == []
     stage.alice.reject_reoffer(stage.call, now=stage.now)
     stage.run(5 * SECOND)
     assert stage.party.requests("UPDATE")
+
+
+@pytest.mark.parametrize("rows", [(), (TIMER, ("Session-Expires", "600;refresher=uac"))])
+def test_what_is_in_force_offered_again_is_a_refresh_and_answered_at_once(rows: tuple[tuple[str, str], ...]) -> None:
+    stage = CalledParty().established()
+    ours = stage.party.responses("INVITE")[-1].body
+    stage.tell("INVITE", cseq=2, body=SDP, headers=rows)
+    assert (stage.answer("INVITE").status, stage.answer("INVITE").body) == (200, ours)
+    assert stage.events(BOB, CallRefreshed) == [], "a 200 without ACK is not the end of it"
+    stage.tell("ACK", cseq=2)
+    stage.tell("UPDATE", cseq=3, body=SDP, headers=rows)
+    assert (stage.answer("UPDATE").status, stage.answer("UPDATE").body) == (200, ours)
+    assert [(each.by, each.method) for each in stage.events(BOB, CallRefreshed)] == [
+        (Ending.REMOTE, "INVITE"),
+        (Ending.REMOTE, "UPDATE"),
+    ]
+    assert not stage.events(BOB, CallReoffered)
+    assert not stage.events(BOB, CallModified)
+    assert stage.snapshot().counts.refreshes_received == 2
+    assert stage.snapshot().counts.changes_received == 0
+
+
+def test_a_caller_knows_what_is_in_force_too() -> None:
+    stage = CallingParty()
+    stage.respond(200, body=SDP)
+    stage.tell("UPDATE", cseq=5, body=SDP)
+    assert stage.answer("UPDATE").body == stage.party.requests("INVITE")[0].body
+    assert stage.last(ALICE, CallRefreshed).by is Ending.REMOTE
+
+
+def test_what_was_in_force_before_a_change_is_a_change_again() -> None:
+    stage = CalledParty().established()
+    for cseq, body in ((2, ANOTHER_SDP), (3, SDP)):
+        stage.tell("INVITE", cseq=cseq, body=body)
+        assert stage.last(BOB, CallReoffered).body == body
+        stage.bob.answer_reoffer(stage.call, body=SDP, now=stage.now)
+        stage.run()
+        stage.tell("ACK", cseq=cseq)
+    assert len(stage.events(BOB, CallModified)) == 2
+    assert not stage.events(BOB, CallRefreshed)
+
+
+def test_an_answer_to_our_refresh_that_changes_something_is_told() -> None:
+    stage = CallingParty(options=wanting())
+    rows = [("Session-Expires", "600;refresher=uac"), ("Require", "timer")]
+    stage.respond(200, body=SDP, headers=rows)
+    stage.run(301 * SECOND)
+    stage.respond(200, request=stage.party.requests("INVITE")[-1], body=ANOTHER_SDP, headers=rows)
+    assert stage.last(ALICE, CallRefreshed).by is Ending.LOCAL
+    assert stage.last(ALICE, CallModified).body == ANOTHER_SDP
 
 
 def test_plain_calls_have_no_session_timer() -> None:

@@ -16,6 +16,9 @@ SDP = (
     b"m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
 )
 
+ANOTHER_SDP = SDP.replace(b"- 1 1", b"- 1 2").replace(b"4000", b"4002")
+"""The same party at another port."""
+
 
 class Party:
     """A machine for `Link` without any behaviour.

@@ -75,6 +75,27 @@ def counts(report: EndpointReport) -> tuple[int, int]:
     return report.signalling.scenario_actions_executed, report.signalling.scenario_actions_failed
 
 
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("body", [b"", SDP_THERE])
+def test_a_refresh_of_the_peer_begins_what_waits_for_it(method: str, body: bytes) -> None:
+    talk = Talk({"on": "session_refreshed", "action": "send_info", "type": "text/plain", "body": "kept"})
+    talk.send(method, body=body, Session_Expires="600;refresher=uac", Supported="timer")
+    answer = talk.stage.party.responses(method)[-1]
+    assert answer.status == 200
+    if method == "INVITE":
+        told = SDP_THERE.replace(b"0 1 1", b"0 1 2") if not body else b""
+        uri = (talk.invite.headers.get("Contact") or "").strip("<>")
+        to = f"<sip:callers-0001@{HERE}>;tag={talk.invite.from_.tag}"
+        ack = talk.stage.party.request(
+            "ACK", uri, call_id=talk.invite.call_id, cseq=talk._cseq, from_tag="to1", to=to, body=told
+        )
+        talk.stage.party.send(ack, HERE)
+    assert talk.last("INFO").body == b"kept"
+    talk.answer(talk.last("INFO"), 200)
+    report = talk.finish()
+    assert (report.signalling.session_timer_refreshes, counts(report)) == (1, (1, 0))
+
+
 def test_hold_and_resume() -> None:
     talk = Talk({"action": "hold"}, {"action": "resume", "via": "update"})
     talk.wait(1.1)
