@@ -45,6 +45,7 @@ OPTIONS: dict[FaultPath, str] = {
     ("groups", "callers", "audio", "codecs"): "--codec",
     ("groups", "callers", "audio", "source"): "--source",
     ("groups", "callers", "audio", "dscp"): "--dscp",
+    ("groups", "callers", "audio", "ptime"): "--ptime",
     ("groups", "callers", "audio", "jitter_buffer"): "--jitter-buffer",
     ("groups", "callers", "audio", "late_after"): "--late-after",
     ("groups", "callers", "transport"): "--transport",
@@ -93,6 +94,8 @@ def call(
     ] = None,
     source: Annotated[str, typer.Option(help="What is said: speech, tone or silence.")] = "speech",
     dscp: Annotated[int, typer.Option(help="DSCP of RTP and RTCP, 0 to 63.")] = 46,
+    ptime: Annotated[str, typer.Option(help="Audio in each packet: 10ms, 20ms, 30ms, 40ms or 60ms.")] = "20ms",
+    rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Offer RTP and RTCP on one port.")] = False,
     jitter_buffer: BufferText = DEFAULT_BUFFER,
     late_after: LateText = DEFAULT_LATE,
     user: Annotated[str | None, typer.Option(help="Register and call as this user at the host of URI.")] = None,
@@ -162,6 +165,7 @@ def call(
         "call": {"uri": uri, "offer": "late" if late_offer else "early", "redirects": redirects},
         "load": _load(rate),
         "audio": _audio(codec, source, dscp)
+        | {"ptime": ptime, "rtcp_mux": rtcp_mux}
         | {"jitter_buffer": buffer_document(jitter_buffer), "late_after": late_after},
         "headers": headers_document(header or []),
         "identity": _identity(from_uri, display_name),

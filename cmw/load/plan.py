@@ -27,6 +27,7 @@ from cmw.load.plan_fields import (
     Uri,
     as_list,
     duration,
+    one_duration_of,
     one_of,
     plan_field,
 )
@@ -59,7 +60,8 @@ def _check_reject(value: object) -> int:
     return value
 
 
-PtimeNs = Annotated[int, *duration(20 * MILLISECOND, 20 * MILLISECOND)]
+PTIMES_MS = (10, 20, 30, 40, 60)
+PtimeNs = Annotated[int, *one_duration_of(*[ptime_ms * MILLISECOND for ptime_ms in PTIMES_MS])]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Reject = Annotated[
     int, PlainValidator(_check_reject), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 699})
@@ -213,8 +215,8 @@ class Audio(PlanModel):
         max_length=2,
     )
     ptime: PtimeNs = plan_field(
-        "20ms (other packet times are not supported by this version)",
-        "audio in each packet",
+        "10ms, 20ms, 30ms, 40ms or 60ms",
+        "audio in each packet, unless the peer asks for another of these",
         default=20 * MILLISECOND,
     )
     source: Annotated[Literal["speech", "tone", "silence"], one_of("speech", "tone", "silence", later=("file",))] = (
@@ -222,6 +224,9 @@ class Audio(PlanModel):
     )
     dscp: StrictInt = plan_field(
         "a whole number from 0 to 63", "DSCP of RTP and RTCP; 46 is Expedited Forwarding", default=46, ge=0, le=63
+    )
+    rtcp_mux: StrictBool = plan_field(
+        "true or false", "offer, and accept, RTP and RTCP on one port (RFC 5761)", default=False
     )
     jitter_buffer: JitterBuffer = plan_field(
         "a mapping with mode, nominal, min and max",

@@ -98,6 +98,21 @@ def duration(least_ns: Nanos, most_ns: Nanos) -> Any:
     )
 
 
+def one_duration_of(*known_ns: Nanos) -> Any:
+    """Return what makes an ``int`` field one of these durations."""
+
+    def check(value: object) -> Nanos:
+        if not isinstance(value, str) or (span_ns := parse_duration(value)) not in known_ns:
+            raise ValueError("none of them")
+        return span_ns
+
+    return (
+        PlainValidator(check),
+        PlainSerializer(format_duration, return_type=str, when_used="json"),
+        WithJsonSchema({"type": "string", "enum": [format_duration(span_ns) for span_ns in known_ns]}),
+    )
+
+
 def _check_pace(value: object) -> Rate:
     if not isinstance(value, str):
         raise ValueError("not text")

@@ -117,6 +117,7 @@ class _Builder:
                 ptime_ms=group.audio.ptime // MILLISECOND,
                 source=group.audio.source,
                 dscp=group.audio.dscp,
+                rtcp_mux=group.audio.rtcp_mux,
                 buffer=BufferShare(**group.audio.jitter_buffer.settings()._asdict()),
                 late_limit_ns=group.audio.late_after,
             ),

@@ -59,7 +59,7 @@ def make_source(name: str, codec: str, ptime_ms: int = 20, seed: int = 1) -> Enc
         seed: the voice; ignored by tone and silence.
     """
     frame_bytes = RATE_HZ * ptime_ms // 1000
-    return EncodedSource(_whole_frames(g711.encode(_pcm(name, seed), codec), frame_bytes), frame_bytes)
+    return EncodedSource(_whole_frames(_encoded(name, codec, seed), frame_bytes), frame_bytes)
 
 
 def speech_pcm(*, seed: int = 1, seconds: int = 8) -> array[int]:
@@ -93,6 +93,12 @@ def level_dbov(pcm: array[int]) -> float:
     """Return the mean power of `pcm`; minus infinity when every sample is 0."""
     rms = _rms(pcm) if pcm else 0.0
     return 20 * log10(rms / _OVERLOAD) if rms else float("-inf")
+
+
+@cache
+def _encoded(name: str, codec: str, seed: int) -> bytes:
+    """Return the source before it is cut to frames: speech takes longer to make than a call may wait."""
+    return g711.encode(_pcm(name, seed), codec)
 
 
 def _pcm(name: str, seed: int) -> array[int]:

@@ -39,6 +39,7 @@ class AudioChoice:
         source: name of a source, or path of a WAV file; unused by an echo.
         ptime_ms: audio in each packet, milliseconds.
         dscp: 0 .. 63.
+        rtcp_mux: offer, and accept, RTP and RTCP on one port.
         echo: send back what comes instead of `source`.
         buffer: the listener's jitter buffer, a model.
         late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late.
@@ -48,18 +49,16 @@ class AudioChoice:
     source: str = "speech"
     ptime_ms: int = 20
     dscp: int = 46
+    rtcp_mux: bool = False
     echo: bool = False
     buffer: BufferSettings = USUAL_BUFFER
     late_limit_ns: Nanos = LATE_LIMIT_NS
 
 
 @lru_cache(maxsize=256)
-def make_policy(codecs: tuple[str, ...], ptime_ms: int) -> AudioPolicy:
-    """Return what is offered and accepted; one object for all calls that choose the same.
-
-    The packet time is the plan's, whatever the peer would like: its frames are made before the run.
-    """
-    return AudioPolicy(tuple([CODECS[name] for name in codecs]), ptime_ms, ptimes_ms=(ptime_ms,))
+def make_policy(codecs: tuple[str, ...], ptime_ms: int, rtcp_mux: bool = False) -> AudioPolicy:
+    """Return what is offered and accepted; one object for all calls that choose the same."""
+    return AudioPolicy(tuple([CODECS[name] for name in codecs]), ptime_ms, rtcp_mux=rtcp_mux)
 
 
 class CallMedia:
@@ -82,7 +81,7 @@ class CallMedia:
         self._audio = audio
         self._slot, self._port = open_media_pair(station.engine, station.ports, station.addresses.media, audio.dscp)
         self._negotiator = Negotiator(
-            make_policy(audio.codecs, audio.ptime_ms),
+            make_policy(audio.codecs, audio.ptime_ms, audio.rtcp_mux),
             address=station.addresses.sdp,
             rtp_port=self._port,
             session_id=station.ids.timestamp(),
@@ -216,6 +215,11 @@ class CallMedia:
         return self.agreed.codec if self.agreed is not None else ""
 
     @property
+    def ptime_ms(self) -> int:
+        """Return the audio in each packet that we send, milliseconds: the peer may have asked for other than ours."""
+        return self.agreed.ptime_ms if self.agreed is not None else self._audio.ptime_ms
+
+    @property
     def slot(self) -> int:
         """Return the engine's number of the stream; another call's after `close`."""
         return self._slot
@@ -225,7 +229,7 @@ class CallMedia:
     def _make_policy(self, codecs: tuple[str, ...] = ()) -> AudioPolicy:
         """Return what is offered or accepted now; the order says what we like best, and what is agreed is that."""
         chosen = codecs or tuple([name for name in dict.fromkeys((self.codec, *self._audio.codecs)) if name])
-        return make_policy(chosen, self._audio.ptime_ms)
+        return make_policy(chosen, self._audio.ptime_ms, self._audio.rtcp_mux)
 
     def _source(self, agreed: NegotiatedAudio) -> int:
         return self._station.sounds.number(self._audio.source, agreed.codec, agreed.ptime_ms)

@@ -254,6 +254,7 @@ class Endpoint:
         self._dispatch(event)
         if self.figures is not None and self._media is not None:
             self.figures.change_codec(self._media.codec, self._alarm.now())
+            self.figures.ptime_ms = self._media.ptime_ms
 
     def _dispatch(self, event: CallEvent) -> None:
         if isinstance(event, CallReoffered):
@@ -469,7 +470,7 @@ class Endpoint:
         except (CmwError, OSError) as error:
             self.fail(OutcomeKind.OSERROR, Blame.WORKER, f"media could not be started: {error}")
             return False
-        self.figures = CallFigures(self._media.codec, self.settings.audio.ptime_ms, self._alarm.now())
+        self.figures = CallFigures(self._media.codec, self._media.ptime_ms, self._alarm.now())
         return True
 
     def _start_media(self) -> None:

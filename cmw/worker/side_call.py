@@ -207,7 +207,7 @@ class SideCall:
     def _start(self) -> None:
         if self._media is not None and not self._media.is_streaming:
             self._media.start()
-            self.figures = CallFigures(self._media.codec, self._audio.ptime_ms, self._alarm.now())
+            self.figures = CallFigures(self._media.codec, self._media.ptime_ms, self._alarm.now())
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

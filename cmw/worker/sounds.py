@@ -28,6 +28,7 @@ class Sounds:
         self._store = store
         self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str, int], int] = {}
+        self._encoded: dict[tuple[str, str], bytes] = {}
 
     def number(self, source: str, codec: str, ptime_ms: int) -> int:
         """Return the engine's number of `source` in `codec`, made on first use.
@@ -49,6 +50,8 @@ class Sounds:
     async def prepare(self, source: str, codecs: Iterable[str], ptime_ms: int) -> None:
         """Make a source in every codec beforehand, off the loop: speech takes longer than a call may wait.
 
+        Cutting it to another packet time, should a peer ask for one, does not.
+
         Raises:
             SettingsError: as for `number`.
         """
@@ -60,7 +63,9 @@ class Sounds:
         if source in SOURCES:
             return make_source(source, codec, ptime_ms)
         frame_bytes = g711.CLOCK_HZ * ptime_ms // 1000
-        encoded = g711.encode(read_wav(Path(source)), codec)
+        if (source, codec) not in self._encoded:
+            self._encoded[source, codec] = g711.encode(read_wav(Path(source)), codec)
+        encoded = self._encoded[source, codec]
         silence = g711.encode(array("h", [0]), codec)
         return encoded + silence * (-len(encoded) % frame_bytes), frame_bytes
 

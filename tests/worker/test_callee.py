@@ -10,6 +10,7 @@ from cmw.load.outcome import EndpointReport
 from cmw.net.media import ReceivedFormat
 from cmw.sip import CallOffered
 from cmw.sip.message import Request
+from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice, Callee
 from cmw.worker.reporting import endpoint_report
 from tests.support.sip_party import SDP
@@ -21,9 +22,13 @@ SDP_THERE = SDP.replace(b"127.0.0.1", b"10.0.0.2")
 PCMA_THERE = SDP_THERE.replace(b"RTP/AVP 0", b"RTP/AVP 8").replace(b"0 PCMU", b"8 PCMA")
 
 
-def expect(stage: Stage, answering: AnswerChoice | None = None, wait_ns: int = 60 * SECOND) -> Callee:
+def expect(
+    stage: Stage, answering: AnswerChoice | None = None, wait_ns: int = 60 * SECOND, audio: AudioChoice | None = None
+) -> Callee:
     """Make a callee that takes whatever call comes."""
-    callee: Callee = stage.make(Callee, name="callees-0001", user="callees-0001", group="callees")
+    callee: Callee = stage.make(
+        Callee, name="callees-0001", user="callees-0001", group="callees", audio=audio or AudioChoice()
+    )
     callee.answering = answering or AnswerChoice()
 
     def take(offer: CallOffered) -> Callee | int:
@@ -286,6 +291,48 @@ def test_the_answer_to_an_offer_that_we_were_asked_for_is_followed() -> None:
     assert stream.changes == ["to 10.0.0.2:4020", "sending"]
     in_dialog(stage, "BYE", 3)
     assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("wish", "ptime_ms"),
+    [
+        (b"", 20),
+        (b"a=ptime:30\r\n", 30),
+        (b"a=ptime:60\r\na=maxptime:40\r\n", 40),
+        (b"a=maxptime:10\r\n", 10),
+        (b"a=ptime:25\r\n", 20),
+    ],
+)
+def test_the_packet_time_is_what_the_peer_asks_for(wish: bytes, ptime_ms: int) -> None:
+    stage = Stage()
+    callee = expect(stage)
+    call(stage, SDP_THERE + wish)
+    in_dialog(stage, "ACK", 1)
+    (stream,) = stage.engine.streams.values()
+    assert stream.settings is not None
+    assert stream.settings["ptime_ms"] == ptime_ms
+    assert callee.figures is not None
+    assert callee.figures.ptime_ms == ptime_ms
+    assert b"a=ptime:%d\r\n" % ptime_ms in stage.party.responses("INVITE")[-1].body
+    assert reoffer(stage, 2, SDP_THERE + b"a=ptime:10\r\n") == 200
+    in_dialog(stage, "ACK", 3)
+    assert (stream.settings["ptime_ms"], callee.figures.ptime_ms) == (10, 10)
+    in_dialog(stage, "BYE", 4)
+    finish(stage, callee)
+
+
+@pytest.mark.parametrize(("wanted", "rtcp_port"), [(False, 4001), (True, 4000)])
+def test_rtp_and_rtcp_share_a_port_when_the_plan_wants_it(wanted: bool, rtcp_port: int) -> None:
+    stage = Stage()
+    callee = expect(stage, audio=AudioChoice(rtcp_mux=wanted))
+    call(stage, SDP_THERE + b"a=rtcp-mux\r\n")
+    in_dialog(stage, "ACK", 1)
+    (stream,) = stage.engine.streams.values()
+    assert stream.settings is not None
+    assert stream.settings["remote_rtcp_port"] == rtcp_port
+    assert (b"a=rtcp-mux\r\n" in stage.party.responses("INVITE")[-1].body) is wanted
+    in_dialog(stage, "BYE", 2)
+    finish(stage, callee)
 
 
 def in_call(stage: Stage) -> tuple[Callee, Stream]:

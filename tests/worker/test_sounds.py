@@ -12,6 +12,7 @@ import pytest
 
 from cmw.errors import SettingsError
 from cmw.rtp import g711
+from cmw.rtp.source import make_source
 from cmw.worker.sounds import Sounds, read_wav
 
 
@@ -41,6 +42,17 @@ def test_a_source_is_made_once_for_each_codec() -> None:
     assert [sounds.number("tone", codec, 20) for codec in ("PCMU", "PCMA", "PCMU")] == [0, 1, 0]
     assert [len(frames) % size for frames, size in store.sources] == [0, 0]
     assert {size for _, size in store.sources} == {160}
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])
+def test_a_source_is_cut_to_any_packet_time_without_a_gap(ptime_ms: int) -> None:
+    store = Store()
+    Sounds(store).number("speech", "PCMU", ptime_ms)
+    ((frames, size),) = store.sources
+    whole = make_source("speech", "PCMU", 20).frames
+    assert (size, len(frames) % size) == (8 * ptime_ms, 0)
+    assert frames == (whole * 8)[: len(frames)]
+    assert len(frames) % len(whole) == 0
 
 
 def test_prepared_twice_at_once_it_is_made_once() -> None:
