@@ -162,19 +162,19 @@ def answer(
     return 128 + number
 
 
-def _audio(media: str, codecs: list[str], **choices: bool) -> AudioChoice:
+def _audio(media: str, codecs: list[str], *, rtcp_mux: bool) -> AudioChoice:
     unknown = [name for name in codecs if name not in CODECS]
     if unknown:
         raise typer.BadParameter(f"found {unknown[0]!r}, expected {' or '.join(CODECS)}", param_hint="--codec")
     if media == "echo":
-        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True, **choices)
+        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True, rtcp_mux=rtcp_mux)
     if media not in SOURCES:
         if not Path(media).exists():
             raise SettingsError(
                 f"--media: found {media!r}, expected echo, {', '.join(SOURCES)} or a WAV file that exists"
             )
         read_wav(Path(media))
-    return AudioChoice(codecs=tuple(codecs), source=media, **choices)
+    return AudioChoice(codecs=tuple(codecs), source=media, rtcp_mux=rtcp_mux)
 
 
 def _checked_uri(uri: str) -> str:
