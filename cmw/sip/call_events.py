@@ -234,8 +234,8 @@ class CallEnded:
         reason: Reason of the peer's BYE (RFC 3326) or ``BYE``; the phrase of the response for what we ended.
         status: the peer's answer to our BYE, 0 when none came; 487 (or what came) for an INVITE that we cancelled;
             what we answered, for a call that we rejected and for the peer's BYE.
-        unanswered_realm: whose challenge (401, 407) ended our BYE, as no credentials of ours are for it; "" when it names
-            none that can be read, None when that is not what happened. The call is over all the same.
+        unanswered_realm: whose challenge (401, 407) ended our BYE, as no credentials of ours are for it; "" when it
+            names none that can be read, None when that is not what happened. The call is over all the same.
     """
 
     call: int
