@@ -1,11 +1,12 @@
-"""Deadlines with a reason, timers as members of an enum, and a heap of them for the owner of many machines."""
+"""Deadlines with a reason, timers as members of an enum, and what the owner of many machines keeps theirs in."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
 from enum import Enum
 from heapq import heapify, heappop, heappush
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from cmw.core.clock import Nanos
 
@@ -123,3 +124,103 @@ class DeadlineHeap(Generic[KeyT]):
                 return live[1]
             heappop(entries)
         return None
+
+
+class Sleeper(Protocol):
+    """A machine that carries its own deadline."""
+
+    due_at: Nanos | None
+
+
+SleeperT = TypeVar("SleeperT", bound=Sleeper)
+
+
+class DeadlineQueues(Generic[SleeperT]):
+    """The next deadlines of machines that nearly all wait for one of a few spans: no heap for these, and no key.
+
+    Deadlines of one span come due in the order in which they are set, so that each span has a queue; a heap takes the
+    others. A machine carries its deadline, and an entry that says otherwise is stale: it is dropped when it surfaces,
+    or with all others like it when they are most of what there is.
+
+    Args:
+        spans: the usual spans, nanoseconds.
+    """
+
+    __slots__ = ("_entries", "_heap", "_live", "_order", "_queues")
+
+    def __init__(self, spans: Iterable[Nanos]) -> None:
+        self._queues: dict[Nanos, deque[tuple[Nanos, SleeperT]]] = {span_ns: deque() for span_ns in spans}
+        self._heap: list[tuple[Nanos, int, SleeperT]] = []
+        self._order = 0
+        self._live = 0
+        self._entries = 0
+
+    def __len__(self) -> int:
+        return self._live
+
+    def set(self, machine: SleeperT, at: Nanos | None, *, now: Nanos) -> None:
+        """Wake `machine` at the instant `at` and not when it was to be woken before; None lets it sleep."""
+        known = machine.due_at
+        if at == known:
+            return
+        machine.due_at = at
+        if at is None:
+            self._live -= 1
+            return
+        if known is None:
+            self._live += 1
+        queue = self._queues.get(at - now)
+        if queue is None or (queue and at < queue[-1][0]):
+            self._order += 1
+            heappush(self._heap, (at, self._order, machine))
+        else:
+            queue.append((at, machine))
+        self._entries += 1
+        if self._entries > 64 and self._entries > 4 * self._live:
+            self._forget_stale()
+
+    def expired(self, now: Nanos) -> Iterator[SleeperT]:
+        """Yield each machine that is due at `now`, the soonest first, forgetting its deadline before it is yielded."""
+        while (soonest := self.soonest()) is not None and soonest <= now:
+            machine = self._take(soonest)
+            self._entries -= 1
+            self._live -= 1
+            machine.due_at = None
+            yield machine
+
+    def soonest(self) -> Nanos | None:
+        """Return the next deadline of all; O(1) but for stale entries, which are dropped on the way."""
+        soonest: Nanos | None = None
+        for queue in self._queues.values():
+            while queue:
+                at, machine = queue[0]
+                if machine.due_at == at:
+                    if soonest is None or at < soonest:
+                        soonest = at
+                    break
+                queue.popleft()
+                self._entries -= 1
+        heap = self._heap
+        while heap:
+            at, _, machine = heap[0]
+            if machine.due_at == at:
+                return at if soonest is None or at < soonest else soonest
+            heappop(heap)
+            self._entries -= 1
+        return soonest
+
+    def _take(self, at: Nanos) -> SleeperT:
+        """Return who is due at `at`, and drop the entry."""
+        for queue in self._queues.values():
+            if queue and queue[0][0] == at:
+                return queue.popleft()[1]
+        return heappop(self._heap)[2]
+
+    def _forget_stale(self) -> None:
+        for queue in self._queues.values():
+            kept = [entry for entry in queue if entry[1].due_at == entry[0]]
+            queue.clear()
+            queue.extend(kept)
+        self._heap = [entry for entry in self._heap if entry[2].due_at == entry[0]]
+        heapify(self._heap)
+        self._entries = sum(map(len, self._queues.values())) + len(self._heap)

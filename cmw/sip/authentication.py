@@ -94,7 +94,7 @@ class Authentication:
         spaces: what the account knows of realms at this home, shared by all that it does; by default nothing yet.
     """
 
-    __slots__ = ("_attempt", "_credentials", "_ids", "_own", "_spaces")
+    __slots__ = ("_attempt", "_credentials", "_ids", "_own", "_shared")
 
     def __init__(
         self,
@@ -106,14 +106,16 @@ class Authentication:
             credentials = (credentials,)
         self._credentials = tuple(sorted(credentials or (), key=lambda each: each.realm is None))
         self._ids = ids
-        self._spaces = spaces if spaces is not None else ProtectionSpaces()
+        self._shared = spaces
         self._own: ProtectionSpaces | None = None
         self._attempt = Attempt()
 
     @property
     def spaces(self) -> ProtectionSpaces:
         """What the account knows, and what it counted."""
-        return self._spaces
+        if self._shared is None:
+            self._shared = ProtectionSpaces()
+        return self._shared
 
     def begin(self) -> Attempt:
         """Say that a new request begins; what was tried for those before does not count against it."""
@@ -146,10 +148,10 @@ class Authentication:
         attempt = attempt or self._attempt
         chosen = self._choose(response) if is_home and attempt.rounds < MAX_ROUNDS else {}
         if not chosen or not all(_is_worthwhile(attempt, key, found) for key, found in chosen.items()):
-            self._spaces.counts.refused += 1
+            self.spaces.counts.refused += 1
             return False
         attempt.rounds += 1
-        self._spaces.counts.answered += 1
+        self.spaces.counts.answered += 1
         is_register = (response.headers.get("CSeq") or "").endswith("REGISTER")
         for key, challenges in chosen.items():
             self._take(attempt, key, challenges, is_register)
@@ -175,7 +177,7 @@ class Authentication:
         sent = (attempt or self._attempt).sent
         sent.clear()
         rows = []
-        for spaces in (self._spaces, self._own):
+        for spaces in (self.spaces, self._own):
             for header, session in spaces.sessions(method, uri) if spaces is not None else ():
                 rows.append((header, session.answer(method, uri, body)))
                 sent.append(_Sent(header, session, session.uses, uri))
@@ -200,8 +202,8 @@ class Authentication:
                 false_proofs += answer is None and bool(info.rspauth)
                 if answer is not None and info.nextnonce:
                     self._renew(answer.session, info.nextnonce)
-        self._spaces.counts.proofs += proofs
-        self._spaces.counts.false_proofs += false_proofs
+        self.spaces.counts.proofs += proofs
+        self.spaces.counts.false_proofs += false_proofs
         is_wanted = any(each.session.credentials.requires_proof for each in sent)
         return not is_wanted or (proofs > 0 and not false_proofs)
 
@@ -237,8 +239,8 @@ class Authentication:
         """Return where a realm is kept: with the account, or in this dialog only when a callee may have made it up."""
         credentials = self._credentials_for(realm)
         is_named = credentials is not None and credentials.realm is not None
-        if is_register or is_named or header == "Proxy-Authorization" or self._spaces.is_home_realm(realm):
-            return self._spaces
+        if is_register or is_named or header == "Proxy-Authorization" or self.spaces.is_home_realm(realm):
+            return self.spaces
         if self._own is None:
             self._own = ProtectionSpaces()
         return self._own
@@ -247,7 +249,7 @@ class Authentication:
         """Return a session; the count goes on when the server gave the nonce that we use already."""
         credentials = self._credentials_for(challenge.realm)
         assert credentials is not None
-        ha1 = self._spaces.ha1(challenge, credentials)
+        ha1 = self.spaces.ha1(challenge, credentials)
         same = next((each for each in old if each.challenge.nonce == challenge.nonce), None)
         if same is not None:
             return DigestSession(challenge, credentials, same.cnonce, ha1=ha1, uses=same.uses)
@@ -258,7 +260,7 @@ class Authentication:
         if nonce == session.challenge.nonce:
             return
         renewed = session.renewed(nonce)
-        for spaces in (self._spaces, self._own):
+        for spaces in (self.spaces, self._own):
             if spaces is not None:
                 spaces.renew(session, renewed)
 

@@ -56,6 +56,37 @@ class Call:
         local_body: the session description that we sent last.
     """
 
+    __slots__ = (
+        "_asked",
+        "_authentication",
+        "_bye_reason",
+        "_changes",
+        "_home",
+        "_interval_ns",
+        "_is_change_cancelled",
+        "_keeper",
+        "_own_flow",
+        "_retransmissions_sent",
+        "_transfers",
+        "_unacked",
+        "call_id",
+        "contact",
+        "counts",
+        "handle",
+        "instants",
+        "leg",
+        "local_body",
+        "local_tag",
+        "local_uri",
+        "options",
+        "reason",
+        "remote_uri",
+        "stack",
+        "state",
+        "status",
+        "timers",
+    )
+
     is_outbound = False
 
     def __init__(

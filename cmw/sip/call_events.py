@@ -7,10 +7,11 @@ be changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.hop import Hop
 from cmw.sip.identity import Identity, read_identity
 from cmw.sip.message import Request, Response
@@ -52,7 +53,7 @@ class LossCause(StrEnum):
     """Our user did not answer the offer in a 2xx before the peer gave up on our ACK."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallOffered:
     """An INVITE came; 100 is queued already. Go on with `ring`, `answer` or `reject`.
 
@@ -86,7 +87,7 @@ class CallOffered:
         return read_identity(self.request.headers)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallProceeding:
     """A provisional response to our INVITE came, 100 to 199.
 
@@ -109,7 +110,7 @@ class CallProceeding:
     response: Response | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallAnswered:
     """A 2xx to our INVITE came; the ACK is queued already, unless `wants_answer`.
 
@@ -129,7 +130,7 @@ class CallAnswered:
     response: Response | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallConfirmed:
     """The ACK of our 2xx came.
 
@@ -142,7 +143,7 @@ class CallConfirmed:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallRedirected:
     """A 3xx to our INVITE, or a failure after one, is followed: the INVITE goes to another target."""
 
@@ -152,7 +153,7 @@ class CallRedirected:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallLost:
     """A call that stood is given up by us, although nobody hung up: BYE is out, `CallEnded` (local) follows.
 
@@ -167,7 +168,7 @@ class CallLost:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallReplaced:
     """Another call takes the place of this one, which is released; `CallEnded` (local) follows. Source: RFC 3891.
 
@@ -180,7 +181,7 @@ class CallReplaced:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallRejected:
     """Our INVITE had a final response of 300 or more; a call's last event.
 
@@ -203,7 +204,7 @@ class CallRejected:
         return None if self.response is None else parse_retry_after(self.response.headers)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallTimedOut:
     """The peer stayed silent; a call's last event."""
 
@@ -212,7 +213,7 @@ class CallTimedOut:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallCancelled:
     """The caller gave up before we answered; a call's last event.
 
@@ -225,7 +226,7 @@ class CallCancelled:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallEnded:
     """A call is over after its answer, or because we hung up or rejected it; a call's last event.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 
 
 class CallState(StrEnum):
@@ -126,7 +127,7 @@ class CallCounts:
     retransmissions_received: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallSnapshot:
     """A call as it is at this moment.
 

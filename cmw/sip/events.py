@@ -7,9 +7,8 @@ asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.call_events import (
     CallAnswered,
     CallCancelled,
@@ -98,7 +97,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class DatagramDiscarded:
     """A datagram had no effect."""
 

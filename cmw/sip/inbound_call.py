@@ -52,6 +52,8 @@ class InboundCall(Call):
         replaced: the call that this one takes the place of.
     """
 
+    __slots__ = ("_bye_wanted", "_held", "_invite", "_replaced", "_ringing", "_rung", "_source", "_user")
+
     def __init__(
         self,
         stack: Stack,

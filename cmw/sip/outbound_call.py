@@ -68,6 +68,22 @@ class OutboundCall(Call):
         options: what the call may use.
     """
 
+    __slots__ = (
+        "_ack",
+        "_cancel",
+        "_destination",
+        "_early",
+        "_expires_at",
+        "_forks",
+        "_invite",
+        "_offer",
+        "_redirects",
+        "_seq",
+        "_target",
+        "_uri",
+        "report_to",
+    )
+
     is_outbound = True
 
     def __init__(

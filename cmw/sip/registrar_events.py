@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.hop import Hop
 
 
@@ -22,7 +22,7 @@ class RegistrarDiscardReason(StrEnum):
     """The ACK ends here: it is for an answer of our own, or cannot be sent on. Source: RFC 3261 16.11."""
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class UserRegistered:
     """A binding was made or made anew.
 
@@ -38,7 +38,7 @@ class UserRegistered:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class UserUnregistered:
     """A binding ended.
 
@@ -54,7 +54,7 @@ class UserUnregistered:
     is_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrarDiscarded:
     """A message had no further effect."""
 

@@ -5,12 +5,11 @@ Every one ends with exactly one of `RegistrationFailed` and `RegistrationEnded`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrationSucceeded:
     """A binding stands, for the first time or again.
 
@@ -23,7 +22,7 @@ class RegistrationSucceeded:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrationDelayed:
     """A REGISTER failed and will be tried again; a binding that stands still does.
 
@@ -39,7 +38,7 @@ class RegistrationDelayed:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrationLost:
     """A binding stands no more: its time ran out before a refresh succeeded, or its connection is gone.
 
@@ -55,7 +54,7 @@ class RegistrationLost:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrationFailed:
     """A registration is given up; its last event.
 
@@ -69,7 +68,7 @@ class RegistrationFailed:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RegistrationEnded:
     """A binding was removed as asked; its last event."""
 

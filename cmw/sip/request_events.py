@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.hop import Hop
 from cmw.sip.message import Request, Response
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class InfoReceived:
     """The peer sent INFO within the call; 200 is queued already. `cmw.sip.dtmf_info` reads digits in it."""
 
@@ -20,7 +21,7 @@ class InfoReceived:
     request: Request = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class MessageReceived:
     """A MESSAGE came, within a call or outside (0); 200 is queued already. Source: RFC 3428."""
 
@@ -33,7 +34,7 @@ class MessageReceived:
     request: Request = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class NotifyReceived:
     """A NOTIFY came that nobody asked for, within a call or outside (0); 200 is queued already."""
 
@@ -45,7 +46,7 @@ class NotifyReceived:
     request: Request = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestSucceeded:
     """A request of `request` or `request_in_call` had a 2xx; its last event.
 
@@ -61,7 +62,7 @@ class RequestSucceeded:
     response: Response = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestFailed:
     """A request of `request` or `request_in_call` had another final response, or none; its last event.
 
@@ -79,7 +80,7 @@ class RequestFailed:
     response: Response | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class RequestAnswered:
     """A request outside of any call was answered without asking anyone: OPTIONS, an unknown method, a stray BYE."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.call_events import Ending
 from cmw.sip.message import Request, Response
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallReoffered:
     """The peer wants to change the session. Go on with `answer_reoffer` or `reject_reoffer`.
 
@@ -27,7 +28,7 @@ class CallReoffered:
     request: Request | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallReofferWithdrawn:
     """What `CallReoffered` told is no longer to be answered: the peer cancelled it, or the call ends."""
 
@@ -35,7 +36,7 @@ class CallReofferWithdrawn:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallModified:
     """A change of the session is agreed.
 
@@ -52,7 +53,7 @@ class CallModified:
     method: str = "INVITE"
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallReofferRejected:
     """The peer refused a change that we asked for; the session stays as it is.
 
@@ -71,7 +72,7 @@ class CallReofferRejected:
     response: Response | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class CallRefreshed:
     """The session timer was wound up again, and nothing is to be done. Source: RFC 4028.
 
@@ -85,7 +86,7 @@ class CallRefreshed:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class SessionExpired:
     """Nobody refreshed the session; it is left standing, as `SessionTimerChoice.is_soft` wants."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cmw.core.facts import fact
 from cmw.sip.hop import Hop
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class Target:
     """Whom to call or to ask, as whom, and with what.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cmw.core.clock import Nanos
-from cmw.core.timers import TimerTable
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.timing import Timer, Timing
@@ -57,20 +56,29 @@ def server_key(request: Request, via: Via | None = None) -> TransactionKey:
 class Transaction:
     """A client or server transaction; the layer feeds it and carries its facts up.
 
+    No state has more than two timers: one that sends again, and one that ends it.
+
     Args:
         key: what the layer finds it by.
         table: which of the four machines it is.
-        request: the request that it is about.
+        request: the request that it is about; `SHED` once nobody asks for it any more.
         destination: where its messages go.
         owner: whatever its user wants to find again.
         data: what a client transaction sends.
+
+    Attributes:
+        due_at: when the layer wakes it, None for never; the layer's own.
     """
 
     __slots__ = (
-        "_ack",
+        "_again",
+        "_again_at",
+        "_again_ns",
         "_data",
-        "_intervals",
+        "_end",
+        "_end_at",
         "destination",
+        "due_at",
         "key",
         "merge_key",
         "owner",
@@ -79,7 +87,6 @@ class Transaction:
         "retransmissions",
         "state",
         "table",
-        "timers",
         "weight",
     )
 
@@ -101,11 +108,14 @@ class Transaction:
         self.reopened = destination
         self.weight = 0
         self.state = table.start[0]
-        self.timers: TimerTable[Timer] = TimerTable()
         self.retransmissions = 0
-        self._intervals: dict[Timer, Nanos] = {}
+        self.due_at: Nanos | None = None
+        self._again: Timer | None = None
+        self._again_at: Nanos = 0
+        self._again_ns: Nanos = 0
+        self._end: Timer | None = None
+        self._end_at: Nanos = 0
         self._data = data
-        self._ack = b""
 
     @property
     def is_over(self) -> bool:
@@ -120,6 +130,23 @@ class Transaction:
     def has_sent(self, data: bytes) -> bool:
         """Tell whether `data` is what it sends, and sends again."""
         return data == self._data
+
+    def next_timeout(self) -> Nanos | None:
+        """Return when its next timer is due."""
+        if self._again is None:
+            return None if self._end is None else self._end_at
+        return self._again_at if self._end is None or self._again_at < self._end_at else self._end_at
+
+    def pop_due(self, now: Nanos) -> Timer | None:
+        """Return the timer that is due at `now`, the soonest first, and forget it; None when there is none."""
+        at = self.next_timeout()
+        if at is None or at > now:
+            return None
+        if self._end is not None and self._end_at == at:
+            end, self._end = self._end, None
+            return end
+        again, self._again = self._again, None
+        return again
 
     def advance(
         self,
@@ -145,6 +172,28 @@ class Transaction:
         """Carry out the actions of the first row."""
         self._carry_out(self.table.start[1], None, timing, out, now)
 
+    def listen_for_success(self, timing: Timing, *, now: Nanos) -> None:
+        """Be an INVITE of a client that was accepted, whatever it was before."""
+        self.state = State.ACCEPTED
+        self.stop_timers()
+        self._carry_out((Action.START_M,), None, timing, [], now)
+
+    def stop_timers(self) -> None:
+        """Forget every timer."""
+        self._again = self._end = None
+
+    def shed(self) -> None:
+        """Let go of what it is not asked for any more, once it only lingers: there are thousands of those."""
+        if self.key.side == "server":
+            if self.state in (State.COMPLETED, State.CONFIRMED):
+                self.request = SHED
+        elif self.state in (State.COMPLETED, State.ACCEPTED):
+            self.request = SHED
+            if self.state is State.ACCEPTED or self.key.method != "INVITE":
+                self._data = b""
+            if self.state is State.COMPLETED:
+                self.owner = None
+
     def _carry_out(
         self,
         actions: tuple[Action, ...],
@@ -155,33 +204,30 @@ class Transaction:
     ) -> tuple[Action, ...]:
         left: tuple[Action, ...] = ()
         for action in actions:
-            if (timer := _STARTED.get(action)) is not None:
-                self.timers.set(timer, now + self._begin_interval(timer, timing))
+            if action in _FOR_THE_LAYER:
+                left = (*left, action) if left else _ALONE[action]
             elif action is Action.SEND:
                 if message is not None:
                     self._data = serialize_message(message)
                 out.append(Datagram(self._data, self.destination))
+            elif action is Action.STOP_ALL:
+                self._again = self._end = None
+            elif (timer := _ENDS.get(action)) is not None:
+                self._end, self._end_at = timer, now + timing.durations[timer]
+            elif (timer := _BEGINS_REPEATING.get(action)) is not None:
+                self._repeat(timer, timing.durations[timer], now)
+            elif (timer := _REPEATS.get(action)) is not None:
+                self._repeat(timer, timing.doubled(timer, self._again_ns), now)
+            elif action is Action.E_AT_T2:
+                self._repeat(Timer.E, timing.t2_ns, now)
             elif action is Action.SEND_AGAIN:
                 self._send_again(out)
             elif action is Action.SEND_ACK and isinstance(message, Response):
                 self._send_ack(message, out)
-            elif action is Action.STOP_ALL:
-                self.timers.clear()
-            elif (timer := _DOUBLED.get(action)) is not None:
-                self._intervals[timer] = timing.doubled(timer, self._intervals[timer])
-                self.timers.set(timer, now + self._intervals[timer])
-            elif action is Action.E_AT_T2:
-                self._intervals[Timer.E] = timing.t2_ns
-                self.timers.set(Timer.E, now + timing.t2_ns)
-            else:
-                left = (*left, action)
         return left
 
-    def _begin_interval(self, timer: Timer, timing: Timing) -> Nanos:
-        interval_ns = timing.durations[timer]
-        if timer in _REPEATED:
-            self._intervals[timer] = interval_ns
-        return interval_ns
+    def _repeat(self, timer: Timer, interval_ns: Nanos, now: Nanos) -> None:
+        self._again, self._again_ns, self._again_at = timer, interval_ns, now + interval_ns
 
     def _send_again(self, out: list[Datagram]) -> None:
         if self._data:
@@ -189,18 +235,22 @@ class Transaction:
             out.append(Datagram(self._data, self.destination))
 
     def _send_ack(self, response: Response, out: list[Datagram]) -> None:
-        if not self._ack:
-            self._ack = serialize_message(make_failure_ack(self.request, response))
-        out.append(Datagram(self._ack, self.destination))
+        """Send the ACK of a failure response; from the first one on it is what it sends again."""
+        if self.request is not SHED:
+            self._data = serialize_message(make_failure_ack(self.request, response))
+            self.request = SHED
+        out.append(Datagram(self._data, self.destination))
 
 
-_STARTED = {
-    Action.START_A: Timer.A,
+SHED: Final = Request("", "")
+"""Stands for the request of a transaction that let go of it."""
+
+_FOR_THE_LAYER = frozenset((Action.PASS_UP, Action.TIME_OUT, Action.FAIL))
+_ALONE = {action: (action,) for action in _FOR_THE_LAYER}
+_ENDS = {
     Action.START_B: Timer.B,
     Action.START_D: Timer.D,
-    Action.START_E: Timer.E,
     Action.START_F: Timer.F,
-    Action.START_G: Timer.G,
     Action.START_H: Timer.H,
     Action.START_I: Timer.I,
     Action.START_J: Timer.J,
@@ -208,8 +258,8 @@ _STARTED = {
     Action.START_L: Timer.L,
     Action.START_M: Timer.M,
 }
-_DOUBLED = {Action.DOUBLE_A: Timer.A, Action.DOUBLE_E: Timer.E, Action.DOUBLE_G: Timer.G}
-_REPEATED = frozenset(_DOUBLED.values())
+_BEGINS_REPEATING = {Action.START_A: Timer.A, Action.START_E: Timer.E, Action.START_G: Timer.G}
+_REPEATS = {Action.DOUBLE_A: Timer.A, Action.DOUBLE_E: Timer.E, Action.DOUBLE_G: Timer.G}
 
 
 def make_failure_ack(invite: Request, response: Response) -> Request:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
 
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
-from cmw.core.timers import Deadline, DeadlineHeap
+from cmw.core.timers import Deadline, DeadlineQueues
 from cmw.errors import LocalProtocolError
 from cmw.sip.discard_reason import DiscardReason
 from cmw.sip.hop import Datagram, Hop
@@ -38,9 +37,6 @@ for retransmissions, and no new INVITE is taken: anybody may send requests, as l
 
 BUSY_HEADERS = (("Retry-After", "10"),)
 
-_SHED: Final = Request("", "")
-"""Stands for the request of a transaction that let go of it."""
-
 
 class TransactionLayer:
     """The transactions of one user agent.
@@ -61,7 +57,7 @@ class TransactionLayer:
         self._merge_keys: dict[object, Transaction] = {}
         self._waiting: dict[Hop, dict[Transaction, None]] = {}
         self._answering: dict[int, dict[Transaction, None]] = {}
-        self._heap: DeadlineHeap[Transaction] = DeadlineHeap()
+        self._due: DeadlineQueues[Transaction] = DeadlineQueues(set(timing.durations.values()))
         self._facts: deque[Fact] = deque()
         self.kept_bytes = 0
         self.retransmissions_received = 0
@@ -85,12 +81,10 @@ class TransactionLayer:
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let every timer fire that is due."""
-        for transaction in self._heap.expired(now):
-            for timer in transaction.timers.expired(now):
+        for transaction in self._due.expired(now):
+            while (timer := transaction.pop_due(now)) is not None:
                 self._advance(transaction, timer, None, now)
-                if transaction.is_over:
-                    break
-            self._rearm(transaction)
+            self._due.set(transaction, transaction.next_timeout(), now=now)
 
     def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """End the client transactions that wait for `destination`; how the network says that nobody is there.
@@ -141,7 +135,7 @@ class TransactionLayer:
         transaction.begin(self._timing, self._out, now=now)
         self._transactions[key] = transaction
         self._waiting.setdefault(destination, {})[transaction] = None
-        self._rearm(transaction)
+        self._due.set(transaction, transaction.next_timeout(), now=now)
         return transaction
 
     def send_cancel(
@@ -164,7 +158,7 @@ class TransactionLayer:
         status = response.status
         event = Input.TX_1XX if status < 200 else Input.TX_2XX if status < 300 else Input.TX_3XX_6XX
         self._advance(transaction, event, response, now)
-        self._shed(transaction)
+        transaction.shed()
         if not transaction.is_over:
             self._weigh(transaction, transaction.kept_bytes())
             if self.kept_bytes > MAX_KEPT_BYTES and transaction.state is State.COMPLETED:
@@ -194,12 +188,11 @@ class TransactionLayer:
 
         It is as if the first 2xx had come already: others reach the owner, who has to acknowledge each. RFC 6026 7.2.
         """
-        transaction.state, transaction.owner = State.ACCEPTED, owner
-        transaction.timers.clear()
-        transaction.timers.set(Timer.M, now + self._timing.durations[Timer.M])
+        transaction.owner = owner
+        transaction.listen_for_success(self._timing, now=now)
         self._transactions[transaction.key] = transaction
         self._no_longer_waiting(transaction)
-        self._rearm(transaction)
+        self._due.set(transaction, transaction.next_timeout(), now=now)
 
     def forget(self, transaction: Transaction) -> None:
         """End a transaction without a word. Source: RFC 3261 9.1, of an INVITE that was cancelled in vain."""
@@ -214,7 +207,8 @@ class TransactionLayer:
 
     def next_timeout(self) -> Deadline | None:
         """Return when to come back."""
-        return self._heap.soonest()
+        at = self._due.soonest()
+        return None if at is None else Deadline(at, "TRANSACTION")
 
     # private
 
@@ -236,6 +230,7 @@ class TransactionLayer:
         if status >= 200:
             self.retransmissions_received += transaction.state is known
             self._no_longer_waiting(transaction)
+            transaction.shed()
         return None
 
     def _receive_ack(self, ack: Request, source: Hop, now: Nanos) -> DiscardReason | None:
@@ -293,7 +288,7 @@ class TransactionLayer:
         if transaction.is_over:
             self._drop(transaction)
         else:
-            self._rearm(transaction)
+            self._due.set(transaction, transaction.next_timeout(), now=now)
         return left
 
     def _abandon(self, destination: Hop, reason: str) -> None:
@@ -303,22 +298,14 @@ class TransactionLayer:
             self.forget(transaction)
             self._facts.append(TransportFailed(transaction, owner, reason))
 
-    def _shed(self, transaction: Transaction) -> None:
-        """Let go of the request of a transaction that only lingers: there are thousands of those."""
-        if transaction.state in (State.COMPLETED, State.CONFIRMED):
-            transaction.request = _SHED
-
     def _weigh(self, transaction: Transaction, weight: int) -> None:
         self.kept_bytes += weight - transaction.weight
         transaction.weight = weight
 
-    def _rearm(self, transaction: Transaction) -> None:
-        self._heap.set(transaction, None if transaction.is_over else transaction.timers.soonest())
-
     def _drop(self, transaction: Transaction) -> None:
-        transaction.timers.clear()
+        transaction.stop_timers()
         transaction.owner = None
-        self._heap.set(transaction, None)
+        self._due.set(transaction, None, now=0)
         self._transactions.pop(transaction.key, None)
         self._weigh(transaction, 0)
         self._no_longer_waiting(transaction)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cmw.core.clock import Nanos
+from cmw.core.facts import fact
 from cmw.sip.message import Request
 from cmw.sip.transfer import ReferTo
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TransferRequested:
     """The peer asks us to call somebody else. Go on with `accept_transfer` or `reject_transfer`. Source: RFC 3515.
 
@@ -28,7 +29,7 @@ class TransferRequested:
     request: Request = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TransferAccepted:
     """The peer will try the transfer that we asked for; `TransferProgressed` and `TransferCompleted` may follow.
 
@@ -43,7 +44,7 @@ class TransferAccepted:
     is_followed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TransferProgressed:
     """The peer told how a transfer of ours goes: a provisional status."""
 
@@ -54,7 +55,7 @@ class TransferProgressed:
     at: Nanos
 
 
-@dataclass(frozen=True, slots=True)
+@fact
 class TransferCompleted:
     """A transfer of ours is over; its last event.
 

@@ -601,4 +601,4 @@ def test_a_thousand_calls_leave_nothing_behind() -> None:
     stage.finish()
     assert len(last_events(stage, CALLER)) == len(last_events(stage, CALLEE)) == 1000
     for agent in (stage.caller, stage.callee):
-        assert len(agent._stack.heap) == len(agent._stack.layer._heap) == 0
+        assert len(agent._stack.heap) == len(agent._stack.layer._due) == 0
