@@ -50,7 +50,15 @@ class CommandError(CmwError):
 
 
 class CapacityError(CmwError):
-    """Raised when there is no room left: ports, slots or descriptors."""
+    """Raised when there is no room left: ports, slots or descriptors.
+
+    Args:
+        resource: what is used up, one that docs/generator.md names; empty where it does not matter.
+    """
+
+    def __init__(self, message: str, *, resource: str = "") -> None:
+        super().__init__(message)
+        self.resource = resource
 
 
 class SettingsError(CmwError):

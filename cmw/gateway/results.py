@@ -19,7 +19,7 @@ from cmw.load.exit_code import exit_code
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
-from cmw.load.report import samples_csv
+from cmw.load.report import UNTRUSTED, samples_csv
 from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
 from cmw.metrics.keys import COLUMNS
 from cmw.metrics.samples import SampleAggregate
@@ -107,7 +107,7 @@ def _rows(frames: Sequence[bytes], endpoint: int | None) -> list[Row]:
             if endpoint is not None and index != endpoint:
                 continue
             row: Row = {"endpoint": index, "second": batch.second, "at_unix_ms": batch.at_unix_ms}
-            for key in COLUMNS:
+            for key in (*COLUMNS, UNTRUSTED):
                 column = batch.columns.get(key)
                 row[key] = None if column is None else _value(column.typecode, column[at])
             rows.append(row)

@@ -40,6 +40,7 @@ from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
 from cmw.load.plan import Plan
+from cmw.load.report import UNTRUSTED
 from cmw.metrics.keys import COLUMNS
 
 LOCK_FILE = "lock"
@@ -235,7 +236,7 @@ class Gateway:
     async def sample_keys(self, run_id: str) -> list[str]:
         """Return the names of the columns that the rows of `samples` have, beside endpoint, second and at_unix_ms."""
         await self._store.row(run_id)
-        return list(COLUMNS)
+        return [*COLUMNS, UNTRUSTED]
 
     async def samples_csv(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[str]:
         """Yield samples.csv piece by piece, a line for each endpoint and second."""

@@ -160,6 +160,20 @@ def lost_endpoint(
     )
 
 
+class UntrustedSecond(ReportModel):
+    """A bound that a worker broke in one second: what was measured in it may be our own doing."""
+
+    second: int = Field(ge=0)
+    """From the start of the run."""
+    bound: int = Field(ge=0)
+    """Its number in cmw.load.generator_bounds."""
+    value: float
+
+
+MAX_UNTRUSTED = 500
+"""Rows of `RunTotals.untrusted`: the first ones; the counts beside them are of all."""
+
+
 def _check_histogram(wire: dict[str, Any]) -> dict[str, Any]:
     ExponentialHistogram.from_dict(wire)
     return wire
@@ -195,5 +209,12 @@ class RunTotals(ReportModel):
     """Largest resident set during the run."""
     cpu_steal_ratio: float | None = None
     """Share of CPU time that the hypervisor took, 0 to 1."""
+    shortages: dict[str, int] = Field(default_factory=dict)
+    """Calls that could not be placed or answered, by the resource that was used up."""
+    seconds: int = Field(default=0, ge=0)
+    """How many seconds of the run the worker judged itself in."""
+    untrusted_seconds: int = Field(default=0, ge=0)
+    """Those of them in which it broke a bound."""
+    untrusted: list[UntrustedSecond] = Field(default_factory=list, max_length=MAX_UNTRUSTED)
     scheduling: str = ""
     """SCHED_FIFO or SCHED_OTHER of the media thread."""

@@ -15,6 +15,10 @@ from cmw.metrics.keys import COLUMNS, TIMING_KEYS
 ABSENT_COUNT = 0xFFFFFFFF
 """What an integer column of samples holds where there is no value; cmw.link.samples writes it."""
 
+UNTRUSTED = "untrusted"
+"""Column of samples beside the metrics: which bounds the worker broke in that second, the sum of 2 to the power of
+their numbers in cmw.load.generator_bounds; 0 for a second that counts."""
+
 _CALL_TIMING = tuple(key for key in TIMING_KEYS if key != "registration_time_ms")
 _FORMULA_STARTS = ("=", "+", "-", "@")
 
@@ -51,14 +55,14 @@ def endpoints_csv(reports: Iterable[EndpointReport]) -> str:
 
 def samples_csv(batches: Iterable[SampleRows]) -> Iterator[str]:
     """Yield samples.csv piece by piece, the head line first: one line for each endpoint and second."""
-    yield ",".join(("second", "at_unix_ms", "endpoint", *COLUMNS)) + "\n"
+    yield ",".join(("second", "at_unix_ms", "endpoint", *COLUMNS, UNTRUSTED)) + "\n"
     for batch in batches:
         yield _batch_lines(batch)
 
 
 def _batch_lines(batch: SampleRows) -> str:
     absent = [""] * len(batch.endpoints)
-    columns = [_texts(batch.columns[name]) if name in batch.columns else absent for name in COLUMNS]
+    columns = [_texts(batch.columns[name]) if name in batch.columns else absent for name in (*COLUMNS, UNTRUSTED)]
     head = f"{batch.second},{batch.at_unix_ms},"
     rows = zip(batch.endpoints, *columns, strict=True)
     return "".join(f"{head}{','.join(map(str, row))}\n" for row in rows)

@@ -11,6 +11,7 @@ from cmw.load.summary import NO_STATUS, Q, Summary
 from cmw.metrics.keys import METRICS, by_key
 
 WORST_CALLS = 20
+UNTRUSTED_ROWS = 100
 
 _STYLE = """
 :root { color-scheme: light dark; --good: #1a7f37; --bad: #c4262e; --odd: #9a6700; --line: #8884; --soft: #8881; }
@@ -53,6 +54,7 @@ def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
         _media(summary),
         _worst(list(reports)),
         _generator(summary),
+        _untrusted(summary),
         _glossary(summary),
     ]
     body = "\n".join(part for part in parts if part)
@@ -67,8 +69,11 @@ def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
 def verdict_sentence(summary: Summary) -> str:
     """Return one sentence that says why the verdict is what it is."""
     if summary.run.verdict is Verdict.INVALID:
-        resources = ", ".join(dict.fromkeys(limit.resource for limit in summary.generator.limits))
-        return f"The generator was the limit ({resources}): the figures say nothing about the target."
+        limits = summary.generator.limits
+        resources = ", ".join(dict.fromkeys(limit.resource for limit in limits))
+        first = min((limit.first_second for limit in limits if limit.first_second is not None), default=None)
+        since = "" if first is None else f", first in second {first}"
+        return f"The generator was the limit ({resources}{since}): the figures say nothing about the target."
     failing = [threshold for threshold in summary.thresholds if not threshold.passed]
     if failing:
         return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
@@ -196,12 +201,31 @@ def _limits(summary: Summary) -> str:
             (limit.worker, ""),
             (_number(limit.value), "n"),
             (_number(limit.bound), "n"),
+            (_number(limit.first_second), "n"),
             (limit.reason, ""),
         ]
         for limit in summary.generator.limits
     ]
-    head = ["resource", "figure", "worker", "value|n", "bound|n", "why it matters"]
+    head = ["resource", "figure", "worker", "value|n", "bound|n", "first second|n", "why it matters"]
     return _table("Generator: broken bounds", head, rows)
+
+
+def _untrusted(summary: Summary) -> str:
+    part = summary.generator
+    rows = [
+        [
+            (str(one.second), "n"),
+            (one.worker, ""),
+            (one.resource, "odd"),
+            (one.metric, ""),
+            (_number(one.value), "n"),
+            (_number(one.bound), "n"),
+        ]
+        for one in part.untrusted[:UNTRUSTED_ROWS]
+    ]
+    more = len(part.untrusted) - len(rows)
+    title = f"Untrusted seconds: {part.untrusted_seconds} of {part.seconds}" + (f", {more} more rows" if more else "")
+    return _table(title, ["second|n", "worker", "resource", "figure", "value|n", "bound|n"], rows)
 
 
 def _generator(summary: Summary) -> str:
@@ -214,6 +238,8 @@ def _generator(summary: Summary) -> str:
         ("send errors", str(part.send_errors)),
         ("dropped by the kernel", _number(part.kernel_drops)),
         ("sample batches lost", str(part.samples_dropped)),
+        *((f"calls without {resource}", str(count)) for resource, count in part.shortages.items()),
+        ("untrusted seconds", f"{part.untrusted_seconds} of {part.seconds}"),
         ("CPU seconds", _number(part.cpu_seconds)),
         ("memory, MiB", _number(part.rss_bytes / 2**20)),
         ("CPU steal ratio", _number(part.cpu_steal_ratio)),

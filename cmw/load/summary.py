@@ -10,10 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cmw.core.words import Blame, OutcomeKind, Phase, RunStatus, Verdict
+from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.thresholds import Judgement, Threshold, evaluate
-from cmw.load.verdict import Limit, generator_limits, verdict
+from cmw.load.verdict import Limit, generator_limits, shown_names, verdict
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.metrics.keys import METRICS, TIMING_KEYS, Kind
 from cmw.metrics.quantiles import describe
@@ -107,6 +108,17 @@ class MediaPart(SummaryModel):
     silent_calls: int
 
 
+class UntrustedPart(SummaryModel):
+    """A bound of one second that a worker broke; `second` counts from the start of the run."""
+
+    worker: str
+    second: int
+    resource: str
+    metric: str
+    value: float
+    bound: float
+
+
 class GeneratorPart(SummaryModel):
     """Whether the generator was healthy, and what it took."""
 
@@ -123,6 +135,14 @@ class GeneratorPart(SummaryModel):
     cpu_steal_ratio: float | None
     """The greatest of any worker."""
     scheduling: list[str]
+    shortages: dict[str, int] = Field(default_factory=dict)
+    """Calls that could not be carried, by what was used up."""
+    seconds: int = 0
+    """Seconds that workers judged themselves in, added up over all workers."""
+    untrusted_seconds: int = 0
+    """Those in which the worker was the limit."""
+    untrusted: list[UntrustedPart] = Field(default_factory=list)
+    """Why, in the order of time; the first of each worker when there are many."""
 
 
 class ThresholdPart(SummaryModel):
@@ -226,7 +246,7 @@ def build_summary(
         signalling=figures.signalling(),
         timing={key: _q(histogram) for key, histogram in figures.timing.items()},
         media=figures.media(),
-        generator=_generator(limits, totals),
+        generator=_generator(limits, totals, {worker.id: worker.name for worker in run.workers}),
         thresholds=[_threshold(judgement) for judgement in judgements],
         workers=run.workers,
         failures=figures.failures(),
@@ -370,8 +390,9 @@ class _Figures:
         }
 
 
-def _generator(limits: list[Limit], totals: Mapping[str, RunTotals]) -> GeneratorPart:
+def _generator(limits: list[Limit], totals: Mapping[str, RunTotals], workers: Mapping[str, str]) -> GeneratorPart:
     """Add up the health of all workers."""
+    shown = shown_names(workers)
     every = list(totals.values())
     drops = [one.kernel_drops for one in every if one.kernel_drops is not None]
     steals = [one.cpu_steal_ratio for one in every if one.cpu_steal_ratio is not None]
@@ -388,7 +409,29 @@ def _generator(limits: list[Limit], totals: Mapping[str, RunTotals]) -> Generato
         rss_bytes=sum(one.rss_bytes for one in every),
         cpu_steal_ratio=max(steals, default=None),
         scheduling=sorted({one.scheduling for one in every if one.scheduling}),
+        shortages=dict(sum((Counter(one.shortages) for one in every), Counter())),
+        seconds=sum(one.seconds for one in every),
+        untrusted_seconds=sum(one.untrusted_seconds for one in every),
+        untrusted=sorted(
+            (part for worker, one in totals.items() for part in _untrusted(shown.get(worker, worker), one)),
+            key=lambda part: (part.second, part.worker),
+        ),
     )
+
+
+def _untrusted(worker: str, totals: RunTotals) -> list[UntrustedPart]:
+    return [
+        UntrustedPart(
+            worker=worker,
+            second=row.second,
+            resource=BOUNDS[row.bound].resource,
+            metric=BOUNDS[row.bound].metric,
+            value=row.value,
+            bound=BOUNDS[row.bound].window_most,
+        )
+        for row in totals.untrusted
+        if row.bound < len(BOUNDS)
+    ]
 
 
 def _merged(wires: Iterable[dict[str, Any] | None]) -> ExponentialHistogram:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 
 from cmw.core.words import Blame, RunStatus, Verdict
+from cmw.load.generator_bounds import BOUNDS, MAX_WORKER_FAULTS, UNTRUSTED_FREE, UNTRUSTED_MOST
 from cmw.load.outcome import EndpointReport, RunTotals
-from cmw.metrics.histogram import ExponentialHistogram
 
 
 class Limit(BaseModel):
@@ -24,82 +23,8 @@ class Limit(BaseModel):
     """None when the figure itself is missing."""
     bound: float | None
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The largest value of a figure of a worker with which its run still counts.
-
-    Args:
-        resource: what is short when the bound is broken.
-        metric: the figure, as in the summary's generator part.
-        reason: why this value.
-        value: reads the figure from a worker's totals; None when it was not measured or means nothing.
-    """
-
-    resource: str
-    metric: str
-    most: float
-    reason: str
-    value: Callable[[RunTotals], float | None]
-
-
-def _p99(wire: dict[str, object] | None) -> float | None:
-    return None if wire is None else ExponentialHistogram.from_dict(wire).quantile(0.99)
-
-
-def _ratio(count: int | None, total: int) -> float | None:
-    return None if count is None or total <= 0 else count / total
-
-
-BOUNDS: tuple[Bound, ...] = (
-    Bound(
-        "media thread",
-        "pacing_error_us p99",
-        10_000,
-        "half a packet time: beyond it the jitter that the target sees is mostly ours",
-        lambda totals: _p99(totals.pacing_error_us),
-    ),
-    Bound(
-        "media thread",
-        "packets_skipped ratio",
-        0.001,
-        "loss of our own making must stay below what changes a MOS: 0.1 % is 0.4 points of R",
-        lambda totals: _ratio(totals.packets_skipped, totals.packets_sent + totals.packets_skipped),
-    ),
-    Bound(
-        "network interface",
-        "send_errors ratio",
-        0.001,
-        "packets that the kernel refused look like loss to the target",
-        lambda totals: _ratio(totals.send_errors, totals.packets_sent + totals.send_errors),
-    ),
-    Bound(
-        "socket buffers",
-        "kernel_drops ratio",
-        0.001,
-        "packets that came but were dropped here look like loss by the target",
-        lambda totals: _ratio(totals.kernel_drops, totals.packets_received + (totals.kernel_drops or 0)),
-    ),
-    Bound(
-        "signalling loop",
-        "loop_lag_ms p99",
-        50,
-        "times of signalling are read in bands of 100 ms; half a band may be ours",
-        lambda totals: _p99(totals.loop_lag_ms),
-    ),
-    Bound(
-        "host CPU",
-        "cpu_steal_ratio",
-        0.05,
-        "a machine that takes a twentieth of our time away stalls streams without our knowing",
-        lambda totals: totals.cpu_steal_ratio,
-    ),
-)
-"""Every bound of the generator; each worker is judged on its own, so that a sick one cannot hide among others."""
-
-MAX_WORKER_FAULTS = 0.001
-"""Share of endpoints that may fail by our own fault: more, and the failed calls speak of us, not of the target."""
+    first_second: int | None = None
+    """The first second of the run in which it showed; None when it did in none."""
 
 
 def generator_limits(
@@ -112,7 +37,7 @@ def generator_limits(
         workers: id and name of every worker that took part.
         reports: of every endpoint.
     """
-    shown = _shown_names(workers)
+    shown = shown_names(workers)
     limits = [
         _unknown(name, "worker", "run totals", "the worker did not report its end; its health is not known")
         for worker, name in shown.items()
@@ -123,7 +48,7 @@ def generator_limits(
     return limits + _own_faults(list(reports), shown)
 
 
-def _shown_names(workers: Mapping[str, str]) -> dict[str, str]:
+def shown_names(workers: Mapping[str, str]) -> dict[str, str]:
     """Return what each worker is called: its name, with its id where another has the same."""
     names = Counter(workers.values())
     return {worker: name if names[name] == 1 else f"{name} ({worker})" for worker, name in workers.items()}
@@ -149,9 +74,9 @@ def verdict(*, limits: list[Limit], status: RunStatus, attempted: int, failed: i
 
 def _broken(worker: str, totals: RunTotals) -> list[Limit]:
     limits = []
-    for bound in BOUNDS:
+    for number, bound in enumerate(BOUNDS):
         value = bound.value(totals)
-        if value is not None and value > bound.most:
+        if bound.most is not None and value is not None and value > bound.most:
             limits.append(
                 Limit(
                     resource=bound.resource,
@@ -160,13 +85,37 @@ def _broken(worker: str, totals: RunTotals) -> list[Limit]:
                     value=float(f"{value:.6g}"),
                     bound=bound.most,
                     reason=bound.reason,
+                    first_second=min((row.second for row in totals.untrusted if row.bound == number), default=None),
                 )
             )
     if totals.packets_sent and totals.pacing_error_us is None:
         limits.append(
             _unknown(worker, "media thread", "pacing_error_us", "packets were sent, their pacing is not known")
         )
-    return limits
+    return limits + _too_many_seconds(worker, totals)
+
+
+def _too_many_seconds(worker: str, totals: RunTotals) -> list[Limit]:
+    """Return the limit of a worker that was one in too many seconds, naming what was so most often."""
+    count = totals.untrusted_seconds
+    known = [row for row in totals.untrusted if row.bound < len(BOUNDS)]
+    if count <= UNTRUSTED_FREE or count <= UNTRUSTED_MOST * totals.seconds or not known:
+        return []
+    number, _ = Counter(row.bound for row in known).most_common(1)[0]
+    worst = max(row.value for row in known if row.bound == number)
+    bound = BOUNDS[number]
+    return [
+        Limit(
+            resource=bound.resource,
+            metric="untrusted seconds ratio",
+            worker=worker,
+            value=float(f"{count / totals.seconds:.6g}"),
+            bound=UNTRUSTED_MOST,
+            reason=f"the worker was the limit in {count} of {totals.seconds} seconds, mostly by {bound.metric}: up to "
+            f"{worst:g}, in one second at most {bound.window_most:g}",
+            first_second=min(row.second for row in known),
+        )
+    ]
 
 
 def _unknown(worker: str, resource: str, metric: str, reason: str) -> Limit:

@@ -180,6 +180,7 @@ cdef class MediaEngine:
     cdef int64_t tick_ns
     cdef int64_t tick               # ticks served
     cdef int64_t ticks_missed
+    cdef int64_t stall_ns           # longest time that a tick came late, since the last closed interval
     cdef int64_t ticks_closed       # both as of the last closed interval
     cdef int64_t missed_closed
     cdef int64_t offset_ns          # CLOCK_REALTIME minus CLOCK_MONOTONIC
@@ -326,7 +327,7 @@ cdef class MediaEngine:
         cdef int slot
         cdef int family = AF_INET6 if ":" in ip else AF_INET
         if self.open_count >= self.slot_count:
-            raise CapacityError(f"all {self.slot_count} media slots are in use")
+            raise CapacityError(f"all {self.slot_count} media slots are in use", resource="media slots")
         rtp = _bound_socket(ip, rtp_port, dscp)
         try:
             rtcp = _bound_socket(ip, rtp_port + 1, dscp)
@@ -342,7 +343,8 @@ cdef class MediaEngine:
         if slot < 0:
             rtp.close()
             rtcp.close()
-            raise CapacityError(f"all {self.slot_count} media slots are in use, or the kernel cannot watch more")
+            why = f"all {self.slot_count} media slots are in use, or the kernel cannot watch more"
+            raise CapacityError(why, resource="media slots")
         rtp.detach()
         rtcp.detach()
         return slot
@@ -652,11 +654,12 @@ cdef class MediaEngine:
 
     cdef object _pacing(self, bint closing):
         cdef Histogram copy
-        cdef int64_t skipped, ticks, missed
+        cdef int64_t skipped, ticks, missed, stall_ns
         cdef int i
         with nogil:
             pthread_mutex_lock(&self.lock)
             skipped, ticks, missed = self.skipped_total, self.tick, self.ticks_missed
+            stall_ns = self.stall_ns
             for i in range(self.high_water):
                 if self.states[i] != FREE:
                     skipped += self.slots[i].sender.packets_skipped
@@ -667,12 +670,13 @@ cdef class MediaEngine:
                 skipped, self.skipped_closed = skipped - self.skipped_closed, skipped
                 ticks, self.ticks_closed = ticks - self.ticks_closed, ticks
                 missed, self.missed_closed = missed - self.missed_closed, missed
+                self.stall_ns = 0
             else:
                 copy = self.pacing_total
                 add_histogram(&copy, &self.pacing_interval)
             pthread_mutex_unlock(&self.lock)
         low, high = (copy.min, copy.max) if copy.count else (None, None)
-        return PacingSnapshot(histogram_dict(&copy), copy.count, low, high, skipped, ticks, missed)
+        return PacingSnapshot(histogram_dict(&copy), copy.count, low, high, skipped, ticks, missed, stall_ns / 1e6)
 
     # --- private: the thread's work; the lock is held but in _loop
 
@@ -685,7 +689,9 @@ cdef class MediaEngine:
             pthread_mutex_lock(&self.lock)
             if self.stopping:
                 break
-            self._serve(clock_ns(CLOCK_MONOTONIC))
+            now_ns = clock_ns(CLOCK_MONOTONIC)
+            self.stall_ns = max(self.stall_ns, now_ns - wake_ns)
+            self._serve(now_ns)
             wake_ns += self.tick_ns * (1 if self.open_count else IDLE_TICKS)
             now_ns = clock_ns(CLOCK_MONOTONIC)
             if wake_ns <= now_ns:
@@ -1253,7 +1259,8 @@ def _bound_socket(str ip, int port, int dscp):
         made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
         if error.errno in (errors.EMFILE, errors.ENFILE):
-            raise CapacityError(f"no descriptor left for a media socket: {error.strerror}") from error
+            raise CapacityError(
+                f"no descriptor left for a media socket: {error.strerror}", resource="descriptors") from error
         raise
     try:
         made.setsockopt(SOL_SOCKET, SO_TIMESTAMPNS, 1)

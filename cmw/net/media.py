@@ -54,6 +54,8 @@ class PacingSnapshot(NamedTuple):
     """Wake-ups of the media thread."""
     ticks_missed: int
     """Points of its grid that it was too busy, or not let, to serve."""
+    stall_ms: float
+    """Longest time by which it was served late, since this was last told when an interval was closed."""
 
 
 def open_media_pair(engine: MediaEngine, pool: PortPool, ip: str, dscp: int) -> tuple[int, int]:

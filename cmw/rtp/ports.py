@@ -50,7 +50,8 @@ class PortPool:
         """Return the error that says why no pair can be had."""
         taken = f", {len(self._foreign)} taken by other programs" if self._foreign else ""
         return CapacityError(
-            f"no free RTP port pair in {self._ports}: {len(self)} pairs, {len(self._used)} in use here{taken}"
+            f"no free RTP port pair in {self._ports}: {len(self)} pairs, {len(self._used)} in use here{taken}",
+            resource="RTP ports",
         )
 
     @property

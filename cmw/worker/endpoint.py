@@ -10,7 +10,7 @@ from functools import partial
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
-from cmw.errors import CmwError, LocalProtocolError
+from cmw.errors import CapacityError, CmwError, LocalProtocolError
 from cmw.load.lifecycle import Lifecycle
 from cmw.load.share_sip import StepShare
 from cmw.rtp.snapshot import StreamSnapshot
@@ -97,6 +97,8 @@ class Endpoint:
         self._side: SideCall | None = None
         self._scenario = ScenarioRunner(settings.steps, self, station, alarm) if settings.steps else None
         self._furthest = Phase.INITIALIZING
+        self.shortage = ""
+        """What was used up when its call needed it."""
 
     # Looks.
 
@@ -457,7 +459,11 @@ class Endpoint:
         Raises:
             CapacityError, OSError: there are none.
         """
-        self._media = CallMedia(self._station, self.settings.audio)
+        try:
+            self._media = CallMedia(self._station, self.settings.audio)
+        except CapacityError as error:
+            self.shortage = error.resource
+            raise
         return self._media
 
     def _start_stream(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from math import nan
 from typing import Any, Protocol
@@ -14,8 +14,10 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
+from cmw.load.report import UNTRUSTED
 from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
+from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
 from cmw.worker.callee import Callee
@@ -23,7 +25,7 @@ from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.endpoint_records import Reach
-from cmw.worker.generator import GeneratorWatch
+from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
 from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
@@ -85,6 +87,7 @@ class RunExecution:
         self._second = 0
         self._timers: set[asyncio.TimerHandle] = set()
         self._starts = PacedStarts(alarm)
+        self._meter = TrafficMeter()
         self._is_stopping = False
         self._on_finished: Callable[[RunExecution], None] | None = None
 
@@ -139,6 +142,7 @@ class RunExecution:
         if self.finished.is_set():
             return
         self._started_at = start = self._alarm.now()
+        self._watch.begin_windows()
         self._at(start + self.share.run_within_ns, self._give_up)
         self._tick_later()
         for endpoint in self._endpoints:
@@ -322,9 +326,12 @@ class RunExecution:
         A tick that comes more than a second late closes the seconds it missed as one, under the number of the first;
         a number is never used twice.
         """
-        self._watch.observe()
         now = self._alarm.now()
         snapshots = dict(self._station.engine.snapshot_all())
+        assert self._started_at is not None
+        closed = self._second
+        next_second = max(closed + 1, (now - self._started_at) // SECOND)
+        untrusted = self._watch.close_window(closed, next_second - 1, self._meter.read(self._streams(snapshots)))
         rows: list[tuple[int, Row]] = []
         for endpoint in self._endpoints:
             row = endpoint.close_interval(snapshots, now)
@@ -332,17 +339,23 @@ class RunExecution:
                 rows.append((endpoint.settings.index, row))
         self._station.engine.rate_streams([rating for e in self._endpoints if (rating := e.rating) is not None])
         if rows:
-            self._uplink.send_samples(self._batch(rows, now))
+            self._uplink.send_samples(self._batch(rows, now, untrusted))
         self._report_progress()
-        assert self._started_at is not None
-        closed = self._second
-        self._second = max(closed + 1, (now - self._started_at) // SECOND)
+        self._second = next_second
         if self._second > closed + 1:
             self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=self._second - 1)
         self._tick_later()
 
-    def _batch(self, rows: list[tuple[int, Row]], now: Nanos) -> SampleBatch:
-        columns: dict[str, array[Any]] = {}
+    def _streams(self, snapshots: Mapping[int, StreamSnapshot]) -> Iterator[tuple[int, StreamSnapshot]]:
+        """Yield what the streams of this run have counted, by endpoint."""
+        for endpoint in self._endpoints:
+            media = endpoint.media
+            if media is not None and media.slot in snapshots:
+                yield endpoint.settings.index, snapshots[media.slot]
+
+    def _batch(self, rows: list[tuple[int, Row]], now: Nanos, untrusted: int) -> SampleBatch:
+        """Return the samples of a second, and which bounds this worker broke in it."""
+        columns: dict[str, array[Any]] = {UNTRUSTED: array("I", [untrusted] * len(rows))}
         for key, code in COLUMNS.items():
             absent: Any = nan if code == "f" else ABSENT_COUNT
             column = array(code, [row.get(key, absent) for _, row in rows])
@@ -385,6 +398,8 @@ class RunExecution:
 
     def _close_endpoint(self, endpoint: Endpoint) -> None:
         self._open -= 1
+        if endpoint.shortage:
+            self._watch.add_shortage(endpoint.shortage)
         self._station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             self._station.set_inbound_options(endpoint.settings.user, None)
@@ -399,6 +414,7 @@ class RunExecution:
         self._let_go()
         if self._started_at is not None:
             self._report_progress()
+            self._watch.close_window(self._second, self._second, Traffic())
         figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
         totals = self._watch.finish(
             endpoints=len(self._endpoints),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
-from dataclasses import dataclass
-from typing import Protocol
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from cmw.core.clock import MILLISECOND, Nanos
-from cmw.load.outcome import RunTotals
+from cmw.load.generator_bounds import WindowReading, broken_by
+from cmw.load.outcome import MAX_UNTRUSTED, RunTotals, UntrustedSecond
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net.media import PacingSnapshot
+from cmw.rtp.snapshot import StreamSnapshot
 from cmw.worker.alarm import ALARM_LATE_NS, Alarm
 
 LAG_PERIOD_NS: Nanos = 20 * MILLISECOND
@@ -70,6 +74,69 @@ class PacingSource(Protocol):
     def close_pacing_interval(self) -> PacingSnapshot: ...
 
 
+class Traffic(NamedTuple):
+    """Packets of streams."""
+
+    sent: int = 0
+    received: int = 0
+    send_errors: int = 0
+    kernel_drops: int = 0
+
+    @classmethod
+    def of(cls, snapshot: StreamSnapshot) -> Traffic:
+        """Return what a stream has counted so far."""
+        return cls(snapshot.packets_sent, snapshot.packets_received, snapshot.send_errors, snapshot.kernel_drops)
+
+
+class TrafficMeter:
+    """What streams counted since they were last read, by number: a stream that began anew counts from its beginning."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Traffic] = {}
+
+    def read(self, streams: Iterable[tuple[int, StreamSnapshot]]) -> Traffic:
+        """Return the packets of all streams since the last reading."""
+        totals = [0, 0, 0, 0]
+        seen: dict[int, Traffic] = {}
+        for number, snapshot in streams:
+            now = seen[number] = Traffic.of(snapshot)
+            before = self._last.get(number)
+            if before is None or now.sent < before.sent or now.received < before.received:
+                before = Traffic()
+            for i in range(len(totals)):
+                totals[i] += now[i] - before[i]
+        self._last = seen
+        return Traffic(*totals)
+
+
+@dataclass(slots=True)
+class _Window:
+    """What was read since the last second was closed."""
+
+    began_with: CpuTimes | None
+    pacing: ExponentialHistogram = field(default_factory=ExponentialHistogram)
+    packets_skipped: int = 0
+    stall_ms: float = 0.0
+    lag_ms: float = 0.0
+    shortages: Counter[str] = field(default_factory=Counter)
+
+    def reading(self, traffic: Traffic, times: CpuTimes | None) -> WindowReading:
+        return WindowReading(
+            pacing_p99_us=self.pacing.quantile(0.99),
+            packets_sent=traffic.sent,
+            packets_received=traffic.received,
+            packets_skipped=self.packets_skipped,
+            send_errors=traffic.send_errors,
+            kernel_drops=traffic.kernel_drops,
+            media_stall_ms=self.stall_ms,
+            loop_lag_ms=self.lag_ms,
+            cpu_steal_ratio=None
+            if times is None or self.began_with is None
+            else times.steal_ratio_since(self.began_with),
+            shortages=dict(self.shortages),
+        )
+
+
 class GeneratorWatch:
     """The worker's own health over one run: CPU, memory, steal, loop lag and pacing, from `Generator.watch` on."""
 
@@ -81,20 +148,64 @@ class GeneratorWatch:
         self._cpu_times = CpuTimes.read()
         self._rss_bytes = rss_bytes()
         self._packets_skipped = 0
+        self._window = _Window(self._cpu_times)
+        self._shortages: Counter[str] = Counter()
+        self._seconds = 0
+        self._untrusted_seconds = 0
+        self._untrusted: list[UntrustedSecond] = []
 
     def add_pacing(self, pacing: PacingSnapshot) -> None:
         """Take what the media engine sent since it was last asked."""
-        self._pacing.merge(ExponentialHistogram.from_dict(pacing.histogram))
+        histogram = ExponentialHistogram.from_dict(pacing.histogram)
+        self._pacing.merge(histogram)
         self._packets_skipped += pacing.skipped
+        self._window.pacing.merge(histogram)
+        self._window.packets_skipped += pacing.skipped
+        self._window.stall_ms = max(self._window.stall_ms, pacing.stall_ms)
 
     def add_lag(self, lag_ms: float) -> None:
         """Take how late the signalling loop woke, milliseconds."""
         self._lag.record(lag_ms)
+        self._window.lag_ms = max(self._window.lag_ms, lag_ms)
+
+    def add_shortage(self, resource: str) -> None:
+        """Take a call that could not be carried, for nothing was left of a resource."""
+        self._shortages[resource] += 1
+        self._window.shortages[resource] += 1
 
     def observe(self) -> None:
         """Look once more; to be called about once a second."""
         self._generator.pull_pacing()
         self._rss_bytes = max(self._rss_bytes, rss_bytes())
+
+    def begin_windows(self) -> None:
+        """Begin the first second of the run; what was read before belongs to none."""
+        self.observe()
+        self._window = _Window(CpuTimes.read())
+
+    def close_window(self, first: int, last: int, traffic: Traffic) -> int:
+        """Judge the seconds `first` .. `last` of the run, which are more than one when the loop stood still.
+
+        Args:
+            traffic: of the run's streams since the last window.
+
+        Returns:
+            The bounds that were broken: 2 to the power of their numbers, added up; 0 when the seconds count.
+        """
+        self.observe()
+        self._window.lag_ms = max(self._window.lag_ms, self._generator.overdue_ms())
+        times = CpuTimes.read()
+        broken = broken_by(self._window.reading(traffic, times))
+        self._window = _Window(times)
+        self._seconds += last + 1 - first
+        self._untrusted_seconds += (last + 1 - first) * bool(broken)
+        rows = [
+            UntrustedSecond(second=second, bound=number, value=value)
+            for second in range(first, last + 1)
+            for number, value in broken
+        ]
+        self._untrusted += rows[: MAX_UNTRUSTED - len(self._untrusted)]
+        return sum(1 << number for number, _ in broken)
 
     def close(self) -> None:
         """Stop watching."""
@@ -126,6 +237,10 @@ class GeneratorWatch:
             cpu_seconds=cpu_seconds() - self._cpu_seconds,
             rss_bytes=self._rss_bytes,
             cpu_steal_ratio=self._steal_ratio(),
+            shortages=dict(self._shortages),
+            seconds=self._seconds,
+            untrusted_seconds=self._untrusted_seconds,
+            untrusted=self._untrusted,
             scheduling=self._generator.scheduling,
         )
 
@@ -172,6 +287,10 @@ class Generator:
         self.packets_skipped += pacing.skipped
         for watch in self.watches:
             watch.add_pacing(pacing)
+
+    def overdue_ms(self) -> float:
+        """Return how late the loop is at this moment: who asks may be served before the timer that would tell."""
+        return max(0, self._alarm.now() - self._due - ALARM_LATE_NS) / MILLISECOND
 
     def close(self) -> None:
         """Stop asking the loop how late it is."""

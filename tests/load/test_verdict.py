@@ -8,8 +8,11 @@ import pytest
 
 from cmw.core.words import Blame, OutcomeKind, RunStatus, Verdict
 from cmw.load.exit_code import exit_code
+from cmw.load.generator_bounds import BOUNDS, WindowReading, broken_by
+from cmw.load.outcome import UntrustedSecond
+from cmw.load.report_html import verdict_sentence
 from cmw.load.summary import RunInfo
-from cmw.load.verdict import BOUNDS, generator_limits
+from cmw.load.verdict import generator_limits
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
 
 
@@ -23,6 +26,9 @@ from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
         ({"loop_lag_ms": wire(*[80.0] * 5)}, "signalling loop", "loop_lag_ms p99"),
         ({"cpu_steal_ratio": 0.2}, "host CPU", "cpu_steal_ratio"),
         ({"pacing_error_us": None}, "media thread", "pacing_error_us"),
+        ({"shortages": {"RTP ports": 1}}, "RTP ports", "calls without RTP ports"),
+        ({"shortages": {"media slots": 1}}, "media slots", "calls without media slots"),
+        ({"shortages": {"descriptors": 1}}, "descriptors", "calls without descriptors"),
     ],
 )
 def test_each_bound_invalidates_the_run_and_names_its_resource(
@@ -83,7 +89,7 @@ def test_failures_of_our_own_make_the_run_invalid() -> None:
 
 
 def test_every_bound_says_why() -> None:
-    assert all(bound.reason and bound.most > 0 for bound in BOUNDS)
+    assert all(bound.reason and bound.resource and bound.window_most >= (bound.most or 0) for bound in BOUNDS)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +127,75 @@ def test_a_run_that_did_not_complete_fails(status: RunStatus, code: int) -> None
 def test_invalid_comes_before_thresholds() -> None:
     result = summary(thresholds={"call_success": "rate > 1"}, health={"w1": totals(cpu_steal_ratio=0.5)}, info=INFO)
     assert exit_code(result) == 97
+
+
+def untrusted(*seconds: int, bound: int = 2, value: float = 120.0) -> list[UntrustedSecond]:
+    return [UntrustedSecond(second=second, bound=bound, value=value) for second in seconds]
+
+
+READINGS = {
+    "pacing_error_us p99": WindowReading(pacing_p99_us=10_001),
+    "packets_skipped ratio": WindowReading(packets_sent=98, packets_skipped=2),
+    "media_stall_ms": WindowReading(media_stall_ms=40.1),
+    "send_errors ratio": WindowReading(packets_sent=98, send_errors=2),
+    "kernel_drops ratio": WindowReading(packets_received=98, kernel_drops=2),
+    "loop_lag_ms p99": WindowReading(loop_lag_ms=101),
+    "cpu_steal_ratio": WindowReading(cpu_steal_ratio=0.11),
+    "calls without RTP ports": WindowReading(shortages={"RTP ports": 1}),
+    "calls without media slots": WindowReading(shortages={"media slots": 1}),
+    "calls without descriptors": WindowReading(shortages={"descriptors": 1}),
+}
+
+
+def test_each_bound_of_a_second_is_tripped_by_its_reading_and_by_no_other() -> None:
+    assert READINGS.keys() == {bound.metric for bound in BOUNDS}
+    for metric, reading in READINGS.items():
+        [(number, value)] = broken_by(reading)
+        assert BOUNDS[number].metric == metric
+        assert value > BOUNDS[number].window_most
+
+
+@pytest.mark.parametrize("reading", [WindowReading(), WindowReading(packets_sent=5000, loop_lag_ms=100.0)])
+def test_a_second_that_nothing_is_known_of_or_within_its_bounds_counts(reading: WindowReading) -> None:
+    assert broken_by(reading) == []
+
+
+def test_few_untrusted_seconds_are_marked_and_do_no_harm() -> None:
+    result = summary(health={"w1": totals(seconds=30, untrusted_seconds=3, untrusted=untrusted(4, 5, 9))})
+    assert result.generator.valid
+    assert (result.generator.seconds, result.generator.untrusted_seconds) == (30, 3)
+    first = result.generator.untrusted[0]
+    assert (first.worker, first.second, first.resource, first.metric) == (
+        "worker one",
+        4,
+        "media thread",
+        "media_stall_ms",
+    )
+    assert (first.value, first.bound) == (120, 40)
+    short = summary(health={"w1": totals(seconds=3, untrusted_seconds=2, untrusted=untrusted(0, 1))})
+    assert short.generator.valid
+
+
+def test_too_many_untrusted_seconds_make_the_run_invalid_by_resource_and_first_second() -> None:
+    rows = untrusted(7, bound=5, value=150.0) + untrusted(8, 9, 10)
+    result = summary(health={"w1": totals(seconds=30, untrusted_seconds=4, untrusted=rows)})
+    (limit,) = result.generator.limits
+    assert (limit.resource, limit.metric, limit.first_second) == ("media thread", "untrusted seconds ratio", 7)
+    assert limit.value == pytest.approx(4 / 30, rel=1e-4)
+    assert "4 of 30 seconds, mostly by media_stall_ms: up to 120, in one second at most 40" in limit.reason
+    assert result.run.verdict is Verdict.INVALID
+    assert "first in second 7" in verdict_sentence(result)
+
+
+def test_a_broken_bound_of_the_run_tells_the_second_in_which_it_showed_first() -> None:
+    rows = untrusted(12, 11, bound=1, value=0.5)
+    (limit,) = summary(
+        health={"w1": totals(packets_skipped=20, seconds=30, untrusted_seconds=2, untrusted=rows)}
+    ).generator.limits
+    assert (limit.metric, limit.first_second) == ("packets_skipped ratio", 11)
+
+
+def test_bounds_of_a_newer_worker_are_passed_over() -> None:
+    result = summary(health={"w1": totals(seconds=30, untrusted_seconds=20, untrusted=untrusted(1, bound=99))})
+    assert result.generator.untrusted == []
+    assert result.generator.limits == []

@@ -217,7 +217,7 @@ class FakeEngine:
     def close_pacing_interval(self) -> PacingSnapshot:
         skipped, self.pacing_skipped = self.pacing_skipped, 0
         empty: dict[str, object] = {"scale": 5, "zero_count": 0, "offset": 0, "counts": []}
-        return PacingSnapshot(empty, 0, None, None, skipped, 0, 0)
+        return PacingSnapshot(empty, 0, None, None, skipped, 0, 0, 0.0)
 
 
 class FakeSounds:

@@ -17,6 +17,7 @@ from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples, encode_s
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
+from cmw.load.report import UNTRUSTED
 from cmw.load.share import RunShare
 from cmw.load.split import split_run, whole_run
 from cmw.sip.hop import Hop
@@ -225,6 +226,43 @@ def test_a_late_tick_never_uses_a_number_twice_and_later_ones_are_on_time_again(
         assert [batch.second for _, batch in run.uplink.batches] == [1, 2, 5, 6]
         assert [(at - start) / SECOND for at, _ in run.uplink.batches] == [2, 5.4, 6, 7]
         run.run.abandon("enough")
+
+    play(scene)
+
+
+def test_seconds_in_which_the_worker_was_the_limit_are_marked() -> None:
+    async def scene() -> None:
+        run = Scene(make_plan(calls_there(1)))
+        await run.start()
+        start = run.run._started_at
+        assert start is not None
+        await run.go_on(0.1)
+        answer_invites(run.stage)
+        await run.go_on(2.5)
+        run.stage.link.now = start + int(5.4 * SECOND)  # the process stood still
+        await run.go_on(9)
+        answer_byes(run.stage)
+        await run.go_on(1)
+        seen = {batch.second: list(batch.columns[UNTRUSTED]) for _, batch in run.uplink.batches}
+        assert seen == {second: [32 * (second == 2)] for second in (1, 2, 5, 6, 7, 8, 9)}
+        totals = run.uplink.done
+        assert [(row.second, row.bound) for row in totals.untrusted] == [(2, 5), (3, 5), (4, 5)]
+        assert (totals.seconds, totals.untrusted_seconds) == (15, 3)
+
+    play(scene)
+
+
+def test_a_call_without_a_port_is_a_limit_of_ours_and_named() -> None:
+    async def scene() -> None:
+        stage = Stage(ports=PortRange(20000, 20001))
+        run = Scene(make_plan(calls_there(2)), stage=stage)
+        await run.start()
+        await run.go_on(5.5)
+        run.run.stop("enough")
+        await run.go_on(60)
+        totals = run.uplink.done
+        assert totals.shortages == {"RTP ports": 1}
+        assert [(row.second, row.bound) for row in totals.untrusted] == [(0, 7)]
 
     play(scene)
 
