@@ -13,6 +13,7 @@ from cmw.core.words import Blame, OutcomeKind, Phase, RunStatus, Verdict
 from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport, RunTotals
 from cmw.load.plan import Plan
+from cmw.load.ratios import CALL_RATIOS, REGISTRATION_RATIOS
 from cmw.load.thresholds import Judgement, Threshold, evaluate
 from cmw.load.verdict import Limit, generator_limits, shown_names, verdict
 from cmw.metrics.histogram import ExponentialHistogram
@@ -183,6 +184,8 @@ class Summary(SummaryModel):
     registrations: RegistrationsPart
     calls: CallsPart
     signalling: SignallingPart = Field(default_factory=SignallingPart)
+    ratios: dict[str, float | None] = Field(default_factory=dict)
+    """Shares of calls and registrations from 0 to 1, by the names of `cmw.load.ratios`; null without any."""
     timing: dict[str, Q]
     media: MediaPart
     generator: GeneratorPart
@@ -244,6 +247,7 @@ def build_summary(
         registrations=figures.registrations(),
         calls=figures.calls_part(),
         signalling=figures.signalling(),
+        ratios=figures.ratios,
         timing={key: _q(histogram) for key, histogram in figures.timing.items()},
         media=figures.media(),
         generator=_generator(limits, totals, {worker.id: worker.name for worker in run.workers}),
@@ -271,6 +275,8 @@ class _Figures:
             for report in reports
             if report.call.attempted and (report.call.direction == "outbound" or report.group not in called)
         ]
+        self.ratios = {ratio.name: ratio.of(self.calls) for ratio in CALL_RATIOS}
+        self.ratios |= {ratio.name: ratio.of(reports) for ratio in REGISTRATION_RATIOS}
         self.timing = {key: self._timing(key) for key in TIMING_KEYS}
         self.totals = {
             (m.key, side): self._total(m.key, side)
@@ -354,19 +360,14 @@ class _Figures:
         return sum(report.call.answered and report.ended_well for report in self.calls)
 
     def _of_run(self, metric: str) -> float | None:
-        registrations = self.registrations()
         match metric:
-            case "call_success":
-                return self._good_calls() / len(self.calls) if self.calls else None
-            case "registration_success":
-                return registrations.succeeded / registrations.attempted if registrations.attempted else None
             case "calls_failed":
                 return float(len(self.calls) - self._good_calls()) if self.calls else None
             case "one_way_calls":
                 return float(sum(report.one_way for report in self.calls)) if self.calls else None
             case "silent_calls":
                 return float(sum(report.silent for report in self.calls)) if self.calls else None
-        raise KeyError(metric)
+        return self.ratios[metric]
 
     def _timing(self, key: str) -> ExponentialHistogram:
         histogram = ExponentialHistogram()

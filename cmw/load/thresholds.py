@@ -8,13 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cmw.load.faults import suggest
+from cmw.load.ratios import RATIOS
 from cmw.metrics.keys import Direction, Kind, Metric, by_key
-
-RATES: dict[str, str] = {
-    "call_success": "calls that were answered and ended well, of those attempted",
-    "registration_success": "registrations that succeeded, of those attempted",
-}
-"""Metrics that are a share from 0 to 1, judged by `rate`."""
 
 COUNTS: dict[str, str] = {
     "calls_failed": "calls that were not answered or did not end well",
@@ -98,7 +93,7 @@ def parse_threshold(metric: str, expression: str) -> Threshold:
 
 def metric_names() -> list[str]:
     """Return every name that may have a threshold; most may have ``send.`` or ``receive.`` before them too."""
-    return [*RATES, *COUNTS, *(metric.key for metric in by_key.values() if metric.measured)]
+    return [*RATIOS, *COUNTS, *(metric.key for metric in by_key.values() if metric.measured)]
 
 
 def functions_of(name: str) -> str:
@@ -107,7 +102,7 @@ def functions_of(name: str) -> str:
     Raises:
         ValueError: when there is no such metric, or this version does not measure it.
     """
-    if name in RATES:
+    if name in RATIOS:
         return "rate"
     if name in COUNTS:
         return "count"
@@ -161,7 +156,7 @@ def evaluate(thresholds: Mapping[str, list[str]], lookup: Lookup) -> list[Judgem
 
 
 def _judge(threshold: Threshold, lookup: Lookup) -> Judgement:
-    sides = () if threshold.metric in RATES or threshold.metric in COUNTS else threshold.sides
+    sides = () if threshold.metric in RATIOS or threshold.metric in COUNTS else threshold.sides
     values = [value for side in sides or ("",) if (value := lookup(threshold, side)) is not None]
     failing = [value for value in values if not threshold.holds(value)]
     if failing or not values:

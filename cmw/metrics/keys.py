@@ -252,6 +252,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("call_setup_time_ms", "ms", _O, _CALL, TIMING, "INVITE to its 200, ringing included.", "RFC 3261 13.2.2.4", "",
            True, "high"),
     Metric("call_duration_ms", "ms", _O, _CALL, TIMING, "200 of the INVITE to the BYE.", "RFC 6076 4.5", "", True),
+    Metric("session_disconnect_delay_ms", "ms", _O, _CALL, TIMING, "Our BYE to its 2xx.", "RFC 6076 4.4", "", True, "high"),
     Metric("first_packet_delay_ms", "ms", _O, _CALL, TIMING,
            "Start of the stream, which follows the answer, to the first RTP packet of the peer; 0 when it came before.", "", "",
            True, "high"),

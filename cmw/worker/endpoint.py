@@ -529,6 +529,8 @@ class Endpoint:
     def _end_call(self, event: CallEnded) -> None:
         times = self.call.times
         times.ended_at = times.ended_at or event.at
+        if event.by is Ending.LOCAL and self.call.answered and 200 <= event.status <= 299:
+            times.released_at = event.at
         self._close_scenario()
         if event.by is Ending.REMOTE:
             if not self._is_transferred:

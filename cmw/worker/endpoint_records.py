@@ -24,6 +24,8 @@ class CallTimes:
     ringback_at: Nanos | None = None
     answered_at: Nanos | None = None
     ended_at: Nanos | None = None
+    released_at: Nanos | None = None
+    """2xx to our BYE."""
 
 
 @dataclass(slots=True)

@@ -77,7 +77,10 @@ def _signalling(endpoint: Endpoint) -> SignallingReport:
 
 def _timing(times: CallTimes, *, is_outbound: bool) -> dict[str, float | None]:
     """Return what is known; the times of setup are the caller's alone."""
-    timing = {"call_duration_ms": _span_ms(times.answered_at, times.ended_at)}
+    timing = {
+        "call_duration_ms": _span_ms(times.answered_at, times.ended_at),
+        "session_disconnect_delay_ms": _span_ms(times.ended_at, times.released_at),
+    }
     if is_outbound:
         timing |= {
             "time_to_trying_ms": _span_ms(times.invite_at, times.trying_at),

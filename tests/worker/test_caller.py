@@ -72,9 +72,11 @@ def test_a_call_that_goes_well() -> None:
     assert caller.lifecycle.phase is Phase.INCALL
     stage.after(10 * SECOND)
     assert caller.lifecycle.phase is Phase.DISCONNECTING
+    stage.after(30 * MILLISECOND)
     stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
     report = finish(stage, caller)
     assert (report.outcome, report.blame, report.reason) == (OutcomeKind.SUCCESS, None, "")
+    assert report.call.timing["session_disconnect_delay_ms"] == pytest.approx(30, abs=6)
     assert (report.phase, report.one_way, report.silent) == ("INCALL", False, False)
     call = report.call
     assert (call.attempted, call.answered, call.status_code, call.codec) == (True, True, 200, "PCMU")
@@ -424,6 +426,7 @@ def test_a_bye_that_is_never_answered_does_not_spoil_the_figures() -> None:
     assert caller.close_interval(dict(stage.engine.snapshot_all()), stage.link.now) is None
     report = finish(stage, caller)
     assert (report.outcome, report.reason) == (OutcomeKind.TEARDOWN_ERROR, "the BYE was never answered")
+    assert "session_disconnect_delay_ms" not in report.call.timing
     assert report.call.timing["call_duration_ms"] == 10_000
     assert report.media.send["packets_sent_rate_ps"] == pytest.approx(50, abs=0.1)
     assert report.media.receive["packets_recv_rate_ps"] == pytest.approx(50, abs=0.1)
