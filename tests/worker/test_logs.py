@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,8 @@ API_KEY = "cmk_" + "0123456789abcdef" * 2
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield io.StringIO()
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def stream() -> io.StringIO:
+    return io.StringIO()
 
 
 def line_of(stream: io.StringIO) -> dict[str, object]:
@@ -176,7 +170,6 @@ def test_a_reader_that_went_away_stops_nothing() -> None:
 
     configure_logging("info", "json", Gone())
     get_logger().info("nobody reads this")
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("level", ["debug", "trace"])
