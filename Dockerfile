@@ -1,7 +1,8 @@
 # cmw: worker (default) and gateway in one image.
 #
 #   docker build -t cmw .
-#   docker run --network host -e WORKER_TOKEN -e CLOUD_URL=gateway.example:443 cmw
+#   docker run --network host --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 15 \
+#       -e WORKER_TOKEN -e CLOUD_URL=gateway.example:443 cmw
 #   docker run -p 443:8443 -v cmw-data:/data -v ./tls:/tls:ro cmw gateway \
 #       --listen 0.0.0.0:8443 --data /data --tls-cert /tls/cert.pem --tls-key /tls/key.pem
 ARG BASE=python:3.11-slim-bookworm
@@ -14,17 +15,20 @@ WORKDIR /source
 RUN python -m venv /opt/cmw
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY cmw ./cmw
-RUN /opt/cmw/bin/pip install --no-cache-dir ".[gateway]" \
+RUN /opt/cmw/bin/pip install --no-cache-dir --no-compile ".[gateway]" \
  && /opt/cmw/bin/python -m pip uninstall -y pip setuptools \
+ && find /opt/cmw/lib -name tests -type d -prune -exec rm -rf {} + \
  && find /opt/cmw -name __pycache__ -prune -exec rm -rf {} + \
  && /opt/cmw/bin/python -m compileall -q /opt/cmw/lib
 
 FROM ${BASE}
 ARG VERSION=dev
+ARG REVISION=
 LABEL org.opencontainers.image.title="cmw" \
       org.opencontainers.image.description="Load and quality testing for SIP: worker and gateway" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 RUN apt-get update \
  && apt-get install -y --no-install-recommends curl ca-certificates \
  && rm -rf /var/lib/apt/lists/* \

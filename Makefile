@@ -6,7 +6,7 @@
 #   make check   format, lint, strict types, stubs of the compiled modules, layers
 #   make bench   the benches                  ARGS="..." narrows them, CALLS=500 loads the media thread more
 #   make peers   the real programs that some tests talk to (Debian packages; needs root)
-#   make image   the container image, with docker or podman
+#   make image   the container image, with docker or podman     make image-test  runs it, in limits (needs root)
 #   make clean   remove what the others made
 
 PYTHON_SOURCES := cmw tests bench setup.py
@@ -14,7 +14,7 @@ CALLS ?= 100
 COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd cmw/sip/*.pyx)
 IN := .venv/bin
 
-.PHONY: help setup demo test fuzz check bench peers image clean
+.PHONY: help setup demo test fuzz check bench peers image image-test clean
 
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
@@ -50,6 +50,9 @@ peers:
 
 image:
 	@.ci/image
+
+image-test:
+	@.ci/image-test
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -64,6 +64,36 @@ def test_every_dependency_has_its_line() -> None:
     assert missing == []
 
 
+def test_the_worker_of_the_compose_file_is_the_one_that_users_of_the_hosted_service_know() -> None:
+    worker = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["worker"]
+    assert list(worker["environment"]) == [
+        "WORKER_TOKEN", "CLOUD_URL", "WORKER_NAME", "LOG_LEVEL", "LOG_FORMAT", "HEALTH_PORT",
+    ]  # fmt: skip
+    assert (worker["restart"], worker["ports"]) == ("unless-stopped", ["3030:3030"])
+    assert worker["healthcheck"] == {
+        "test": ["CMD", "curl", "-f", "http://localhost:3030/health"],
+        "interval": "30s",
+        "timeout": "5s",
+        "retries": 3,
+        "start_period": "15s",
+    }
+    assert worker["deploy"]["resources"] == {
+        "limits": {"cpus": "4.0", "memory": "4G"},
+        "reservations": {"cpus": "2.0", "memory": "2G"},
+    }
+    assert worker["logging"] == {"driver": "json-file", "options": {"max-size": "50m", "max-file": "5"}}
+
+
+def test_the_compose_file_waits_longer_for_the_end_than_the_worker_takes() -> None:
+    from cmw.worker.settings import WorkerSettings
+
+    worker = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["worker"]
+    taken_s = int(
+        worker["environment"].get("SHUTDOWN_TIMEOUT", WorkerSettings.model_fields["shutdown_timeout"].default)
+    )
+    assert int(worker["stop_grace_period"].removesuffix("s")) > taken_s
+
+
 def test_settings_of_the_compose_file_are_settings() -> None:
     from cmw.worker.settings import WorkerSettings
 
