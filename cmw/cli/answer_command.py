@@ -72,6 +72,7 @@ def answer(
     ] = "echo",
     codec: Annotated[list[str] | None, typer.Option(help="PCMU or PCMA; repeat for both.", show_default="both")] = None,
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Accept RTP and RTCP on one port.")] = False,
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="Send RTP to where the peer's comes from.")] = False,
     delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
     reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
     redirect: Annotated[
@@ -124,7 +125,7 @@ def answer(
     if redirect and reject is not None:
         raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
     settings = AnswererSettings(
-        audio=_audio(media, codec or list(CODECS), rtcp_mux=rtcp_mux),
+        audio=_audio(media, codec or list(CODECS), rtcp_mux=rtcp_mux, symmetric=symmetric),
         answering=AnswerChoice(
             after_ns=parse_duration_option(delay, "--delay"),
             reject=reject,
@@ -162,19 +163,19 @@ def answer(
     return 128 + number
 
 
-def _audio(media: str, codecs: list[str], *, rtcp_mux: bool) -> AudioChoice:
+def _audio(media: str, codecs: list[str], *, rtcp_mux: bool, symmetric: bool) -> AudioChoice:
     unknown = [name for name in codecs if name not in CODECS]
     if unknown:
         raise typer.BadParameter(f"found {unknown[0]!r}, expected {' or '.join(CODECS)}", param_hint="--codec")
     if media == "echo":
-        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True, rtcp_mux=rtcp_mux)
+        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True, rtcp_mux=rtcp_mux, symmetric=symmetric)
     if media not in SOURCES:
         if not Path(media).exists():
             raise SettingsError(
                 f"--media: found {media!r}, expected echo, {', '.join(SOURCES)} or a WAV file that exists"
             )
         read_wav(Path(media))
-    return AudioChoice(codecs=tuple(codecs), source=media, rtcp_mux=rtcp_mux)
+    return AudioChoice(codecs=tuple(codecs), source=media, rtcp_mux=rtcp_mux, symmetric=symmetric)
 
 
 def _checked_uri(uri: str) -> str:

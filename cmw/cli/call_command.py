@@ -96,6 +96,7 @@ def call(
     dscp: Annotated[int, typer.Option(help="DSCP of RTP and RTCP, 0 to 63.")] = 46,
     ptime: Annotated[str, typer.Option(help="Audio in each packet: 10ms, 20ms, 30ms, 40ms or 60ms.")] = "20ms",
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Offer RTP and RTCP on one port.")] = False,
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="Send RTP to where the peer's comes from.")] = False,
     jitter_buffer: BufferText = DEFAULT_BUFFER,
     late_after: LateText = DEFAULT_LATE,
     user: Annotated[str | None, typer.Option(help="Register and call as this user at the host of URI.")] = None,
@@ -165,7 +166,7 @@ def call(
         "call": {"uri": uri, "offer": "late" if late_offer else "early", "redirects": redirects},
         "load": _load(rate),
         "audio": _audio(codec, source, dscp)
-        | {"ptime": ptime, "rtcp_mux": rtcp_mux}
+        | {"ptime": ptime, "rtcp_mux": rtcp_mux, "symmetric": symmetric}
         | {"jitter_buffer": buffer_document(jitter_buffer), "late_after": late_after},
         "headers": headers_document(header or []),
         "identity": _identity(from_uri, display_name),

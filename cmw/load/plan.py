@@ -228,6 +228,11 @@ class Audio(PlanModel):
     rtcp_mux: StrictBool = plan_field(
         "true or false", "offer, and accept, RTP and RTCP on one port (RFC 5761)", default=False
     )
+    symmetric: StrictBool = plan_field(
+        "true or false",
+        "send to where the peer's RTP comes from, once two packets in a row came, whatever its description says",
+        default=False,
+    )
     jitter_buffer: JitterBuffer = plan_field(
         "a mapping with mode, nominal, min and max",
         "the listener's jitter buffer, a model that says what would have been heard",

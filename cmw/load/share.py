@@ -91,6 +91,7 @@ class AudioShare(ShareModel):
     source: Literal["speech", "tone", "silence"]
     dscp: int = Field(ge=0, le=63)
     rtcp_mux: bool = False
+    symmetric: bool = False
     buffer: BufferShare = BufferShare()
     late_limit_ns: Nanos = Field(default=LATE_LIMIT_NS, ge=0, le=60_000_000_000)
     """A packet that comes later than the fastest by more than this counts as late."""

@@ -118,6 +118,7 @@ class _Builder:
                 source=group.audio.source,
                 dscp=group.audio.dscp,
                 rtcp_mux=group.audio.rtcp_mux,
+                symmetric=group.audio.symmetric,
                 buffer=BufferShare(**group.audio.jitter_buffer.settings()._asdict()),
                 late_limit_ns=group.audio.late_after,
             ),

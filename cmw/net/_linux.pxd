@@ -79,6 +79,11 @@ cdef extern from "<sys/socket.h>" nogil:
     uint8_t* CMSG_DATA(cmsghdr*)
 
 
+cdef extern from "<arpa/inet.h>" nogil:
+    uint16_t htons(uint16_t)
+    uint16_t ntohs(uint16_t)
+
+
 cdef extern from "<netinet/in.h>" nogil:
     enum: IPPROTO_IP, IPPROTO_IPV6, IP_RECVERR, IPV6_RECVERR
     struct in_addr:

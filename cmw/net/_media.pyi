@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Self, final
 
-from cmw.net.media import PacingSnapshot, ReceivedFormat
+from cmw.net.media import PacingSnapshot, ReceivedFormat, TracedPacket
 from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -11,7 +11,7 @@ __test__: dict[str, str]  # Cython makes it
 
 @final
 class MediaEngine:
-    def __new__(cls, *, slots: int, tick_us: int = 1000, realtime: bool = True) -> Self: ...
+    def __new__(cls, *, slots: int, tick_us: int = 1000, realtime: bool = True, trace: bool = False) -> Self: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     @property
@@ -41,6 +41,7 @@ class MediaEngine:
         late_limit_ns: int = 100_000_000,
         remote_rtcp_ip: str | None = None,
         formats: Sequence[ReceivedFormat] = (),
+        symmetric: bool = False,
     ) -> None: ...
     def change_remote(
         self,
@@ -50,6 +51,7 @@ class MediaEngine:
         remote_rtp_port: int,
         remote_rtcp_port: int,
         remote_rtcp_ip: str | None = None,
+        symmetric: bool = False,
     ) -> None: ...
     def change_sending(self, slot: int, *, payload_type: int, clock_hz: int, ptime_ms: int, source: int) -> None: ...
     def change_receiving(
@@ -63,3 +65,4 @@ class MediaEngine:
     def snapshot_all(self) -> list[tuple[int, StreamSnapshot]]: ...
     def pacing(self) -> PacingSnapshot: ...
     def close_pacing_interval(self) -> PacingSnapshot: ...
+    def take_trace(self, most: int) -> tuple[list[TracedPacket], int]: ...

@@ -13,9 +13,11 @@ inheritance, so that the thread never waits for a preempted caller. No Python ob
 What comes before a stream is started is kept, up to 2,048 packets of all streams together, and counted when it starts:
 the peer's first packets overtake the signalling that tells of them, and a capture counts them too.
 
-What a stream takes for its own: packets from the negotiated IP address. The port is the negotiated one; a peer that
-sends from another port is followed from its first valid packet on, until a packet comes from the negotiated port, which
-wins and starts the statistics again. Everything else is a stranger and moves no figure.
+What a stream takes for its own: packets from the negotiated address and port. A peer may send from another port than
+the one it listens on: another port of that address is heard too once two packets in a row came from it, until one comes
+from the negotiated port, which wins and starts the statistics again. Everything else is a stranger and moves no figure.
+Where we send to is what was negotiated, whoever speaks; but a *symmetric* stream goes, once, to where two valid packets
+in a row came from, whatever their address, and stays there. Source: RFC 3264 5.1, RFC 3550 A.1, RFC 7362 3.
 
 What it may be encoded in: every format that was agreed, and those of the agreement before for a while, because packets
 are under way when an agreement changes. The peer may go from one to another at any packet. Source: RFC 3264 5.1, 8.3.
@@ -29,7 +31,7 @@ import socket
 import threading
 
 from cmw.errors import CapacityError, LocalProtocolError
-from cmw.net.media import MediaMode, PacingSnapshot, ReceivedFormat
+from cmw.net.media import MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
 from cmw.rtp.g711 import linear_values
 
 cimport cython
@@ -63,8 +65,9 @@ cdef enum:
     SOURCES = 1024
     PORTION = 32                    # slots that snapshot_all copies at a time
     REPORT_TICKS = 64               # RTCP is looked at every 64th tick
+    TRACE_ENTRIES = 8192            # packets that the trace holds until they are asked for
     EARLY_PACKETS = 2048            # kept for streams that are not started yet, all slots together
-    EARLY_BYTES = 400               # larger ones are not kept: 40 ms of G.711 with every header fit
+    EARLY_BYTES = 560               # larger ones are not kept: 60 ms of G.711 with every header fit
     IDLE_TICKS = 5                  # with no slot open, every 5th point of the grid is enough
     PCMU = 0                        # static payload types, RFC 3551 table 4
     PCMA = 8
@@ -107,6 +110,15 @@ cdef struct Format:
     uint8_t echo_as
 
 
+# Who would speak for a stream without being its negotiated peer: it has to say two packets in a row.
+cdef struct Candidate:
+    uint8_t address[ADDRESS_BYTES]
+    uint32_t ssrc
+    uint32_t place                  # of its packet among the early ones
+    uint16_t next_seq
+    uint8_t known
+
+
 cdef struct Slot:
     RtpSender sender
     RtpReceiver receiver
@@ -136,7 +148,11 @@ cdef struct Slot:
     int rtcp_fd
     int family                      # AF_INET or AF_INET6
     uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
+    uint16_t local_port
     uint8_t heard_elsewhere         # the stream began from another port than the negotiated one
+    uint8_t symmetric               # the address that RTP comes from is still to be learnt
+    uint8_t symmetric_control       # so is that of RTCP
+    Candidate candidate
     uint8_t mode
     uint8_t format_count
     uint8_t echo_started
@@ -155,6 +171,21 @@ cdef struct EarlyPacket:
     uint8_t data[EARLY_BYTES]
 
 
+# One packet of the trace: cmw.net.media.TracedPacket.
+cdef struct TraceEntry:
+    int64_t at_ns                   # wall clock
+    uint32_t ssrc
+    uint32_t timestamp
+    uint32_t size
+    uint16_t seq
+    uint16_t local_port
+    uint8_t remote[ADDRESS_BYTES]
+    uint8_t sent
+    uint8_t control
+    uint8_t payload_type            # of RTCP: the type of the first packet
+    uint8_t marker
+
+
 @cython.final
 cdef class MediaEngine:
     """Send, receive and measure the RTP and RTCP of up to `slots` streams on one thread of its own.
@@ -166,6 +197,7 @@ cdef class MediaEngine:
         slots: streams that can be open at once; each takes two descriptors.
         tick_us: the grid of the thread, 100 .. 20000 microseconds.
         realtime: ask for SCHED_FIFO; `scheduling` tells what was granted.
+        trace: keep what `take_trace` returns.
     """
 
     cdef pthread_mutex_t lock
@@ -175,8 +207,8 @@ cdef class MediaEngine:
     cdef Source sources[SOURCES]
     cdef Histogram pacing_total     # microseconds; up to the last closed interval
     cdef Histogram pacing_interval
-    cdef int64_t skipped_total      # packets of streams that are gone
-    cdef int64_t skipped_closed     # all skipped packets at the last closed interval
+    cdef int64_t skipped            # packets of all streams
+    cdef int64_t skipped_closed     # at the last closed interval
     cdef int64_t tick_ns
     cdef int64_t tick               # ticks served
     cdef int64_t ticks_missed
@@ -195,6 +227,10 @@ cdef class MediaEngine:
     cdef EarlyPacket* early         # a ring shared by all slots: the oldest packet of all gives way
     cdef uint32_t early_next
     cdef int64_t openings
+    cdef TraceEntry* trace          # a ring; NULL without
+    cdef int64_t traced             # entries written so far
+    cdef int64_t trace_taken        # entries read so far
+    cdef int64_t trace_lost
     cdef bint running
     cdef bint stopping
     cdef bint realtime
@@ -205,7 +241,7 @@ cdef class MediaEngine:
     cdef object thread
     cdef str granted
 
-    def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True):
+    def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True, bint trace=False):
         cdef pthread_mutexattr_t attributes
         self.epoll_fd = -1
         if slots < 1 or not 100 <= tick_us <= 20000:
@@ -216,6 +252,10 @@ cdef class MediaEngine:
         self.early = <EarlyPacket*>calloc(EARLY_PACKETS, sizeof(EarlyPacket))
         if self.slots == NULL or self.states == NULL or self.next_due == NULL or self.early == NULL:
             raise MemoryError
+        if trace:
+            self.trace = <TraceEntry*>calloc(TRACE_ENTRIES, sizeof(TraceEntry))
+            if self.trace == NULL:
+                raise MemoryError
         self.slot_count = slots
         self.tick_ns = tick_us * 1000
         self.realtime = realtime
@@ -242,6 +282,7 @@ cdef class MediaEngine:
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
             pthread_mutex_destroy(&self.lock)
+        free(self.trace)
         free(self.early)
         free(self.slots)
         free(self.states)
@@ -338,7 +379,7 @@ cdef class MediaEngine:
         cdef int rtcp_fd = rtcp.fileno()
         with nogil:
             pthread_mutex_lock(&self.lock)
-            slot = self._adopt(rtp_fd, rtcp_fd, family)
+            slot = self._adopt(rtp_fd, rtcp_fd, family, rtp_port)
             pthread_mutex_unlock(&self.lock)
         if slot < 0:
             rtp.close()
@@ -354,6 +395,7 @@ cdef class MediaEngine:
         uint32_t clock_hz, int ptime_ms, int source, uint32_t ssrc, uint16_t sequence, uint32_t timestamp,
         bytes cname not None, int mode, event_payload_type=None, bint extended_reports=True,
         jitter_buffer=None, int64_t late_limit_ns=LATE_LIMIT_NS, remote_rtcp_ip=None, formats=(),
+        bint symmetric=False,
     ) -> None:
         """Begin to send and to measure what comes; the first packet leaves within 6 ticks and one ptime.
 
@@ -375,6 +417,7 @@ cdef class MediaEngine:
             late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late; 0 .. 60 s.
             remote_rtcp_ip: where RTCP goes instead, of the same family. Source: RFC 3605.
             formats: each `ReceivedFormat` that may come, the expected one first; without, what we send.
+            symmetric: send to where two valid packets in a row came from, once, whatever was negotiated.
 
         Raises:
             LocalProtocolError: an argument is out of its range, or the slot is not open, or its stream runs.
@@ -415,14 +458,13 @@ cdef class MediaEngine:
             s = &self.slots[slot]
             idle = self.states[slot] == OPEN or self.states[slot] == STOPPED
             if idle:
-                self.skipped_total += s.sender.packets_skipped
                 self._clear(s)
                 s.source = frames
                 s.mode = mode
                 s.format = found[0]
                 s.format_count = found_count
                 memcpy(s.formats, found, sizeof(s.formats))
-                self._set_peers(s, &rtp_peer, &rtcp_peer)
+                self._set_peers(s, &rtp_peer, &rtcp_peer, symmetric)
                 now_ns = clock_ns(CLOCK_MONOTONIC)
                 rtp_sender_open(
                     &s.sender, self._first_due(slot, now_ns, period_ns), period_ns, period_ns, ssrc, sequence,
@@ -440,9 +482,12 @@ cdef class MediaEngine:
             raise LocalProtocolError(f"media slot {slot} has a running stream, or was closed meanwhile")
 
     def change_remote(
-        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, remote_rtcp_ip=None
+        self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, remote_rtcp_ip=None,
+        bint symmetric=False,
     ) -> None:
         """Send to another address from now on and take packets from there, as a re-INVITE asks; all figures go on.
+
+        A symmetric stream learns anew where to send to.
 
         Args and errors are those of `start_stream`.
         """
@@ -456,7 +501,7 @@ cdef class MediaEngine:
             pthread_mutex_lock(&self.lock)
             active = self.states[slot] == ACTIVE
             if active:
-                self._set_peers(&self.slots[slot], &rtp_peer, &rtcp_peer)
+                self._set_peers(&self.slots[slot], &rtp_peer, &rtcp_peer, symmetric)
             pthread_mutex_unlock(&self.lock)
         if not active:
             raise LocalProtocolError(f"media slot {slot} has no running stream")
@@ -620,6 +665,33 @@ cdef class MediaEngine:
         """Return the `PacingSnapshot` since the last call and begin the next interval."""
         return self._pacing(True)
 
+    def take_trace(self, int most):
+        """Return up to `most` packets of the trace as `TracedPacket`, and how many found no room since the last call.
+
+        The thread waits for the copy, a few microseconds for a thousand packets.
+        """
+        cdef TraceEntry* copies
+        cdef int count, first, i
+        cdef int64_t lost
+        if self.trace == NULL or most < 1:
+            return [], 0
+        copies = <TraceEntry*>malloc(min(most, TRACE_ENTRIES) * sizeof(TraceEntry))
+        if copies == NULL:
+            raise MemoryError
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            count = <int>min(<int64_t>min(most, TRACE_ENTRIES), self.traced - self.trace_taken)
+            first = <int>min(<int64_t>count, TRACE_ENTRIES - self.trace_taken % TRACE_ENTRIES)
+            memcpy(copies, self.trace + self.trace_taken % TRACE_ENTRIES, first * sizeof(TraceEntry))
+            memcpy(copies + first, self.trace, (count - first) * sizeof(TraceEntry))
+            self.trace_taken += count
+            lost, self.trace_lost = self.trace_lost, 0
+            pthread_mutex_unlock(&self.lock)
+        try:
+            return [_traced_packet(&copies[i]) for i in range(count)], lost
+        finally:
+            free(copies)
+
     # --- private: with the GIL
 
     def _run(self, started):
@@ -655,14 +727,9 @@ cdef class MediaEngine:
     cdef object _pacing(self, bint closing):
         cdef Histogram copy
         cdef int64_t skipped, ticks, missed, stall_ns
-        cdef int i
         with nogil:
             pthread_mutex_lock(&self.lock)
-            skipped, ticks, missed = self.skipped_total, self.tick, self.ticks_missed
-            stall_ns = self.stall_ns
-            for i in range(self.high_water):
-                if self.states[i] != FREE:
-                    skipped += self.slots[i].sender.packets_skipped
+            skipped, ticks, missed, stall_ns = self.skipped, self.tick, self.ticks_missed, self.stall_ns
             if closing:
                 copy = self.pacing_interval
                 add_histogram(&self.pacing_total, &copy)
@@ -684,14 +751,16 @@ cdef class MediaEngine:
         cdef int64_t missed
         cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
         cdef int64_t wake_ns = now_ns - now_ns % self.tick_ns + self.tick_ns
+        cdef int64_t due_ns = wake_ns
         while True:
             sleep_until(wake_ns)
             pthread_mutex_lock(&self.lock)
             if self.stopping:
                 break
             now_ns = clock_ns(CLOCK_MONOTONIC)
-            self.stall_ns = max(self.stall_ns, now_ns - wake_ns)
+            self.stall_ns = max(self.stall_ns, now_ns - due_ns)
             self._serve(now_ns)
+            due_ns = wake_ns + self.tick_ns * (1 if self.open_count else IDLE_TICKS)
             wake_ns += self.tick_ns * (1 if self.open_count else IDLE_TICKS)
             now_ns = clock_ns(CLOCK_MONOTONIC)
             if wake_ns <= now_ns:
@@ -729,10 +798,13 @@ cdef class MediaEngine:
             self.offset_taken_ns = after_ns
 
     cdef int64_t _first_due(self, int slot, int64_t now_ns, int64_t period_ns) noexcept nogil:
-        """Return a point of the grid that the thread cannot have passed, each slot at another phase of the period."""
+        """Return a point of the grid that the thread cannot have passed, each slot at another phase of the period.
+
+        The phase is one of the clock, not of the moment: streams spread however their starts are spaced.
+        """
         cdef int64_t phases = max(<int64_t>1, period_ns // self.tick_ns)
-        cdef int64_t soon_ns = now_ns - now_ns % self.tick_ns + (IDLE_TICKS + 1) * self.tick_ns
-        return soon_ns + slot % phases * self.tick_ns
+        cdef int64_t soon = now_ns // self.tick_ns + IDLE_TICKS + 1
+        return (soon + (slot % phases + phases - soon % phases) % phases) * self.tick_ns
 
     # sending
 
@@ -740,7 +812,10 @@ cdef class MediaEngine:
         cdef Slot* s = &self.slots[slot]
         cdef uint32_t size = s.source.frame_bytes
         cdef int64_t frame
-        if rtp_pull_due(&s.sender, clock_ns(CLOCK_MONOTONIC), 0):
+        cdef int64_t skipped = s.sender.packets_skipped
+        cdef bint due = rtp_pull_due(&s.sender, clock_ns(CLOCK_MONOTONIC), 0)
+        self.skipped += s.sender.packets_skipped - skipped
+        if due:
             if s.muted:
                 s.sender.next_packet += 1
                 s.sender.marker_due = 1
@@ -755,11 +830,16 @@ cdef class MediaEngine:
 
     cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
         if transmit(s.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
+            if self.trace != NULL:
+                self._trace(
+                    s, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes, clock_ns(CLOCK_MONOTONIC),
+                    s.rtp_peer.address)
             return
         rtp_send_failed(&s.sender)
         if errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:  # our fault, not the path's
             s.sender.send_errors -= 1
             s.sender.packets_skipped += 1
+            self.skipped += 1
 
     cdef void _send_report(self, Slot* s, bint bye) noexcept nogil:
         cdef uint8_t report[RTCP_MAX_BYTES]
@@ -772,6 +852,8 @@ cdef class MediaEngine:
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
         if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
+        elif self.trace != NULL:
+            self._trace(s, 1, 1, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
 
     # receiving
 
@@ -819,6 +901,8 @@ cdef class MediaEngine:
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
         arrival_ns = self._read_ancillary(s, &message, control)
+        if self.trace != NULL:
+            self._trace(s, 0, control, self.datagram, size, arrival_ns, source)
         if control:
             self._take_control(s, self.states[slot], size, arrival_ns, source)
         else:
@@ -852,42 +936,84 @@ cdef class MediaEngine:
     cdef void _take_media(
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
     ) noexcept nogil:
-        cdef RtpHeader header
-        cdef RtpVerdict verdict
         if state == OPEN:
             self._keep_early(s, size, arrival_ns, source)
-            return
-        if state == STOPPED:
+        elif state == STOPPED:
             s.packets_after_stop += 1
-            return
-        if not is_peer(s, source):
+        elif is_peer(s, source):
+            self._count_media(s, size, arrival_ns, source)
+        elif may_speak(s, source):
+            self._audition(s, size, arrival_ns, source)
+        else:
             s.receiver.strangers += 1
-            return
+
+    cdef void _count_media(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
+        cdef RtpHeader header
+        cdef RtpVerdict verdict
         follow_format(s, self.datagram, size, arrival_ns)
         verdict = rtp_receive(&s.receiver, self.datagram, size, arrival_ns, &header)
         if verdict == RTP_IS_RTCP:
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
         elif verdict <= RTP_NEW_SSRC:
-            if s.heard_port == 0:
-                s.heard_port = port_of(source)
-                s.heard_elsewhere = verdict == RTP_FIRST and s.heard_port != port_of(s.rtp_peer.address)
+            if s.symmetric:
+                follow_source(s, source)
             if s.format.law and header.seq % ENERGY_PACKETS == 0:
                 measure(s, self.datagram + header.payload_offset, header.payload_bytes)
             if s.mode == ECHO and verdict != RTP_DUPLICATE:
                 self._echo(s, &header)
 
-    cdef void _keep_early(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
-        cdef EarlyPacket* place = &self.early[self.early_next]
-        s.packets_before_start += 1
-        if size > EARLY_BYTES:
+    cdef void _audition(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
+        """Hear who is not the negotiated peer: from the second packet in a row on it is, and the first one counts too.
+
+        Source: RFC 3550 A.1, MIN_SEQUENTIAL.
+        """
+        cdef Candidate* c = &s.candidate
+        cdef EarlyPacket* first = &self.early[c.place]
+        cdef uint8_t second[DATAGRAM_BYTES]
+        cdef uint32_t ssrc
+        cdef uint16_t seq
+        s.receiver.strangers += 1
+        if size < RTP_HEADER_BYTES or self.datagram[0] >> 6 != 2 or 192 <= self.datagram[1] <= 223:
             return
-        place.opening = s.opening
+        seq = <uint16_t>get32(self.datagram)
+        ssrc = get32(self.datagram + 8)
+        if not (c.known and same_address(source, c.address) and ssrc == c.ssrc and seq == c.next_seq):
+            memcpy(c.address, source, ADDRESS_BYTES)
+            c.ssrc, c.next_seq, c.known, c.place = ssrc, seq + 1, 1, self.early_next
+            self._keep(-s.opening, size, arrival_ns, source)
+            return
+        c.known = 0
+        s.receiver.strangers -= 1
+        if s.symmetric:
+            follow_source(s, source)
+        else:
+            s.heard_port = port_of(source)
+            s.heard_elsewhere = 1
+        if first.opening == -s.opening and same_address(first.source, source):
+            first.opening = 0
+            s.receiver.strangers -= 1
+            memcpy(second, self.datagram, size)
+            memcpy(self.datagram, first.data, first.size)
+            self._count_media(s, first.size, first.arrival_ns, source)
+            memcpy(self.datagram, second, size)
+        self._count_media(s, size, arrival_ns, source)
+
+    cdef void _keep_early(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
+        s.packets_before_start += 1
+        s.early_packets += self._keep(s.opening, size, arrival_ns, source)
+
+    cdef bint _keep(self, int64_t opening, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
+        """Keep the datagram for later; returns 0 when it is too long for that."""
+        cdef EarlyPacket* place = &self.early[self.early_next]
+        if size > EARLY_BYTES:
+            return 0
+        place.opening = opening
         place.arrival_ns = arrival_ns
         place.size = size
         memcpy(place.source, source, ADDRESS_BYTES)
         memcpy(place.data, self.datagram, size)
-        s.early_packets += 1
         self.early_next = (self.early_next + 1) % EARLY_PACKETS
+        return 1
 
     cdef void _count_early(self, Slot* s) noexcept nogil:
         """Take what came before the start as if it came now, by its own arrival times; an echo does not repeat it."""
@@ -916,8 +1042,13 @@ cdef class MediaEngine:
             s.packets_before_start += 1
         elif not same_host(source, s.rtcp_peer.address):
             s.rtcp_strangers += 1
-        else:
-            rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
+        elif (
+            rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns) <= RTCP_BYE_RECEIVED
+            and s.symmetric_control
+        ):
+            s.symmetric_control = 0
+            memcpy(s.rtcp_peer.address, source, ADDRESS_BYTES)
+            s.rtcp_wanted = 1
 
     cdef void _echo(self, Slot* s, const RtpHeader* header) noexcept nogil:
         if s.muted:
@@ -950,9 +1081,36 @@ cdef class MediaEngine:
                 s.network_errors += 1
             budget -= 1
 
+    cdef void _trace(
+        self, const Slot* s, bint sent, bint control, const uint8_t* data, size_t size, int64_t at_ns,
+        const uint8_t* remote
+    ) noexcept nogil:
+        """Note a packet for `take_trace`; what finds no room is counted, for the thread waits for nobody."""
+        cdef TraceEntry* entry = &self.trace[self.traced % TRACE_ENTRIES]
+        if self.traced - self.trace_taken == TRACE_ENTRIES:
+            self.trace_lost += 1
+            return
+        self.traced += 1
+        memset(entry, 0, sizeof(TraceEntry))
+        entry.at_ns = at_ns + self.offset_ns
+        entry.size = size
+        entry.sent = sent
+        entry.local_port = s.local_port + control
+        memcpy(entry.remote, remote, ADDRESS_BYTES)
+        entry.control = control or (size >= 2 and 192 <= data[1] <= 223)
+        if entry.control:
+            entry.payload_type = data[1] if size >= 2 else 0
+            entry.ssrc = get32(data + 4) if size >= 8 else 0
+        elif size >= RTP_HEADER_BYTES:
+            entry.payload_type = data[1] & 0x7F
+            entry.marker = data[1] >> 7
+            entry.seq = <uint16_t>get32(data)
+            entry.timestamp = get32(data + 4)
+            entry.ssrc = get32(data + 8)
+
     # slots
 
-    cdef int _adopt(self, int rtp_fd, int rtcp_fd, int family) noexcept nogil:
+    cdef int _adopt(self, int rtp_fd, int rtcp_fd, int family, uint16_t port) noexcept nogil:
         """Return a free slot that now watches both sockets; -1 when there is none or the kernel refuses."""
         cdef uint8_t* place = <uint8_t*>memchr(self.states, FREE, self.slot_count)
         cdef Slot* s
@@ -967,7 +1125,7 @@ cdef class MediaEngine:
             return -1
         s = &self.slots[slot]
         memset(s, 0, sizeof(Slot))
-        s.rtp_fd, s.rtcp_fd, s.family = rtp_fd, rtcp_fd, family
+        s.rtp_fd, s.rtcp_fd, s.family, s.local_port = rtp_fd, rtcp_fd, family, port
         self.openings += 1
         s.opening = self.openings
         self._clear(s)
@@ -998,12 +1156,17 @@ cdef class MediaEngine:
         s.echo_started = 0
         s.muted = 0
 
-    cdef void _set_peers(self, Slot* s, const Peer* rtp_peer, const Peer* rtcp_peer) noexcept nogil:
+    cdef void _set_peers(
+        self, Slot* s, const Peer* rtp_peer, const Peer* rtcp_peer, bint symmetric
+    ) noexcept nogil:
         s.rtp_peer = rtp_peer[0]
         s.rtcp_peer = rtcp_peer[0]
         s.rtcp_wanted = port_of(rtcp_peer.address) != 0
         s.heard_port = 0
         s.heard_elsewhere = 0
+        s.symmetric = symmetric
+        s.symmetric_control = 0
+        s.candidate.known = 0
 
     cdef void _end(self, int slot) noexcept nogil:
         cdef Slot* s = &self.slots[slot]
@@ -1022,13 +1185,12 @@ cdef class MediaEngine:
         cdef Slot* s = &self.slots[slot]
         epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtp_fd, NULL)
         epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtcp_fd, NULL)
-        self.skipped_total += s.sender.packets_skipped
         self.states[slot] = FREE
         self.open_count -= 1
 
 
 cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
-    """Tell whether RTP from `source` belongs to the stream; see the head of this file."""
+    """Tell whether RTP from `source` is the stream's; see the head of this file."""
     cdef uint16_t port = port_of(source)
     cdef int64_t strangers
     cdef BufferSettings buffer
@@ -1037,7 +1199,7 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
     if port == s.heard_port:
         return 1
     if port != port_of(s.rtp_peer.address):
-        return s.heard_port == 0
+        return 0
     if s.heard_elsewhere:
         buffer = s.receiver.buffer.settings
         strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
@@ -1049,6 +1211,26 @@ cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
         clear_levels(s)
     s.heard_port = port
     return 1
+
+
+cdef bint may_speak(const Slot* s, const uint8_t* source) noexcept nogil:
+    """Tell whether `source`, which is not the peer, may become it."""
+    return s.symmetric or (s.heard_port == 0 and same_host(source, s.rtp_peer.address))
+
+
+cdef void follow_source(Slot* s, const uint8_t* source) noexcept nogil:
+    """Send to `source` from now on, for good. Its RTCP is taken to be next to its RTP until it has said otherwise."""
+    cdef uint16_t port = port_of(source)
+    cdef bint shared = s.rtcp_wanted and port_of(s.rtcp_peer.address) == port_of(s.rtp_peer.address)
+    s.symmetric = 0
+    s.heard_port = port
+    if same_address(source, s.rtp_peer.address):
+        return
+    memcpy(s.rtp_peer.address, source, ADDRESS_BYTES)
+    memcpy(s.rtcp_peer.address, source, ADDRESS_BYTES)
+    if not shared:
+        set_port(s.rtcp_peer.address, htons(ntohs(port) + 1))
+    s.symmetric_control = not shared
 
 
 cdef inline void follow_format(Slot* s, const uint8_t* data, size_t size, int64_t arrival_ns) noexcept nogil:
@@ -1195,6 +1377,18 @@ cdef object _look(Slot* s):
         received_energy=<double>s.energy, received_samples=s.energy_samples,
         signal_level_dbov=speech if found & 1 else None, noise_level_dbov=noise if found & 2 else None,
         received_level_dbov=to_dbov(<double>s.energy, s.energy_samples) if s.energy_samples else None)
+
+
+cdef object _traced_packet(const TraceEntry* entry):
+    cdef const sockaddr_in* v4 = <const sockaddr_in*>entry.remote
+    cdef const sockaddr_in6* v6 = <const sockaddr_in6*>entry.remote
+    if family_of(entry.remote) == AF_INET6:
+        ip = socket.inet_ntop(AF_INET6, (<const char*>&v6.sin6_addr)[:16])
+    else:
+        ip = socket.inet_ntop(AF_INET, (<const char*>&v4.sin_addr)[:4])
+    return TracedPacket(
+        entry.at_ns, bool(entry.sent), bool(entry.control), entry.local_port, ip, socket.ntohs(port_of(entry.remote)),
+        entry.ssrc, entry.seq, entry.timestamp, entry.payload_type, bool(entry.marker), entry.size)
 
 
 _STATIC_CODECS = {PCMU: "PCMU", PCMA: "PCMA"}

@@ -2,7 +2,7 @@
 """Clocks, addresses and datagrams of the media engine, without the GIL."""
 
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, errno
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp
 from posix.time cimport CLOCK_MONOTONIC, TIMER_ABSTIME, clock_gettime, clock_nanosleep, clockid_t, timespec
 
@@ -35,6 +35,18 @@ cdef inline int family_of(const uint8_t* address) noexcept nogil:
 cdef inline uint16_t port_of(const uint8_t* address) noexcept nogil:
     # sin_port and sin6_port lie at the same place
     return (<const sockaddr_in*>address).sin_port
+
+
+cdef inline void set_port(uint8_t* address, uint16_t port) noexcept nogil:
+    (<sockaddr_in*>address).sin_port = port
+
+
+cdef inline uint32_t get32(const uint8_t* data) noexcept nogil:
+    return <uint32_t>data[0] << 24 | <uint32_t>data[1] << 16 | <uint32_t>data[2] << 8 | data[3]
+
+
+cdef inline bint same_address(const uint8_t* one, const uint8_t* other) noexcept nogil:
+    return port_of(one) == port_of(other) and same_host(one, other)
 
 
 cdef inline bint same_host(const uint8_t* one, const uint8_t* other) noexcept nogil:

@@ -58,6 +58,27 @@ class PacingSnapshot(NamedTuple):
     """Longest time by which it was served late, since this was last told when an interval was closed."""
 
 
+class TracedPacket(NamedTuple):
+    """One packet as the trace tells it."""
+
+    at_unix_ns: int
+    """When it was sent, or when the kernel received it."""
+    is_sent: bool
+    is_control: bool
+    """RTCP; sequence number, timestamp and marker are 0 then."""
+    local_port: int
+    remote_ip: str
+    remote_port: int
+    ssrc: int
+    sequence: int
+    timestamp: int
+    payload_type: int
+    """Of RTCP the type of the first packet: 200 SR, 201 RR."""
+    marker: bool
+    size: int
+    """Bytes of the datagram."""
+
+
 def open_media_pair(engine: MediaEngine, pool: PortPool, ip: str, dscp: int) -> tuple[int, int]:
     """Open a slot on the next pair of `pool` that can be bound; pairs of other programs are set aside.
 

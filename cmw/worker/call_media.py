@@ -40,6 +40,7 @@ class AudioChoice:
         ptime_ms: audio in each packet, milliseconds.
         dscp: 0 .. 63.
         rtcp_mux: offer, and accept, RTP and RTCP on one port.
+        symmetric: send to where RTP comes from, whatever the peer's description says.
         echo: send back what comes instead of `source`.
         buffer: the listener's jitter buffer, a model.
         late_limit_ns: above it, a packet that comes later than the fastest of the last seconds is late.
@@ -50,6 +51,7 @@ class AudioChoice:
     ptime_ms: int = 20
     dscp: int = 46
     rtcp_mux: bool = False
+    symmetric: bool = False
     echo: bool = False
     buffer: BufferSettings = USUAL_BUFFER
     late_limit_ns: Nanos = LATE_LIMIT_NS
@@ -148,6 +150,7 @@ class CallMedia:
             remote_rtp_port=agreed.remote.port,
             remote_rtcp_ip=agreed.remote_rtcp.host,
             remote_rtcp_port=agreed.remote_rtcp.port,
+            symmetric=self._audio.symmetric,
             payload_type=agreed.payload_type,
             clock_hz=agreed.clock_hz,
             ptime_ms=agreed.ptime_ms,
@@ -277,6 +280,7 @@ class CallMedia:
                 remote_rtp_port=agreed.remote.port,
                 remote_rtcp_ip=agreed.remote_rtcp.host,
                 remote_rtcp_port=agreed.remote_rtcp.port,
+                symmetric=self._audio.symmetric,
             )
         self._take_formats()
         engine.set_sending(self._slot, agreed.direction.sends)

@@ -177,6 +177,7 @@ def audio_choice(group: GroupShare) -> AudioChoice:
         ptime_ms=audio.ptime_ms,
         dscp=audio.dscp,
         rtcp_mux=audio.rtcp_mux,
+        symmetric=audio.symmetric,
         buffer=BufferSettings(audio.buffer.start_ns, audio.buffer.min_ns, audio.buffer.max_ns),
         late_limit_ns=audio.late_limit_ns,
     )

@@ -27,7 +27,7 @@ from cmw.rtp.source import make_source
 pytestmark = pytest.mark.loopback
 
 IP = "127.0.0.1"
-PORTS = PortRange(21000, 21399)
+PORTS = PortRange(21000, 22199)
 GENEROUS_S = 20.0
 FRAME = 160
 
@@ -279,6 +279,190 @@ def test_a_peer_that_sends_from_another_port_is_followed(
         outsider.say(party.port, seq)
     wait_until(lambda: party.seen.packets_received == 5)
     assert party.seen.strangers == 0
+
+
+def test_from_another_port_nothing_counts_before_two_packets_in_a_row(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party, stray = Party(engine, pool), Outsider()
+    party.start(1, MediaMode.RECEIVE_ONLY, remote_rtcp_port=0)
+    outsider.say(party.port, 10)
+    stray.say(party.port, 500, ssrc=9)  # one packet of somebody else shuts nobody out
+    outsider.say(party.port, 11, ssrc=8)  # another source
+    outsider.say(party.port, 13, ssrc=8)  # not in a row
+    stray.socket.sendto(b"hello", (IP, party.port))
+    wait_until(lambda: party.seen.strangers == 5)
+    assert (party.seen.packets_received, party.seen.first_packet_at_ns) == (0, None)
+    outsider.say(party.port, 14, ssrc=8)
+    outsider.say(party.port, 15, ssrc=8)
+    wait_until(lambda: party.seen.packets_received == 3)
+    assert (party.seen.packets_lost, party.seen.strangers, party.seen.ssrc_switches) == (0, 4, 0)
+    stray.say(party.port, 501, ssrc=9)
+    stray.say(party.port, 502, ssrc=9)
+    wait_until(lambda: party.seen.strangers == 6)
+    stray.socket.close()
+
+
+class TestSymmetric:
+    def test_rtp_goes_where_the_description_says_whoever_speaks(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party, other = Party(engine, pool), Outsider()
+        party.start(outsider.port)
+        for seq in range(4):
+            other.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 4)
+        sent = party.seen.packets_sent
+        wait_until(lambda: party.seen.packets_sent > sent + 2)
+        assert len([outsider.hear() for _ in range(sent)]) == sent
+        other.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.hear()
+        other.socket.close()
+
+    @pytest.mark.parametrize("remote_ip", ["127.23.0.9", IP])
+    def test_it_goes_once_to_where_two_packets_in_a_row_came_from(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider, remote_ip: str
+    ) -> None:
+        party, other = Party(engine, pool), Outsider()
+        party.start(9, remote_ip=remote_ip, remote_rtcp_port=10, symmetric=True)
+        other.say(party.port, 1)
+        outsider.say(party.port, 70, ssrc=5)
+        outsider.say(party.port, 71, ssrc=5)
+        assert struct.unpack("!I", outsider.hear()[8:12]) == (party.ssrc,)
+        for seq in range(2, 6):
+            other.say(party.port, seq)
+        wait_until(lambda: party.seen.strangers == 5)
+        assert (party.seen.packets_received, party.seen.packets_lost) == (2, 0)
+        other.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.hear()
+        other.socket.close()
+
+    def test_a_peer_that_speaks_from_the_negotiated_address_ends_the_search(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party, other = Party(engine, pool), Outsider()
+        party.start(outsider.port, symmetric=True)
+        outsider.say(party.port, 1)
+        wait_until(lambda: party.seen.packets_received == 1)
+        for seq in range(3):
+            other.say(party.port, seq)
+        wait_until(lambda: party.seen.strangers == 3)
+        assert party.seen.packets_received == 1
+        other.socket.close()
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_rtcp_follows(self, engine: MediaEngine, pool: PortPool, outsider: Outsider, shared: bool) -> None:
+        party, control = Party(engine, pool), Outsider()
+        party.start(
+            9, MediaMode.SEND_RECEIVE, remote_ip="127.23.0.9", remote_rtcp_port=9 if shared else 10, symmetric=True
+        )
+        outsider.say(party.port, 1)
+        outsider.say(party.port, 2)
+        wait_until(lambda: party.seen.packets_received == 2)
+        report = struct.pack("!BBHI", 0x80, 201, 1, 77)
+        speaker = outsider if shared else control
+        speaker.socket.sendto(report, (IP, party.port if shared else party.port + 1))
+        wait_until(lambda: party.seen.rtcp_received == 1 and party.seen.packets_sent > 0)
+        engine.stop_stream(party.slot)
+        wait_until(lambda: 200 <= speaker.hear()[1] <= 201)
+        control.socket.close()
+
+    def test_a_new_agreement_is_learnt_anew(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party, other = Party(engine, pool), Outsider()
+        party.start(9, remote_ip="127.23.0.9", symmetric=True)
+        outsider.say(party.port, 1)
+        outsider.say(party.port, 2)
+        wait_until(lambda: party.seen.packets_received == 2)
+        engine.change_remote(party.slot, remote_ip="127.23.0.8", remote_rtp_port=9, remote_rtcp_port=10, symmetric=True)
+        other.say(party.port, 3)
+        other.say(party.port, 4)
+        assert len(other.hear()) == 12 + FRAME
+        other.socket.close()
+
+
+class TestTrace:
+    def test_each_packet_is_told_in_order(self, pool: PortPool, outsider: Outsider) -> None:
+        engine = MediaEngine(slots=1, trace=True)
+        party = Party(engine, pool, ssrc=0xABCDEF01)
+        party.start(outsider.port, MediaMode.ECHO)
+        engine.start()
+        before = time.time_ns()
+        outsider.say(party.port, 7, ssrc=5, payload_type=8, payload=b"abc")
+        outsider.say(party.port, 8, ssrc=5, payload=bytes(FRAME))
+        echoed = outsider.hear()
+        wait_until(lambda: party.seen.packets_sent == 1)
+        engine.stop_stream(party.slot)
+        engine.stop()
+        packets, lost = engine.take_trace(100)
+        assert lost == 0
+        assert engine.take_trace(100) == ([], 0)
+        assert [(p.is_sent, p.is_control) for p in packets] == [
+            (False, False),
+            (False, False),
+            (True, False),
+            (True, True),
+        ]
+        first, second, answer, bye = packets
+        assert (first.ssrc, first.sequence, first.payload_type, first.size) == (5, 7, 8, 15)
+        assert (second.timestamp, second.marker, second.size) == (8 * FRAME, False, 12 + FRAME)
+        assert {(p.remote_ip, p.remote_port) for p in packets[:3]} == {(IP, outsider.port)}
+        assert (answer.ssrc, answer.sequence) == (party.ssrc, struct.unpack("!H", echoed[2:4])[0])
+        assert (bye.ssrc, bye.payload_type, bye.local_port, bye.remote_port) == (
+            party.ssrc,
+            200,
+            party.port + 1,
+            outsider.port + 1,
+        )
+        assert before <= first.at_unix_ns <= answer.at_unix_ns <= time.time_ns()
+        engine.close(party.slot)
+
+    def test_what_finds_no_room_is_counted_and_delays_nothing(self, pool: PortPool, outsider: Outsider) -> None:
+        engine = MediaEngine(slots=1, trace=True)
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        engine.start()
+        for burst in range(100):
+            for seq in range(100):
+                outsider.say(party.port, 100 * burst + seq)
+            wait_until(lambda so_far=100 * burst + 100: party.seen.packets_received == so_far)
+        packets, lost = engine.take_trace(5000)
+        assert ([p.sequence for p in packets], lost) == (list(range(5000)), 10000 - 8192)
+        assert engine.take_trace(1)[1] == 0
+        outsider.say(party.port, 10000)
+        wait_until(lambda: party.seen.packets_received == 10001)
+        packets, lost = engine.take_trace(9999)
+        assert ([p.sequence for p in packets], lost) == ([*range(5001, 8192), 10000], 0)
+        engine.stop()
+        engine.close(party.slot)
+
+    def test_without_it_nothing_is_kept(self, engine: MediaEngine) -> None:
+        assert engine.take_trace(10) == ([], 0)
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 20, 30])
+def test_streams_spread_over_the_packet_time_however_they_start(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider, ptime_ms: int
+) -> None:
+    """Each slot has its own millisecond of the packet time, which shows in the order that packets come in."""
+    source = engine.add_source(bytes(8 * ptime_ms), 8 * ptime_ms)
+    for n in range(40):
+        party = Party(engine, pool, ssrc=n)
+        assert party.slot == n
+        party.start(outsider.port, ptime_ms=ptime_ms, source=source, remote_rtcp_port=0)
+    expected = sorted(range(40), key=lambda slot: (slot % ptime_ms, slot))
+    expected = expected[expected.index(0) :] + expected[: expected.index(0)]
+    heard: list[int] = []
+
+    def is_in_order() -> bool:
+        heard.append(struct.unpack("!I", outsider.hear()[8:12])[0])
+        turn = heard[-40:]
+        return len(turn) == 40 and 0 in turn and turn[turn.index(0) :] + turn[: turn.index(0)] == expected
+
+    deadline = time.monotonic() + GENEROUS_S
+    while not is_in_order():
+        assert time.monotonic() < deadline, "the order of the slots never came"
 
 
 def test_the_negotiated_port_wins_over_one_that_spoke_first(

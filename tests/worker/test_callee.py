@@ -335,6 +335,23 @@ def test_rtp_and_rtcp_share_a_port_when_the_plan_wants_it(wanted: bool, rtcp_por
     finish(stage, callee)
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_plan_may_ask_for_symmetric_rtp(wanted: bool) -> None:
+    stage = Stage()
+    callee = expect(stage, audio=AudioChoice(symmetric=wanted))
+    call(stage)
+    in_dialog(stage, "ACK", 1)
+    (stream,) = stage.engine.streams.values()
+    assert stream.settings is not None
+    assert stream.settings["symmetric"] is wanted
+    stream.settings["symmetric"] = None
+    assert reoffer(stage, 2, SDP_THERE.replace(b"4000", b"4010")) == 200
+    assert stream.settings["symmetric"] is wanted
+    in_dialog(stage, "ACK", 2)
+    in_dialog(stage, "BYE", 3)
+    finish(stage, callee)
+
+
 def in_call(stage: Stage) -> tuple[Callee, Stream]:
     """Return a callee in a call, and its stream."""
     callee = expect(stage)
