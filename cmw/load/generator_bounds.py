@@ -28,6 +28,10 @@ class WindowReading:
     loop_lag_ms: float | None = None
     """Longest time that the signalling loop was not served."""
     cpu_steal_ratio: float | None = None
+    sip_datagrams_received: int = 0
+    sip_datagrams_sent: int = 0
+    sip_kernel_drops: int = 0
+    sip_unsent: int = 0
     shortages: dict[str, int] = field(default_factory=dict)
     """Calls that could not be carried, by what was used up: a `CapacityError.resource`."""
 
@@ -152,6 +156,26 @@ BOUNDS: tuple[Bound, ...] = (
     _shortage("RTP ports"),
     _shortage("media slots"),
     _shortage("descriptors"),
+    Bound(
+        "SIP socket buffer",
+        "sip_kernel_drops ratio",
+        "",
+        "messages that came but were dropped here are sent again by the target: its times are ours then",
+        0.001,
+        0.01,
+        lambda totals: _ratio(totals.sip_kernel_drops, totals.sip_datagrams_received + (totals.sip_kernel_drops or 0)),
+        lambda reading: _ratio(reading.sip_kernel_drops, reading.sip_datagrams_received + reading.sip_kernel_drops),
+    ),
+    Bound(
+        "SIP socket buffer",
+        "sip_unsent ratio",
+        "",
+        "messages that never left look like silence of the target",
+        0.001,
+        0.01,
+        lambda totals: _ratio(totals.sip_unsent, totals.sip_datagrams_sent + totals.sip_unsent),
+        lambda reading: _ratio(reading.sip_unsent, reading.sip_datagrams_sent + reading.sip_unsent),
+    ),
 )
 """Every bound of the generator; each worker is judged on its own, so that a sick one cannot hide among others."""
 
@@ -222,6 +246,8 @@ Seconds count from the start of the run. What cannot be measured, such as the st
 | `media_stall_ms` | the longest time by which the media thread was served late |
 | `send_errors` | packets that the kernel refused to send; answers by ICMP are none |
 | `kernel_drops` | datagrams that the kernel dropped because our receive buffers were full |
+| `sip_kernel_drops` | SIP datagrams that the kernel dropped because the receive buffer of our listener was full |
+| `sip_unsent` | SIP datagrams that never left, because the network took nothing for so long that too many waited |
 | `loop_lag_ms` | how late the signalling loop serves a timer; a stall counts for every 20 ms that waited in it. Of a second, the longest |
 | `cpu_steal_ratio` | share of CPU time that the hypervisor kept from us |
 | calls without ... | calls that could not be placed or answered for want of it |

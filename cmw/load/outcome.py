@@ -199,6 +199,12 @@ class RunTotals(ReportModel):
     """Packets that the kernel refused to send."""
     kernel_drops: int | None = None
     """Datagrams that the kernel dropped because our receive buffers were full."""
+    sip_datagrams_received: int = 0
+    sip_datagrams_sent: int = 0
+    sip_kernel_drops: int | None = None
+    """SIP datagrams that the kernel dropped because the receive buffer of our listener was full."""
+    sip_unsent: int = 0
+    """SIP datagrams that never left, because the network took nothing for so long that too many waited."""
     samples_dropped: int = 0
     """Sample batches that the spool of the link had to give up."""
     loop_lag_ms: HistogramWire | None = None

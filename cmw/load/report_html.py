@@ -237,6 +237,8 @@ def _generator(summary: Summary) -> str:
         ("packets skipped", str(part.packets_skipped)),
         ("send errors", str(part.send_errors)),
         ("dropped by the kernel", _number(part.kernel_drops)),
+        ("SIP dropped by the kernel", _number(part.sip_kernel_drops)),
+        ("SIP never sent", str(part.sip_unsent)),
         ("sample batches lost", str(part.samples_dropped)),
         *((f"calls without {resource}", str(count)) for resource, count in part.shortages.items()),
         ("untrusted seconds", f"{part.untrusted_seconds} of {part.seconds}"),

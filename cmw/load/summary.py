@@ -129,6 +129,10 @@ class GeneratorPart(SummaryModel):
     packets_skipped: int
     send_errors: int
     kernel_drops: int | None
+    sip_kernel_drops: int | None = None
+    """SIP datagrams that our own listener had no room for."""
+    sip_unsent: int = 0
+    """SIP datagrams that never left, because the network took nothing for too long."""
     samples_dropped: int
     loop_lag_ms: Q
     cpu_seconds: float
@@ -396,6 +400,7 @@ def _generator(limits: list[Limit], totals: Mapping[str, RunTotals], workers: Ma
     shown = shown_names(workers)
     every = list(totals.values())
     drops = [one.kernel_drops for one in every if one.kernel_drops is not None]
+    sip_drops = [one.sip_kernel_drops for one in every if one.sip_kernel_drops is not None]
     steals = [one.cpu_steal_ratio for one in every if one.cpu_steal_ratio is not None]
     return GeneratorPart(
         valid=not limits,
@@ -404,6 +409,8 @@ def _generator(limits: list[Limit], totals: Mapping[str, RunTotals], workers: Ma
         packets_skipped=sum(one.packets_skipped for one in every),
         send_errors=sum(one.send_errors for one in every),
         kernel_drops=sum(drops) if drops else None,
+        sip_kernel_drops=sum(sip_drops) if sip_drops else None,
+        sip_unsent=sum(one.sip_unsent for one in every),
         samples_dropped=sum(one.samples_dropped for one in every),
         loop_lag_ms=_q(_merged(one.loop_lag_ms for one in every)),
         cpu_seconds=round(sum(one.cpu_seconds for one in every), 3),

@@ -30,6 +30,7 @@ from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
+from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.ways import Ways
 
@@ -85,6 +86,8 @@ class RunExecution:
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
         self._second = 0
+        self._sip_before: SipTraffic | None = None
+        self._sip_read = SipTraffic()
         self._timers: set[asyncio.TimerHandle] = set()
         self._starts = PacedStarts(alarm)
         self._meter = TrafficMeter()
@@ -106,6 +109,7 @@ class RunExecution:
         if self._choose_station is not None:
             self._station = await self._choose_station(self.share)
             self._ways = Ways(self.share, self._station)
+        self._sip_before = self._station.sip_traffic
         await self._ways.prepare()
         for group in self.share.groups.values():
             await self._station.sounds.prepare(group.audio.source, codecs_of(group), group.audio.ptime_ms)
@@ -143,6 +147,7 @@ class RunExecution:
             return
         self._started_at = start = self._alarm.now()
         self._watch.begin_windows()
+        self._sip_read = self._station.sip_traffic
         self._at(start + self.share.run_within_ns, self._give_up)
         self._tick_later()
         for endpoint in self._endpoints:
@@ -331,7 +336,8 @@ class RunExecution:
         assert self._started_at is not None
         closed = self._second
         next_second = max(closed + 1, (now - self._started_at) // SECOND)
-        untrusted = self._watch.close_window(closed, next_second - 1, self._meter.read(self._streams(snapshots)))
+        traffic = self._meter.read(self._streams(snapshots))
+        untrusted = self._watch.close_window(closed, next_second - 1, traffic, self._read_sip())
         rows: list[tuple[int, Row]] = []
         for endpoint in self._endpoints:
             row = endpoint.close_interval(snapshots, now)
@@ -414,7 +420,7 @@ class RunExecution:
         self._let_go()
         if self._started_at is not None:
             self._report_progress()
-            self._watch.close_window(self._second, self._second, Traffic())
+            self._watch.close_window(self._second, self._second, Traffic(), self._read_sip())
         figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
         totals = self._watch.finish(
             endpoints=len(self._endpoints),
@@ -422,11 +428,17 @@ class RunExecution:
             packets_received=sum(f.packets_received for f in figures),
             send_errors=sum(f.send_errors for f in figures),
             kernel_drops=sum(f.kernel_drops for f in figures),
+            sip=None if self._sip_before is None else self._station.sip_traffic.since(self._sip_before),
             samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
         self._uplink.report("run_done", self.share.run_id, {"generator": totals.model_dump(mode="json")})
         if self._on_finished is not None:
             self._on_finished(self)
+
+    def _read_sip(self) -> SipTraffic:
+        """Return what has passed of SIP since the last reading, and was lost here."""
+        before, self._sip_read = self._sip_read, self._station.sip_traffic
+        return self._sip_read.since(before)
 
     def _let_go(self) -> None:
         if self._starts.late_count:

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from cmw.core.words import OutcomeKind, Phase
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.metrics.histogram import ExponentialHistogram
+from cmw.worker.sip_traffic import SipTraffic
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,6 +59,7 @@ class Vitals(NamedTuple):
     pacing_us: ExponentialHistogram | None
     packets_skipped: int
     scheduling: str
+    sip: SipTraffic
 
 
 class WorkerCounts:
@@ -196,6 +198,15 @@ class MetricsPage(Collector):
         for outcome in ("success", "failure"):
             registrations.add_metric([outcome], counts.registrations[outcome])
         yield registrations
+        datagrams = CounterMetricFamily("cmw_sip_messages", "SIP messages.", labels=["direction"])
+        datagrams.add_metric(["received"], now.sip.received)
+        datagrams.add_metric(["sent"], now.sip.sent)
+        yield datagrams
+        help_text = "SIP datagrams lost here: no room in our socket, or the network took nothing for too long."
+        lost = CounterMetricFamily("cmw_sip_messages_lost", help_text, labels=["direction"])
+        lost.add_metric(["received"], now.sip.kernel_drops)
+        lost.add_metric(["sent"], now.sip.unsent)
+        yield lost
 
     def _media(self, now: Vitals) -> Iterator[Metric]:
         counts = self._counts

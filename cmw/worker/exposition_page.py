@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.worker.exposition import MetricsPage, Vitals, WorkerCounts
+from cmw.worker.sip_traffic import SipTraffic
 
 AT_REST = Vitals(
     version="",
@@ -22,6 +23,7 @@ AT_REST = Vitals(
     pacing_us=ExponentialHistogram(),
     packets_skipped=0,
     scheduling="",
+    sip=SipTraffic(),
 )
 """The vitals of a worker that has done nothing yet."""
 

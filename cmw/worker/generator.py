@@ -16,6 +16,7 @@ from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net.media import PacingSnapshot
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.worker.alarm import ALARM_LATE_NS, Alarm
+from cmw.worker.sip_traffic import SipTraffic
 
 LAG_PERIOD_NS: Nanos = 20 * MILLISECOND
 """How often the signalling loop is asked how late it wakes."""
@@ -120,7 +121,7 @@ class _Window:
     lag_ms: float = 0.0
     shortages: Counter[str] = field(default_factory=Counter)
 
-    def reading(self, traffic: Traffic, times: CpuTimes | None) -> WindowReading:
+    def reading(self, traffic: Traffic, sip: SipTraffic, times: CpuTimes | None) -> WindowReading:
         return WindowReading(
             pacing_p99_us=self.pacing.quantile(0.99),
             packets_sent=traffic.sent,
@@ -133,6 +134,10 @@ class _Window:
             cpu_steal_ratio=None
             if times is None or self.began_with is None
             else times.steal_ratio_since(self.began_with),
+            sip_datagrams_received=sip.received,
+            sip_datagrams_sent=sip.sent,
+            sip_kernel_drops=sip.kernel_drops,
+            sip_unsent=sip.unsent,
             shortages=dict(self.shortages),
         )
 
@@ -183,11 +188,12 @@ class GeneratorWatch:
         self.observe()
         self._window = _Window(CpuTimes.read())
 
-    def close_window(self, first: int, last: int, traffic: Traffic) -> int:
+    def close_window(self, first: int, last: int, traffic: Traffic, sip: SipTraffic | None = None) -> int:
         """Judge the seconds `first` .. `last` of the run, which are more than one when the loop stood still.
 
         Args:
             traffic: of the run's streams since the last window.
+            sip: what passed of SIP since the last window, and was lost here.
 
         Returns:
             The bounds that were broken: 2 to the power of their numbers, added up; 0 when the seconds count.
@@ -195,7 +201,7 @@ class GeneratorWatch:
         self.observe()
         self._window.lag_ms = max(self._window.lag_ms, self._generator.overdue_ms())
         times = CpuTimes.read()
-        broken = broken_by(self._window.reading(traffic, times))
+        broken = broken_by(self._window.reading(traffic, sip or SipTraffic(), times))
         self._window = _Window(times)
         self._seconds += last + 1 - first
         self._untrusted_seconds += (last + 1 - first) * bool(broken)
@@ -220,8 +226,13 @@ class GeneratorWatch:
         send_errors: int,
         kernel_drops: int,
         samples_dropped: int,
+        sip: SipTraffic | None = None,
     ) -> RunTotals:
-        """Look a last time, stop watching, and return the totals of the run."""
+        """Look a last time, stop watching, and return the totals of the run.
+
+        Args:
+            sip: what passed of SIP, and was lost here; None for a run that never came so far.
+        """
         self.observe()
         self.close()
         return RunTotals(
@@ -232,6 +243,10 @@ class GeneratorWatch:
             packets_skipped=self._packets_skipped,
             send_errors=send_errors,
             kernel_drops=kernel_drops,
+            sip_datagrams_received=sip.received if sip is not None else 0,
+            sip_datagrams_sent=sip.sent if sip is not None else 0,
+            sip_kernel_drops=sip.kernel_drops if sip is not None else None,
+            sip_unsent=sip.unsent if sip is not None else 0,
             samples_dropped=samples_dropped,
             loop_lag_ms=self._lag.to_dict() if self._lag.count else None,
             cpu_seconds=cpu_seconds() - self._cpu_seconds,

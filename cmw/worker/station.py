@@ -50,6 +50,7 @@ from cmw.sip.shared_socket import SharedSocket
 from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.pem_files import PemFiles
 from cmw.worker.settings import Addresses
+from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.sounds import Sounds
 
 ResultT = TypeVar("ResultT")
@@ -104,6 +105,7 @@ class Station:
         self._users: set[str] = set()
         self._servers: dict[str, tuple[ServerSettings, list[object]]] = {}
         self._last_flow = 0
+        self._last_traffic = SipTraffic()
         self._registered_users: set[str] = set()
         self._calls: dict[int, CallOwner] = {}
         self._registrations: dict[int, tuple[RegistrationOwner, str]] = {}
@@ -139,6 +141,17 @@ class Station:
     def address_of(self, transport: Transport) -> Address:
         """Return where we listen over `transport`. Raises `KeyError` when we do not."""
         return self._bound.local_of(transport)
+
+    @property
+    def sip_traffic(self) -> SipTraffic:
+        """Return what has passed so far, and what was lost here."""
+        listener = self._listener
+        if listener is None:
+            return self._last_traffic
+        counts = listener.counts
+        return SipTraffic(
+            counts.datagrams_received, counts.datagrams_sent, listener.kernel_drops, counts.unsent_datagrams
+        )
 
     def new_flow(self) -> int:
         """Return the number of a connection of somebody's own, for `Hop.flow`."""

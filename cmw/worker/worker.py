@@ -42,6 +42,7 @@ from cmw.worker.generator import Generator, cpu_seconds, rss_bytes
 from cmw.worker.health import HealthServer, HealthState, Page
 from cmw.worker.logs import get_logger, set_level
 from cmw.worker.settings import Addresses, WorkerSettings
+from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
 
@@ -241,6 +242,7 @@ class Worker:
             pacing_us=generator.pacing if generator is not None else None,
             packets_skipped=generator.packets_skipped if generator is not None else 0,
             scheduling=generator.scheduling if generator is not None else "",
+            sip=SipTraffic(*map(sum, zip(*[each.sip_traffic for each in self._stations or ()], strict=True))),
         )
 
     def _status(self) -> WorkerStatus:

@@ -30,6 +30,7 @@ def totals(**changes: Any) -> RunTotals:
     healthy: dict[str, Any] = {
         "endpoints": 4, "pacing_error_us": wire(20, 30, 40), "packets_sent": 10_000, "packets_received": 10_000,
         "loop_lag_ms": wire(0.1, 0.2), "cpu_seconds": 3.5, "rss_bytes": 1 << 26, "cpu_steal_ratio": 0.0,
+        "sip_datagrams_received": 1000, "sip_datagrams_sent": 1000, "sip_kernel_drops": 0,
         "kernel_drops": 0, "scheduling": "SCHED_OTHER",
     }  # fmt: skip
     return RunTotals.model_validate(healthy | changes)

@@ -23,6 +23,8 @@ from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
         ({"packets_skipped": 20}, "media thread", "packets_skipped ratio"),
         ({"send_errors": 20}, "network interface", "send_errors ratio"),
         ({"kernel_drops": 20}, "socket buffers", "kernel_drops ratio"),
+        ({"sip_kernel_drops": 2}, "SIP socket buffer", "sip_kernel_drops ratio"),
+        ({"sip_unsent": 2}, "SIP socket buffer", "sip_unsent ratio"),
         ({"loop_lag_ms": wire(*[80.0] * 5)}, "signalling loop", "loop_lag_ms p99"),
         ({"cpu_steal_ratio": 0.2}, "host CPU", "cpu_steal_ratio"),
         ({"pacing_error_us": None}, "media thread", "pacing_error_us"),
@@ -48,6 +50,7 @@ def test_a_healthy_generator_has_no_limits_at_its_bounds() -> None:
 def test_what_was_not_measured_breaks_no_bound() -> None:
     idle = totals(
         pacing_error_us=None, loop_lag_ms=None, packets_sent=0, packets_received=0, kernel_drops=None,
+        sip_datagrams_received=0, sip_datagrams_sent=0, sip_kernel_drops=None,
         cpu_steal_ratio=None,
     )  # fmt: skip
     assert generator_limits({"w": idle}, {"w": "w"}, reports()) == []
@@ -139,6 +142,8 @@ READINGS = {
     "media_stall_ms": WindowReading(media_stall_ms=40.1),
     "send_errors ratio": WindowReading(packets_sent=98, send_errors=2),
     "kernel_drops ratio": WindowReading(packets_received=98, kernel_drops=2),
+    "sip_kernel_drops ratio": WindowReading(sip_datagrams_received=98, sip_kernel_drops=2),
+    "sip_unsent ratio": WindowReading(sip_datagrams_sent=98, sip_unsent=2),
     "loop_lag_ms p99": WindowReading(loop_lag_ms=101),
     "cpu_steal_ratio": WindowReading(cpu_steal_ratio=0.11),
     "calls without RTP ports": WindowReading(shortages={"RTP ports": 1}),

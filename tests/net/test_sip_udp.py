@@ -149,3 +149,18 @@ def test_what_waits_for_room_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         agent.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.loopback
+def test_what_the_kernel_has_no_room_for_is_counted(loopback_ip: Callable[[], str]) -> None:
+    async def scene() -> None:
+        agent = await open_sip_transport(make_agent, loopback_ip(), 0, lambda event: None)
+        (carrier,) = {each for each in agent._carriers.values() if isinstance(each, sip_udp.UdpSocket)}
+        carrier._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for _ in range(200):  # and nobody reads meanwhile: the loop has no turn
+                stranger.sendto(b"x" * 1000, tuple(agent.local))
+        assert 0 < agent.kernel_drops < 200
+        agent.close()
+
+    asyncio.run(scene())

@@ -12,6 +12,7 @@ from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError
+from cmw.net.driver import TrafficCounts
 from cmw.net.media import PacingSnapshot
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
@@ -240,6 +241,8 @@ class FakeListener:
         self.machine = machine
         self.local = local
         self.is_closed = False
+        self.counts = TrafficCounts()
+        self.kernel_drops = 0
         self._link = link
 
     def run(self, command: Callable[[UserAgent, Nanos], T]) -> T:

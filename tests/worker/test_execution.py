@@ -14,6 +14,7 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples, encode_samples
+from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
@@ -187,6 +188,27 @@ def test_two_groups_call_each_other() -> None:
         assert totals.packets_received > 6 * 490
         assert totals.kernel_drops == 0
         assert totals.samples_dropped == 0  # those before the run are not its own
+
+    play(scene)
+
+
+def test_what_our_own_sip_socket_lost_during_the_run_is_told() -> None:
+    async def scene() -> None:
+        run = Scene()
+        listener: Any = run.stage.station._listener
+        listener.kernel_drops, listener.counts.unsent_datagrams = 7, 5
+        listener.counts.datagrams_received, listener.counts.datagrams_sent = 100, 100
+        await run.start()
+        listener.kernel_drops += 3
+        listener.counts.unsent_datagrams += 2
+        listener.counts.datagrams_received += 40
+        listener.counts.datagrams_sent += 30
+        await run.go_on(30)
+        totals = run.uplink.done
+        assert (totals.sip_kernel_drops, totals.sip_unsent) == (3, 2)
+        assert (totals.sip_datagrams_received, totals.sip_datagrams_sent) == (40, 30)
+        assert totals.untrusted_seconds == 1
+        assert {BOUNDS[row.bound].metric for row in totals.untrusted} == {"sip_kernel_drops ratio", "sip_unsent ratio"}
 
     play(scene)
 
