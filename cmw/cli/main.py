@@ -36,6 +36,9 @@ COMMANDS = {
     "keys": Command("cmw.cli.keys_command:app", "Create, list and delete the API keys of a gateway."),
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
     "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
+    "compare": Command(
+        "cmw.cli.compare_command:compare_runs", "Show how two runs differ, and what is more than chance."
+    ),
     "config": Command("cmw.cli.config_command:config", "Show the worker's settings and where each came from."),
     "doctor": Command("cmw.cli.doctor_command:doctor", "Check what a worker here needs; each line with a remedy."),
     "top": Command("cmw.cli.top_command:top", "Watch a running worker by its metrics."),

@@ -12,21 +12,24 @@ from cmw.cli.plan_text import parse_json, parse_yaml
 from cmw.cli.plan_variables import Variables
 from cmw.cli.profile_file import read_profile_rows
 from cmw.errors import SettingsError
+from cmw.load.baseline import fill_baseline, names_baseline
 from cmw.load.faults import Path, show_value, suggest
 from cmw.load.plan import Plan
 from cmw.load.plan_fields import MAX_PEM
 from cmw.load.plan_parser import parse_plan
 from cmw.load.plan_sip import TLS_FILES
+from cmw.load.summary import Summary
 from cmw.net.sip_tls import TlsSettings, client_context
 
 MAX_PLAN_BYTES = 1 << 20
 
 
-def read_plan(path: str | FilePath, variables: Variables | None = None) -> Plan:
+def read_plan(path: str | FilePath, variables: Variables | None = None, baseline: Summary | None = None) -> Plan:
     """Return the plan in a file: ``.json`` is read as JSON, everything else as YAML.
 
     Args:
         variables: what references in the plan stand for, beside its own variables.
+        baseline: the earlier run that thresholds compare with.
 
     Raises:
         SettingsError: listing every fault with file, line, field, what was found and what was expected.
@@ -41,6 +44,7 @@ def read_plan(path: str | FilePath, variables: Variables | None = None) -> Plan:
     _take_accounts(source, file)
     _take_profiles(source, file)
     _take_tls_files(source, file)
+    _fill_baseline(source, baseline)
     return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
 
 
@@ -59,6 +63,31 @@ def _take_profiles(source: Source, file: FilePath) -> None:
         if isinstance(load, dict) and isinstance(load.get("profile"), dict):
             path: Path = ("groups", name, "load", "profile")
             load["profile"] = _rows_named(load["profile"], path, source, file, read_profile_rows)
+
+
+def _fill_baseline(source: Source, baseline: Summary | None) -> None:
+    """Put numbers into the thresholds that compare with an earlier run."""
+    thresholds = source.document.get("thresholds") if isinstance(source.document, dict) else None
+    if not isinstance(thresholds, dict):
+        return
+    for metric, written in thresholds.items():
+        filled: list[Any] = []
+        for k, expression in enumerate(written if isinstance(written, list) else [written]):
+            if not isinstance(expression, str) or not names_baseline(expression):
+                filled.append(expression)
+                continue
+            try:
+                filled.append(_against(metric, expression, baseline))
+            except ValueError as error:
+                path: Path = ("thresholds", metric, k) if isinstance(written, list) else ("thresholds", metric)
+                source.fault(path, str(error), source.positions.get(path))
+        thresholds[metric] = filled
+
+
+def _against(metric: str, expression: str, baseline: Summary | None) -> str:
+    if baseline is None:
+        raise ValueError(f"found {expression[:80]!r}, expected --baseline beside it, with the report of an earlier run")
+    return fill_baseline(metric, expression, baseline)
 
 
 def _parts(source: Source, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:

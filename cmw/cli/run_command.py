@@ -20,6 +20,7 @@ from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
 from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
+from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.summary_table import print_summary
 from cmw.cli.tables import print_json
 from cmw.core.words import RunStatus
@@ -55,6 +56,7 @@ def run(
     sip_ports: SipPorts = DEFAULT_SIP_PORTS,
     rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
     set_: SetOption = None,
+    baseline: BaselineOption = None,
     annotations: Annotated[
         Annotate | None,
         typer.Option("--annotate", help="Remark what failed for GitHub or GitLab; auto finds out which.", metavar="CI"),
@@ -69,7 +71,7 @@ def run(
     threshold failed; 75, 78 and others mean that nothing was run: see the manual.
     """
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
-    wanted = read_plan(plan, plan_variables(set_))
+    wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
     remarks = None if annotations is None else Remarks(settled(annotations), plan)

@@ -24,6 +24,7 @@ from cmw.cli.api_client import (
 )
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.plan_variables import SetOption, plan_variables
+from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.tables import print_fields, print_json, print_table, show, to_second
 from cmw.core.words import RunStatus
 
@@ -41,6 +42,7 @@ def start(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan, YAML or JSON; account files are read here.")],
     name: Annotated[str | None, typer.Option(help="In place of the plan's own name.")] = None,
     set_: SetOption = None,
+    baseline: BaselineOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the run is over, as `cmw runs wait`.")] = False,
     gateway: GatewayOption = DEFAULT_GATEWAY,
     api_key_file: ApiKeyFileOption = None,
@@ -50,7 +52,8 @@ def start(
     """Start a run and print its id."""
     from cmw.cli.plan_file import read_plan
 
-    body = {"plan": read_plan(plan, plan_variables(set_)).to_document(), "name": name}
+    wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
+    body = {"plan": wanted.to_document(), "name": name}
     with connect(gateway, api_key_file, ca_file) as client:
         run = client.post("/runs", body)
         if wait:

@@ -35,7 +35,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 _EXPRESSION = re.compile(
     r"\s*(?:p\(\s*([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*\)|([a-z]+))\s*(>=|<=|==|!=|>|<)\s*"
-    r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*",
+    r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(?:\([^()]{1,80}\)\s*)?",  # a remark may follow
     re.ASCII,
 )
 
