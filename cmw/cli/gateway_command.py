@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,11 +103,27 @@ def check_exposure(address: Address, *, has_tls: bool, insecure: bool) -> None:
     )
 
 
+def read_secret_key(environment: Mapping[str, str]) -> str | None:
+    """Return the key for secrets that the environment has or names a file of; None when it has neither.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    if (key := environment.get("CMW_SECRET_KEY")) is not None:
+        return key
+    if (path := environment.get("CMW_SECRET_KEY_FILE")) is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"CMW_SECRET_KEY_FILE: expected a file that can be read, found: {error}") from None
+
+
 async def _run(address: Address, data_dir: Path, tls_cert: Path | None, tls_key: Path | None) -> int:
     from cmw.gateway.server import serve
     from cmw.gateway.service import Gateway
 
-    async with Gateway.open(data_dir) as gateway:
+    async with Gateway.open(data_dir, secret_key=read_secret_key(os.environ)) as gateway:
         server = await serve(gateway, address.host, address.port, tls_cert=tls_cert, tls_key=tls_key)
         key_file = await gateway.api_keys.create_first(data_dir)
         if key_file is not None:

@@ -1,6 +1,7 @@
 """Runs, from the plan to the summary.
 
-    PENDING -> QUEUED     the run is split over the workers that are ONLINE, by free capacity; each gets `prepare_run`
+    PENDING -> QUEUED     there is room, now or soon: the run waits its turn, and is then split over the workers that
+                          are ONLINE, by free capacity; each gets `prepare_run`
     QUEUED -> RUNNING     every worker is prepared; each gets `start_run` with the targets of all
     RUNNING -> COMPLETED  every worker has reported all its endpoints, or is given up
     ... -> STOPPING       `stop_run` to each; ends like RUNNING
@@ -12,9 +13,11 @@ commands carry ids made of the run and the step, and a worker does not carry out
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Set
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -23,14 +26,15 @@ import structlog
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
-from cmw.errors import CapacityError, CmwError, SettingsError
+from cmw.errors import CmwError, SettingsError
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.instants import UnixClock, UnixMillis
 from cmw.gateway.journal import Entry
 from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, Targets
+from cmw.gateway.placement import ANYWHERE, Placement
 from cmw.gateway.results import Results
-from cmw.gateway.run_store import RunStore
+from cmw.gateway.run_store import OWN_PLAN, Origin, RunStore
 from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import WorkerRegistry, WorkerRow
 from cmw.link.limits import MAX_TO_WORKER_BYTES
@@ -50,11 +54,34 @@ RUN_GRACE_MS: UnixMillis = 60_000
 RESTART_GRACE_MS: UnixMillis = 60_000
 """After the start of this gateway: workers come back within their back-off of at most 30 s."""
 
+MAX_WAITING = 100
+"""Runs that wait for room at once."""
+
+WAIT_MS: UnixMillis = 600_000
+"""How long a run waits for room unless told otherwise."""
+
 TICK_S = 1.0
 NOT_SUMMED_UP = "the results cannot be summed up"
 WORKER_LOST = "the worker was lost during the run"
 
 log = structlog.get_logger("cmw.gateway.runs")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """How a plan is to be run.
+
+    Args:
+        name: in place of the plan's own.
+        wait_ms: how long the run may wait for room that other runs have.
+        lack: why it cannot be carried out for now; empty when nothing is missing.
+    """
+
+    name: str | None = None
+    placement: Placement = ANYWHERE
+    wait_ms: UnixMillis = WAIT_MS
+    origin: Origin = OWN_PLAN
+    lack: str = ""
 
 
 class Coordinator:
@@ -99,13 +126,21 @@ class Coordinator:
 
     # What the service asks.
 
-    async def submit(self, plan: Plan, name: str | None = None) -> str:
+    async def submit(self, plan: Plan, order: RunOrder) -> str:
         """Take a run in as PENDING and return its id; it goes on by itself."""
-        run = ActiveRun(uuid4().hex, name or plan.name, RunStatus.PENDING, plan.total_endpoints, self._clock())
-        seed = secrets.randbits(31)
-        await self._store.add(run, plan, seed)
+        now_ms = self._clock()
+        run = ActiveRun(
+            uuid4().hex,
+            order.name or plan.name,
+            RunStatus.PENDING,
+            plan.total_endpoints,
+            now_ms,
+            placement=order.placement,
+            wait_until_ms=now_ms + order.wait_ms,
+        )
+        await self._store.add(run, plan, secrets.randbits(31), order.origin)
         self._runs[run.id] = run
-        self._spawn(self._in_turn(partial(self._allocate, run)))
+        self._spawn(self._in_turn(partial(self._validate, run, order.lack)))
         return run.id
 
     async def stop_run(self, run_id: str) -> None:
@@ -125,7 +160,7 @@ class Coordinator:
             if run.status is RunStatus.PENDING:
                 await self._end(run, RunStatus.FAILED, "stopped before it started")
             elif run.status is RunStatus.QUEUED:
-                await self._fail(run, "stopped before it started")
+                await self._fail(run, f"stopped {'while it waited' if run.is_waiting else 'before it started'}")
             else:
                 await self._stop(run)
 
@@ -226,7 +261,7 @@ class Coordinator:
     # Steps; all run in turn.
 
     async def _resume(self, run: ActiveRun) -> None:
-        if run.status is RunStatus.PENDING:
+        if run.status is RunStatus.PENDING or run.is_waiting:
             return  # `tick` allocates it as soon as there is room
         for part in run.open_parts():
             if part.state is PartState.ASSIGNED:
@@ -238,28 +273,69 @@ class Coordinator:
         await self._start_if_prepared(run)
         await self._finish_if_over(run)
 
+    async def _validate(self, run: ActiveRun, lack: str) -> None:
+        """Refuse a run that cannot start whatever becomes of others; let the others have their turn."""
+        waiting = sum(other.is_waiting for other in self._runs.values())
+        if not lack and waiting >= MAX_WAITING:
+            lack = f"{waiting} runs are waiting for room already"
+        if lack and run.id in self._runs:
+            await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, lack)
+        else:
+            await self._allocate(run)
+
     async def _allocate(self, run: ActiveRun) -> None:
-        """Split a PENDING run over the workers that have room now."""
-        if run.status is not RunStatus.PENDING or run.id not in self._runs:
+        """Split a run over the workers that have room now, or have it wait until they do."""
+        if run.id not in self._runs or not (run.status is RunStatus.PENDING or run.is_waiting):
             return
+        rows = [row for row in await self._registry.all() if row["enabled"] and run.placement.allows(row)]
+        free = self._free_workers(rows)
+        whole = sum(self.capacity(row) for row, _ in free)
+        if whole < run.total_endpoints:
+            await self._no_room(run, self._too_little(run, rows, whole))
+        elif self._is_behind_others(run, rows) or sum(room for _, room in free) < run.total_endpoints:
+            await self._wait(run, sum(room for _, room in free))
+        else:
+            await self._split(run, free)
+
+    def _too_little(self, run: ActiveRun, rows: list[WorkerRow], whole: int) -> str:
+        online = self._who_is_online(rows)
+        where = f" ({run.placement})" if str(run.placement) else ""
+        if whole == 0:
+            return f"{online}{where}"
+        return f"the plan needs {run.total_endpoints} endpoints, the workers have room for {whole}; {online}{where}"
+
+    def _is_behind_others(self, run: ActiveRun, rows: list[WorkerRow]) -> bool:
+        """Tell whether a run that came earlier waits for one of the same workers: a small one never overtakes it."""
+        earlier = itertools.takewhile(lambda other: other is not run, self._runs.values())
+        return any(other.placement.allows(row) for other in earlier if other.is_waiting for row in rows)
+
+    async def _wait(self, run: ActiveRun, room: int) -> None:
+        """Have a run wait for room that other runs have now, as long as it may."""
+        now_ms = self._clock()
+        needs = f"the plan needs {run.total_endpoints} endpoints, {room} are free"
+        if now_ms >= (run.wait_until_ms or 0):
+            await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, f"{needs}; other runs have the rest")
+        elif run.status is RunStatus.PENDING:
+            run.status, run.queued_at_ms, run.reason = RunStatus.QUEUED, now_ms, f"waiting for room: {needs}"
+            await self._store.update(run)
+            self._watchers.changed(run.id)
+            log.info("run waits for room", run=run.id, endpoints=run.total_endpoints, free=room)
+
+    async def _split(self, run: ActiveRun, free: list[tuple[WorkerRow, int]]) -> None:
         try:
             plan, seed = await self._store.sealed_plan(run.id)
-            rows = await self._registry.all()
-            free = self._free_workers(rows)
             rooms = [(row["id"], room) for row, room in free]
             shares = await asyncio.to_thread(split_run, plan, run.id, rooms, seed)
-        except CapacityError as error:
-            await self._no_room(run, f"{error}; {self._who_is_online(rows)}" if free else self._who_is_online(rows))
-            return
         except CmwError as error:
             await self._end(run, RunStatus.FAILED, str(error))
             return
         names = {row["id"]: _shown_name(row) for row, _ in free}
         run.parts = {worker: Part(worker, names[worker], _endpoints(share)) for worker, share in shares.items()}
-        run.status = RunStatus.QUEUED
-        run.queued_at_ms = self._clock()
+        run.status, run.reason = RunStatus.QUEUED, ""
+        now_ms = self._clock()
+        run.queued_at_ms = run.queued_at_ms or now_ms
         within_ns = max(share.register_within_ns for share in shares.values())
-        run.deadline_at_ms = run.queued_at_ms + within_ns // MILLISECOND
+        run.deadline_at_ms = now_ms + within_ns // MILLISECOND
         await self._store.assign(run, shares)
         self._watchers.changed(run.id)
         log.info("run queued", run=run.id, workers=len(shares), endpoints=run.total_endpoints)
@@ -269,15 +345,22 @@ class Coordinator:
     async def _no_room(self, run: ActiveRun, reason: str) -> None:
         """End a run that cannot start now; after a restart of the gateway once workers had time to come back."""
         is_new = run.created_at_ms >= self._opened_at_ms
-        if is_new or self._clock() >= self._opened_at_ms + RESTART_GRACE_MS:
+        may_wait = run.is_waiting and self._clock() < (run.wait_until_ms or 0)
+        if not may_wait and (is_new or self._clock() >= self._opened_at_ms + RESTART_GRACE_MS):
             await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, reason)
 
+    async def _allocate_waiting(self) -> None:
+        """Let those have their turn that wait for what has just become free."""
+        for run in list(self._runs.values()):
+            if run.is_waiting:
+                await self._allocate(run)
+
     def _free_workers(self, rows: Iterable[WorkerRow]) -> list[tuple[WorkerRow, int]]:
-        online = [row for row in rows if row["enabled"] and self._hub.state(row["id"]) is WorkerState.ONLINE]
+        online = [row for row in rows if self._hub.state(row["id"]) is WorkerState.ONLINE]
         return [(row, max(0, self.capacity(row) - self.endpoints_on(row["id"]))) for row in online]
 
     def _who_is_online(self, rows: Iterable[WorkerRow]) -> str:
-        states = Counter(self._hub.state(row["id"]) for row in rows if row["enabled"])
+        states = Counter(self._hub.state(row["id"]) for row in rows)
         online, draining = states[WorkerState.ONLINE], states[WorkerState.DRAINING]
         said = {0: "no worker is online", 1: "1 worker is online"}.get(online, f"{online} workers are online")
         return f"{said}, {draining} draining" if draining else said
@@ -412,6 +495,7 @@ class Coordinator:
         log.info("run over", run=run.id, status=status, reason=reason)
         self._runs.pop(run.id, None)
         self._watchers.changed(run.id)
+        self._spawn(self._in_turn(self._allocate_waiting))
         async with self._over:
             self._over.notify_all()
 
@@ -456,7 +540,7 @@ class Coordinator:
         now_ms = self._clock()
         async with self._turn:
             for run in list(self._runs.values()):
-                if run.status is RunStatus.PENDING:
+                if run.status is RunStatus.PENDING or run.is_waiting:
                     await self._allocate(run)
                 elif run.status is RunStatus.QUEUED:
                     await self._check_preparation(run, now_ms)

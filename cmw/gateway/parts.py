@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cmw.core.words import RunStatus
 from cmw.gateway.instants import UnixMillis
+from cmw.gateway.placement import ANYWHERE, Placement
 
 
 class PartState(StrEnum):
@@ -79,6 +80,8 @@ class ActiveRun:
     Args:
         deadline_at_ms: when every endpoint must have ended by itself; set when the run starts or is stopped.
         ended_at_ms: when the last worker was done or given up: reports that come later are late.
+        placement: which workers it may have.
+        wait_until_ms: until when it may wait for room.
         is_finishing: its results are being summed up.
     """
 
@@ -92,8 +95,15 @@ class ActiveRun:
     deadline_at_ms: UnixMillis | None = None
     ended_at_ms: UnixMillis | None = None
     reason: str = ""
+    placement: Placement = ANYWHERE
+    wait_until_ms: UnixMillis | None = None
     is_finishing: bool = False
     parts: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether it waits for room: it has no workers yet."""
+        return self.status is RunStatus.QUEUED and not self.parts
 
     @property
     def is_over(self) -> bool:

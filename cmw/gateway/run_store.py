@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -21,6 +21,7 @@ from cmw.gateway.database import Database
 from cmw.gateway.errors import not_found
 from cmw.gateway.journal import endpoint_row
 from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState
+from cmw.gateway.placement import Placement
 from cmw.gateway.tables import batches, endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
@@ -33,6 +34,16 @@ BATCHES_AT_ONCE = 64
 RETRY_S = 1.0
 
 RunRow = dict[str, Any]
+
+
+class Origin(NamedTuple):
+    """Where a run comes from: nowhere if it was started with a plan of its own."""
+
+    project_id: str | None = None
+    test_id: str | None = None
+
+
+OWN_PLAN = Origin()
 
 Statement = tuple[sa.UpdateBase, list[dict[str, Any]] | None]
 """What to execute, and the rows of an insertion."""
@@ -54,7 +65,7 @@ class RunStore:
 
     # Runs.
 
-    async def add(self, run: ActiveRun, plan: Plan, seed: int) -> None:
+    async def add(self, run: ActiveRun, plan: Plan, seed: int, origin: Origin) -> None:
         """Write a new run; the passwords of its plan only sealed."""
         row = {
             "id": run.id,
@@ -67,6 +78,10 @@ class RunStore:
             "endpoints": run.total_endpoints,
             "seed": seed,
             "created_at_ms": run.created_at_ms,
+            "placement": run.placement.to_document(),
+            "wait_until_ms": run.wait_until_ms,
+            "project_id": origin.project_id,
+            "test_id": origin.test_id,
         }
         async with self._database.write() as connection:
             await connection.execute(runs.insert().values(row))
@@ -103,11 +118,15 @@ class RunStore:
         found: dict[str, Any] | None = (await self._one(sa.select(runs.c.summary), run_id))["summary"]
         return found
 
-    async def page(self, page: Page, status: RunStatus | None = None) -> tuple[list[RunRow], int]:
-        """Return one page of the runs, the latest first, and how many there are; only those in `status` if given."""
+    async def page(
+        self, page: Page, status: RunStatus | None = None, origin: Origin | None = None
+    ) -> tuple[list[RunRow], int]:
+        """Return one page of the runs, the latest first, and how many there are; only those that fit what is given."""
         query = sa.select(*_LIST_COLUMNS).order_by(runs.c.created_at_ms.desc(), runs.c.id)
         if status is not None:
             query = query.where(runs.c.status == status)
+        for column, value in origin._asdict().items() if origin is not None else ():
+            query = query.where(runs.c[column] == value) if value is not None else query
         rows = await self._database.rows(query.limit(page.per_page).offset(page.offset))
         return rows, await self._database.count(query)
 
@@ -133,6 +152,8 @@ class RunStore:
                 deadline_at_ms=row["deadline_at_ms"],
                 ended_at_ms=row["ended_at_ms"],
                 reason=row["reason"],
+                placement=Placement.model_validate(row["placement"]),
+                wait_until_ms=row["wait_until_ms"],
             )
             run.parts = {part.worker_id: part for part in await self.parts(run.id)}
             found.append(run)

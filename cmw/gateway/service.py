@@ -22,18 +22,24 @@ from typing import Any
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
-from cmw.gateway.coordinator import NOT_SUMMED_UP, Coordinator
+from cmw.gateway.coordinator import NOT_SUMMED_UP, WAIT_MS, Coordinator, RunOrder
 from cmw.gateway.database import Database
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.idempotency import Idempotency
 from cmw.gateway.instants import UnixClock, iso, unix_ms
 from cmw.gateway.journal import Entry, Journal
+from cmw.gateway.key_check import open_vault
 from cmw.gateway.limiter import FailureLimiter
 from cmw.gateway.link_endpoint import LinkEndpoint
 from cmw.gateway.parts import Part, add_progress
+from cmw.gateway.placement import ANYWHERE, Placement
+from cmw.gateway.projects import Projects
+from cmw.gateway.registrars import Registrars
 from cmw.gateway.results import Results
-from cmw.gateway.run_store import RunRow, RunStore
+from cmw.gateway.run_store import Origin, RunRow, RunStore
+from cmw.gateway.saved_tests import SavedTests
+from cmw.gateway.sip_accounts import SipAccounts
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page, RunPart, RunView, WorkerView
 from cmw.gateway.watchers import RunWatchers
@@ -53,12 +59,12 @@ INTERNAL_EXIT_CODE = 70
 class Gateway:
     """Workers, runs and results on one data directory. `open` makes one; `serve` puts it on the network."""
 
-    def __init__(self, data_dir: Path, database: Database, clock: UnixClock) -> None:
+    def __init__(self, data_dir: Path, database: Database, vault: Vault, clock: UnixClock) -> None:
         self.data_dir = data_dir
         self._clock = clock
         self._database = database
         self._registry = WorkerRegistry(database, clock)
-        self._store = RunStore(database, Vault.open(data_dir))
+        self._store = RunStore(database, vault)
         self._results = Results(self._store)
         self._journal = Journal(database, clock, self._committed)
         self._hub = Hub(self._registry, self._journal)
@@ -67,12 +73,21 @@ class Gateway:
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
         self.idempotency = Idempotency(database, clock)
+        self.projects = Projects(database, clock)
+        self.accounts = SipAccounts(database, vault)
+        self.registrars = Registrars(database, vault, clock, self.accounts)
+        self.tests = SavedTests(database, vault, clock, self.registrars, self.accounts)
         self.link_endpoint = LinkEndpoint(self._registry, self._hub, self._limiter)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, data_dir: Path, *, clock: UnixClock = unix_ms) -> AsyncIterator[Gateway]:
+    async def open(
+        cls, data_dir: Path, *, clock: UnixClock = unix_ms, secret_key: str | None = None
+    ) -> AsyncIterator[Gateway]:
         """Open the store of `data_dir`, made if need be, and go on with what an earlier process left.
+
+        Args:
+            secret_key: what secrets are encrypted with, in place of a file of the directory.
 
         Raises:
             SettingsError: the directory or the store cannot be used, or another gateway uses it.
@@ -81,7 +96,8 @@ class Gateway:
         try:
             database = await Database.open(data_dir)
             try:
-                gateway = cls(data_dir, database, clock)
+                vault = await open_vault(database, data_dir, secret_key)
+                gateway = cls(data_dir, database, vault, clock)
                 await gateway._start()
                 try:
                     yield gateway
@@ -94,15 +110,28 @@ class Gateway:
 
     # Workers.
 
-    async def create_worker(self, name: str, capacity: int = DEFAULT_CAPACITY) -> tuple[WorkerView, str]:
+    async def create_worker(
+        self,
+        name: str,
+        capacity: int = DEFAULT_CAPACITY,
+        *,
+        region: str | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> tuple[WorkerView, str]:
         """Add a worker; return it and its token, which is shown nowhere else."""
-        row, token = await self._registry.create(name, capacity)
+        row, token = await self._registry.create(name, capacity, region=region, labels=labels)
         return self._worker_view(row), token
 
-    async def workers(self, page: Page, *, name: str | None = None) -> tuple[list[WorkerView], int]:
+    async def workers(
+        self, page: Page, *, name: str | None = None, region: str | None = None
+    ) -> tuple[list[WorkerView], int]:
         """Return one page of the workers, and how many there are."""
-        rows, total = await self._registry.page(page, name=name)
+        rows, total = await self._registry.page(page, name=name, region=region)
         return [self._worker_view(row) for row in rows], total
+
+    async def change_worker(self, worker_id: str, **values: Any) -> WorkerView:
+        """Change the name, the capacity, the region or the labels; runs that go on keep what they have."""
+        return self._worker_view(await self._registry.change(worker_id, **values))
 
     async def worker(self, worker_id: str) -> WorkerView:
         """Return one worker."""
@@ -149,13 +178,33 @@ class Gateway:
 
     # Runs.
 
-    async def start_run(self, plan: Plan, *, name: str | None = None) -> str:
+    async def start_run(
+        self, plan: Plan, *, name: str | None = None, placement: Placement | None = None, wait_ms: int = WAIT_MS
+    ) -> str:
         """Take a run in and return its id; its status tells what becomes of it."""
-        return await self._coordinator.submit(plan, name)
+        return await self._coordinator.submit(plan, RunOrder(name, placement or ANYWHERE, wait_ms))
 
-    async def runs(self, page: Page, *, status: RunStatus | None = None) -> tuple[list[RunView], int]:
+    async def run_test(
+        self,
+        project_id: str,
+        test_id: str,
+        *,
+        name: str | None = None,
+        placement: Placement | None = None,
+        wait_ms: int = WAIT_MS,
+    ) -> str:
+        """Run a test with what its registrars have now, on the workers of the test unless told otherwise."""
+        test = await self.tests.get(project_id, test_id)
+        ready = await self.tests.ready_plan(project_id, test_id)
+        chosen = placement or Placement.model_validate(test["placement"])
+        order = RunOrder(name or test["name"], chosen, wait_ms, Origin(project_id, test_id), ready.lack)
+        return await self._coordinator.submit(ready.plan, order)
+
+    async def runs(
+        self, page: Page, *, status: RunStatus | None = None, origin: Origin | None = None
+    ) -> tuple[list[RunView], int]:
         """Return one page of the runs, the latest first, without their workers, and how many there are."""
-        rows, total = await self._store.page(page, status)
+        rows, total = await self._store.page(page, status, origin)
         return [self._run_view(row, ()) for row in rows], total
 
     async def run(self, run_id: str) -> RunView:
@@ -281,6 +330,9 @@ class Gateway:
         return WorkerView(
             id=row["id"],
             name=hello.get("name") or row["name"],
+            configured_name=row["name"],
+            region=row["region"],
+            labels=row["labels"],
             capacity=self._coordinator.capacity(row),
             configured_capacity=row["capacity"],
             active_endpoints=self._coordinator.endpoints_on(row["id"]),
@@ -307,7 +359,12 @@ class Gateway:
             verdict=row["verdict"],
             reason=row["reason"],
             endpoints=row["endpoints"],
+            project_id=row["project_id"],
+            test_id=row["test_id"],
+            placement=row["placement"],
             created_at=iso(row["created_at_ms"]) or "",
+            queued_at=iso(row["queued_at_ms"]),
+            wait_until=iso(row["wait_until_ms"]),
             started_at=iso(row["started_at_ms"]),
             ended_at=iso(row["ended_at_ms"]) if status.is_final else None,
             progress=add_progress(part.progress for part in parts if part.progress),

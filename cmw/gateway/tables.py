@@ -29,6 +29,8 @@ workers = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("last_seen_at_ms", sa.BigInteger),
     sa.Column("hello", sa.JSON),
+    sa.Column("region", sa.String(64)),
+    sa.Column("labels", sa.JSON, nullable=False, server_default="{}"),
 )
 """`draining`: it is to take no new runs. `hello`: what the worker said of itself when it last connected."""
 
@@ -66,6 +68,67 @@ sessions = sa.Table(
 )
 """The last sequence number committed of each link session; written in the transaction that writes what it numbers."""
 
+projects = sa.Table(
+    "projects",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("slug", sa.String(100), nullable=False, unique=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+
+registrars = sa.Table(
+    "registrars",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("project_id", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(32), nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("sealed_settings", sa.LargeBinary, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "name"),
+)
+"""`settings`: a registrar as in a plan, without accounts and with its TLS key masked; `sealed_settings` has the key."""
+
+sip_accounts = sa.Table(
+    "sip_accounts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("registrar_id", sa.String(32), nullable=False),
+    sa.Column("username", sa.String(128), nullable=False),
+    sa.Column("realm", sa.String(128)),
+    sa.Column("auth_username", sa.String(128)),
+    sa.Column("sealed_password", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("registrar_id", "username"),
+    sqlite_autoincrement=True,
+)
+"""Accounts are dealt to endpoints in the order of their ids."""
+
+tests = sa.Table(
+    "tests",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("project_id", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("endpoints", sa.Integer, nullable=False),
+    sa.Column("plan", sa.JSON, nullable=False),
+    sa.Column("sealed_plan", sa.LargeBinary, nullable=False),
+    sa.Column("placement", sa.JSON, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("project_id", "name"),
+)
+"""Plans that are kept; what their groups name as registrar and they do not have is a registrar of their project."""
+
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+"""What is known of the store itself, such as what its key made of a known text."""
+
 runs = sa.Table(
     "runs",
     metadata,
@@ -85,10 +148,15 @@ runs = sa.Table(
     sa.Column("deadline_at_ms", sa.BigInteger),
     sa.Column("summary", sa.JSON),
     sa.Column("late_reports", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("project_id", sa.String(32)),
+    sa.Column("test_id", sa.String(32), index=True),
+    sa.Column("placement", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("wait_until_ms", sa.BigInteger),
 )
 """`plan` has no passwords; `sealed_plan` has them, encrypted, and is erased once every worker has started.
 `deadline_at_ms`: when every endpoint must have ended by itself. `ended_at_ms`: from when on reports are late.
-`late_reports`: how many came after it."""
+`late_reports`: how many came after it. `placement`: which workers it may have. `wait_until_ms`: until when it may wait
+for room."""
 
 run_workers = sa.Table(
     "run_workers",

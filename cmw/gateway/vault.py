@@ -1,6 +1,6 @@
-"""Secrets at rest: SIP passwords of runs that have not started yet, encrypted with a key beside the store.
+"""Secrets at rest: SIP passwords and TLS keys, encrypted with a key that is not in the store.
 
-The key is a file of its own (0600), so that a copy of the database alone gives nothing away.
+The key is a file of its own (0600) or comes from outside, so that a copy of the database alone gives nothing away.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ import os
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+from pydantic import SecretStr
 
 from cmw.errors import SettingsError
 
 KEY_FILE = "secret.key"
+KEY_VARIABLE = "CMW_SECRET_KEY"
+MASK = str(SecretStr("x"))
+"""What is shown in place of a secret."""
 
 
 class Vault:
@@ -22,15 +26,20 @@ class Vault:
         self._fernet = Fernet(key)
 
     @classmethod
-    def open(cls, data_dir: Path) -> Vault:
-        """Read the key of `data_dir`, or make one on first start.
+    def open(cls, data_dir: Path, key: str | None = None, *, may_make: bool = True) -> Vault:
+        """Take the key that is given, else read the one of `data_dir`, or make one if that may be.
 
         Raises:
-            SettingsError: the key file cannot be read or is not a key.
+            SettingsError: the key file cannot be read, or what is given or read is not a key.
         """
+        if key is not None:
+            try:
+                return cls(key.strip().encode())
+            except ValueError as error:
+                raise SettingsError(f"{KEY_VARIABLE}: expected 32 bytes in URL-safe base64, found: {error}") from None
         path = data_dir / KEY_FILE
         try:
-            if not path.exists():
+            if may_make and not path.exists():
                 write_private(path, Fernet.generate_key() + b"\n")
             return cls(path.read_bytes().strip())
         except (OSError, ValueError) as error:
@@ -49,7 +58,21 @@ class Vault:
         try:
             return self._fernet.decrypt(sealed).decode()
         except InvalidToken as error:
-            raise SettingsError(f"{KEY_FILE} is not the key that this store was written with") from error
+            raise SettingsError(
+                f"{KEY_FILE} or {KEY_VARIABLE}: expected the key that this store was written with, found another one"
+            ) from error
+
+
+def refuse_masks(document: object) -> None:
+    """Refuse a document that was read from the API and written back: its secrets are not in it.
+
+    Raises:
+        SettingsError: it has the mask in place of a secret.
+    """
+    if document == MASK:
+        raise SettingsError(f"found {MASK} in place of a secret, expected the secret itself")
+    for value in document.values() if isinstance(document, dict) else document if isinstance(document, list) else ():
+        refuse_masks(value)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -21,6 +21,9 @@ class WorkerView(BaseModel):
     name: str = Field(
         description="the worker's own WORKER_NAME while it is set, else the name given when it was created"
     )
+    configured_name: str = Field(description="the name given when it was created, by which it is found")
+    region: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
     capacity: int = Field(
         description="endpoints it may have at once: the configured number, or less if the worker says less"
     )
@@ -65,7 +68,12 @@ class RunView(BaseModel):
     verdict: str | None = None
     reason: str = ""
     endpoints: int
+    project_id: str | None = Field(default=None, description="of a run of a test")
+    test_id: str | None = None
+    placement: dict[str, Any] = Field(default_factory=dict, description="which workers it may have")
     created_at: str
+    queued_at: str | None = None
+    wait_until: str | None = Field(default=None, description="until when it may wait for room")
     started_at: str | None = None
     ended_at: str | None = None
     progress: dict[str, Any] = Field(default_factory=dict, description="the sum of what its workers last said")

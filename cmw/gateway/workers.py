@@ -32,7 +32,9 @@ class WorkerRegistry:
         self._database = database
         self._clock = clock
 
-    async def create(self, name: str, capacity: int) -> tuple[WorkerRow, str]:
+    async def create(
+        self, name: str, capacity: int, *, region: str | None = None, labels: dict[str, str] | None = None
+    ) -> tuple[WorkerRow, str]:
         """Add a worker.
 
         Returns:
@@ -55,6 +57,8 @@ class WorkerRegistry:
             "created_at_ms": self._clock(),
             "last_seen_at_ms": None,
             "hello": None,
+            "region": region,
+            "labels": labels or {},
         }
         async with self._database.write() as connection:
             taken = sa.select(workers.c.id).where(workers.c.name == name)
@@ -63,11 +67,15 @@ class WorkerRegistry:
             await connection.execute(workers.insert().values(row))
         return row, token
 
-    async def page(self, page: Page, *, name: str | None = None) -> tuple[list[WorkerRow], int]:
-        """Return one page of the workers, the oldest first, and their number; only the one named `name` if given."""
+    async def page(
+        self, page: Page, *, name: str | None = None, region: str | None = None
+    ) -> tuple[list[WorkerRow], int]:
+        """Return one page of the workers, the oldest first, and their number; only those that fit what is given."""
         query = sa.select(workers).order_by(workers.c.created_at_ms, workers.c.id)
         if name is not None:
             query = query.where(workers.c.name == name)
+        if region is not None:
+            query = query.where(workers.c.region == region)
         rows = await self._database.rows(query.limit(page.per_page).offset(page.offset))
         return rows, await self._database.count(query)
 
@@ -96,6 +104,21 @@ class WorkerRegistry:
             return None
         row = await self._database.row(sa.select(workers).where(workers.c.token_sha256 == digest(token)))
         return row if row is not None and matches(token, row["token_sha256"]) else None
+
+    async def change(self, worker_id: str, **values: Any) -> WorkerRow:
+        """Change the name, the capacity, the region or the labels.
+
+        Raises:
+            RequestError: there is no such worker, or the name is taken.
+        """
+        await self.get(worker_id)
+        async with self._database.write() as connection:
+            others = sa.select(workers.c.id).where(workers.c.name == values.get("name"), workers.c.id != worker_id)
+            if (await connection.execute(others)).first() is not None:
+                raise conflict(f"there is already a worker named {values['name']!r}")
+            if values:
+                await connection.execute(workers.update().where(workers.c.id == worker_id).values(values))
+        return await self.get(worker_id)
 
     async def regenerate(self, worker_id: str) -> tuple[WorkerRow, str]:
         """Give the worker a new token; the old one is worth nothing from here on."""

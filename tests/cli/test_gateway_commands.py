@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from cmw.cli.gateway_command import check_exposure, parse_listen
+from cmw.cli.gateway_command import check_exposure, parse_listen, read_secret_key
 from cmw.cli.main import run_command
 from cmw.core.address import Address
 from cmw.errors import SettingsError
@@ -182,3 +182,12 @@ def test_keys_open_what_their_role_says(
     monkeypatch.delenv("CMW_API_KEY")
     assert run_command(["keys", "create", "x", "--role", "king"]) == 2
     assert cmw(capsys, "keys", "delete", made["id"])["deleted"] is True
+
+
+def test_the_key_for_secrets_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("abc\n")
+    assert read_secret_key({}) is None
+    assert read_secret_key({"CMW_SECRET_KEY": "k", "CMW_SECRET_KEY_FILE": "nowhere"}) == "k"
+    assert read_secret_key({"CMW_SECRET_KEY_FILE": str(tmp_path / "key")}) == "abc\n"
+    with pytest.raises(SettingsError, match="CMW_SECRET_KEY_FILE: expected a file that can be read"):
+        read_secret_key({"CMW_SECRET_KEY_FILE": str(tmp_path / "none")})

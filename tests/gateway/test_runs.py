@@ -120,8 +120,9 @@ def test_two_runs_share_the_capacity_of_a_worker(tmp_path: Path) -> None:
             first = await gateway.start_run(make_plan())
             await worker.ordered("start_run")
             assert (await gateway.worker(view.id)).active_endpoints == 8
-            second = await gateway.wait_run(await gateway.start_run(make_plan()))
+            second = await gateway.wait_run(await gateway.start_run(make_plan(), wait_ms=0))
             assert second.status is RunStatus.CANNOT_RUN_FOR_NOW
+            assert second.reason == "the plan needs 8 endpoints, 4 are free; other runs have the rest"
             worker.finish(first)
             assert (await gateway.wait_run(first)).status is RunStatus.COMPLETED
             await worker.stop()
@@ -317,23 +318,6 @@ def test_two_gateways_do_not_share_a_directory(tmp_path: Path) -> None:
                     pass
         async with Gateway.open(tmp_path):
             await asyncio.sleep(0)
-
-    run_async(work())
-
-
-def test_a_key_that_does_not_fit_the_store_fails_the_run_and_not_the_gateway(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with open_gateway(tmp_path) as (gateway, server):
-            worker, _, _ = await linked_worker(gateway, server)
-            worker.answers = False
-            run_id = await gateway.start_run(make_plan(**WITH_ACCOUNTS))
-            await worker.ordered("prepare_run")
-            await worker.stop()
-        (tmp_path / "secret.key").unlink()
-        async with open_gateway(tmp_path) as (gateway, _):
-            run = await gateway.wait_run(run_id)
-            assert (run.status, run.exit_code) == (RunStatus.FAILED, 75)
-            assert "secret.key is not the key" in run.reason
 
     run_async(work())
 

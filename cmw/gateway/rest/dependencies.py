@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator, StrictInt
 
+from cmw.gateway.projects import ProjectRow
 from cmw.gateway.rest.answers import ErrorAnswer
 from cmw.gateway.roles import Role
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import Page
-from cmw.load.plan import Plan
+from cmw.load.plan import Account, Plan, Registrar
 
 
 class Deleted(BaseModel):
@@ -30,6 +31,10 @@ def _caller_role(request: Request) -> Role:
     return Role(request.state.caller["role"])
 
 
+async def _project(gateway: Annotated[Gateway, Depends(_gateway)], project_id: str) -> ProjectRow:
+    return await gateway.projects.get(project_id)
+
+
 def _page(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     per_page: Annotated[int, Query(ge=1, le=1000, alias="perPage")] = 25,
@@ -46,8 +51,18 @@ def _mapping(value: object) -> dict[str, Any]:
 PlanDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_schema_input_type=Plan)]
 """A plan as it came: `parse_plan` finds all that is wrong with it at once, and says it better."""
 
+RegistrarDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_schema_input_type=Registrar)]
+"""A registrar as it came."""
+
+AccountDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_schema_input_type=Account)]
+"""A SIP account as it came."""
+
+WaitSeconds = Annotated[StrictInt, Field(ge=0, le=24 * 3600)]
+
+
 Service = Annotated[Gateway, Depends(_gateway)]
 CallerRole = Annotated[Role, Depends(_caller_role)]
+Project = Annotated[ProjectRow, Depends(_project)]
 PageOf = Annotated[Page, Depends(_page)]
 
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -10,11 +10,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from cmw.core.words import RunStatus
+from cmw.gateway.coordinator import WAIT_MS
+from cmw.gateway.placement import ANYWHERE, Placement
 from cmw.gateway.rest.answers import Answer, ListAnswer, answer, list_answer
-from cmw.gateway.rest.dependencies import PageOf, PlanDocument, Service
+from cmw.gateway.rest.dependencies import PageOf, PlanDocument, Service, WaitSeconds
 from cmw.gateway.rest.guard import GuardedRoute, needs
 from cmw.gateway.rest.run_events import event_stream
 from cmw.gateway.roles import Role
+from cmw.gateway.run_store import Origin
 from cmw.gateway.views import Label, RunView
 from cmw.load.plan_parser import parse_plan
 
@@ -28,22 +31,29 @@ class NewRun(BaseModel):
 
     plan: PlanDocument = Field(description="a plan, version 1, as docs/plan.md describes it; accounts inline")
     name: Label | None = Field(default=None, description="in place of the plan's own name")
+    placement: Placement = Field(default=ANYWHERE, description="which workers it may have")
+    wait_s: WaitSeconds = Field(default=WAIT_MS // 1000, description="how long it may wait for room; 0 not at all")
 
 
 @router.post("/runs", status_code=201, tags=["runs"], openapi_extra=needs(Role.EDITOR))
 async def start_run(request: Request, gateway: Service, body: NewRun) -> Answer[RunView]:
     """Start a run. It is PENDING at first: ask again for what becomes of it."""
     plan = await asyncio.to_thread(parse_plan, body.plan)
-    run_id = await gateway.start_run(plan, name=body.name)
+    run_id = await gateway.start_run(plan, name=body.name, placement=body.placement, wait_ms=1000 * body.wait_s)
     return answer(request, await gateway.run(run_id))
 
 
 @router.get("/runs", tags=["runs"], openapi_extra=needs(Role.VIEWER))
 async def list_runs(
-    request: Request, gateway: Service, page: PageOf, status: RunStatus | None = None
+    request: Request,
+    gateway: Service,
+    page: PageOf,
+    status: RunStatus | None = None,
+    project: str | None = None,
+    test: str | None = None,
 ) -> ListAnswer[RunView]:
-    """List the runs, the latest first, without their workers."""
-    found, total = await gateway.runs(page, status=status)
+    """List the runs, the latest first, without their workers; `project` and `test` are ids."""
+    found, total = await gateway.runs(page, status=status, origin=Origin(project, test))
     return list_answer(request, found, page, total)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from cmw.gateway.placement import Labels, Region
 from cmw.gateway.rest.answers import Answer, ListAnswer, answer, list_answer
 from cmw.gateway.rest.dependencies import Deleted, PageOf, Service
 from cmw.gateway.rest.guard import GuardedRoute, needs
@@ -27,21 +28,34 @@ class NewWorker(BaseModel):
 
     name: Label = Field(description="1 to 100 printable characters; no two workers have the same")
     capacity: Capacity = Field(default=DEFAULT_CAPACITY, description="endpoints it may have at once")
+    region: Region | None = Field(default=None, description="where it is, for runs that choose by it")
+    labels: Labels = Field(default_factory=dict, description="what else runs choose by")
+
+
+class WorkerChange(BaseModel):
+    """What is to be different about a worker; what is not said stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Label = Field(default="", description="1 to 100 printable characters; no two workers have the same")
+    capacity: Capacity = Field(default=DEFAULT_CAPACITY, description="endpoints it may have at once")
+    region: Region | None = Field(default=None, description="where it is; null for nowhere in particular")
+    labels: Labels = Field(default_factory=dict, description="all of its labels")
 
 
 @router.post("/workers", status_code=201, tags=["workers"], openapi_extra=needs(Role.ADMIN, shows_once="token"))
 async def create_worker(request: Request, gateway: Service, body: NewWorker) -> Answer[WorkerWithToken]:
     """Create a worker. The answer holds its token, which is not shown again."""
-    view, token = await gateway.create_worker(body.name, body.capacity)
+    view, token = await gateway.create_worker(body.name, body.capacity, region=body.region, labels=body.labels)
     return answer(request, WorkerWithToken(**view.model_dump(), token=token))
 
 
 @router.get("/workers", tags=["workers"], openapi_extra=needs(Role.VIEWER))
 async def list_workers(
-    request: Request, gateway: Service, page: PageOf, name: str | None = None
+    request: Request, gateway: Service, page: PageOf, name: str | None = None, region: str | None = None
 ) -> ListAnswer[WorkerView]:
-    """List the workers, the oldest first; with `name` only the one that was created under it."""
-    found, total = await gateway.workers(page, name=name)
+    """List the workers, the oldest first; only the one created as `name`, or those of a `region`, if given."""
+    found, total = await gateway.workers(page, name=name, region=region)
     return list_answer(request, found, page, total)
 
 
@@ -49,6 +63,12 @@ async def list_workers(
 async def show_worker(request: Request, gateway: Service, worker_id: str) -> Answer[WorkerView]:
     """Show a worker."""
     return answer(request, await gateway.worker(worker_id))
+
+
+@router.patch("/workers/{worker_id}", tags=["workers"], openapi_extra=needs(Role.ADMIN))
+async def change_worker(request: Request, gateway: Service, worker_id: str, body: WorkerChange) -> Answer[WorkerView]:
+    """Change name, capacity, region or labels; its own WORKER_NAME and what it says of its capacity count before."""
+    return answer(request, await gateway.change_worker(worker_id, **body.model_dump(exclude_unset=True)))
 
 
 @router.post("/workers/{worker_id}/regenerate", tags=["workers"], openapi_extra=needs(Role.ADMIN, shows_once="token"))
