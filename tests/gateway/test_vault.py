@@ -15,7 +15,7 @@ def test_what_is_sealed_is_read_by_the_same_key_only(tmp_path: Path) -> None:
     assert b"secret" not in sealed
     assert Vault.open(tmp_path).unseal(sealed) == "secret"
     (tmp_path / KEY_FILE).unlink()
-    with pytest.raises(SettingsError, match="not the key that this store was written with"):
+    with pytest.raises(SettingsError, match="expected the key that this store was written with"):
         Vault.open(tmp_path).unseal(sealed)
 
 
