@@ -79,6 +79,7 @@ cdef struct RtpSender:
     int64_t next_packet             # k of the next packet
     int64_t lateness_ns             # of the packet that rtp_pull_due announced; below 0 when early within the slack
     int64_t reference_ns            # instant that belongs to reference_timestamp, for sender reports
+    int64_t first_sent_ns           # when the first packet left
     uint32_t reference_timestamp
     uint32_t first_timestamp
     uint32_t timestamp_step         # RTP units per packet

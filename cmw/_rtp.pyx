@@ -370,6 +370,8 @@ cdef void rtp_stamp(RtpSender* sender, uint8_t* packet, uint32_t payload_bytes) 
     cdef uint32_t timestamp = sender.first_timestamp + <uint32_t>sender.next_packet * sender.timestamp_step
     cdef int64_t due_ns = sender.start_ns + sender.next_packet * sender.period_ns
     rtp_stamp_as(sender, packet, payload_bytes, timestamp, sender.marker_due, due_ns)
+    if sender.packets_sent == 1:
+        sender.first_sent_ns += sender.lateness_ns
     sender.marker_due = 0
     sender.next_packet += 1
 
@@ -393,6 +395,8 @@ cdef void rtp_stamp_as(
     sender.last_payload_bytes = payload_bytes
     sender.reference_timestamp = timestamp
     sender.reference_ns = now_ns
+    if sender.packets_sent == 1:
+        sender.first_sent_ns = now_ns
 
 
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil:
@@ -1610,6 +1614,7 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
         rtcp_received=session.rtcp_received,
         rtcp_malformed=session.rtcp_malformed,
         byes_received=session.byes_received,
+        first_sent_at_ns=sender.first_sent_ns if sender.packets_sent else None,
         first_packet_at_ns=receiver.first_arrival_ns if started else None,
         last_packet_at_ns=receiver.last_arrival_ns if started else None,
         strangers=receiver.strangers + held_stranger,

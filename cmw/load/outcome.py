@@ -121,9 +121,11 @@ class EndpointReport(ReportModel):
     signalling: SignallingReport = Field(default_factory=SignallingReport)
     media: MediaReport = Field(default_factory=MediaReport)
     one_way: bool = False
-    """Answered, packets in exactly one direction."""
+    """Answered, and heard in exactly one direction."""
+    one_way_missing: Literal["", "send", "receive"] = ""
+    """The other one: ``receive`` when nothing came, ``send`` when nothing of ours left, or none of it arrived."""
     silent: bool = False
-    """Answered, packets in neither direction."""
+    """Answered, and packets in neither direction, or nothing but silence in those that came while we spoke."""
     late: bool = False
     """Came after the run was over; its summary counts this endpoint as lost."""
 

@@ -107,6 +107,14 @@ class MediaPart(SummaryModel):
     receive: dict[str, Q | int | None]
     one_way_calls: int
     silent_calls: int
+    one_way_missing: dict[str, int] = Field(default_factory=dict)
+    """Of the one-way calls, by the direction in which nothing came: ``send``, ``receive``."""
+    wrong_payload_type_calls: int = 0
+    """Calls in which packets came in a payload type that was not agreed."""
+    early_packet_calls: int = 0
+    """Calls in which media came before we knew of the answer."""
+    packets_after_bye_calls: int = 0
+    """Calls in which media came after the BYE."""
 
 
 class UntrustedPart(SummaryModel):
@@ -343,7 +351,14 @@ class _Figures:
             receive=self._side("receive"),
             one_way_calls=sum(report.one_way for report in self.calls),
             silent_calls=sum(report.silent for report in self.calls),
+            one_way_missing=dict(Counter(report.one_way_missing for report in self.calls if report.one_way_missing)),
+            wrong_payload_type_calls=self._calls_with("wrong_payload_type_packets"),
+            early_packet_calls=self._calls_with("early_packets"),
+            packets_after_bye_calls=self._calls_with("packets_after_bye"),
         )
+
+    def _calls_with(self, key: str) -> int:
+        return sum(bool(report.media.receive.get(key)) for report in self.calls)
 
     def failures(self) -> list[FailurePart]:
         """Group failures by what they say, the most frequent first."""

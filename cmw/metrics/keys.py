@@ -256,6 +256,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("first_packet_delay_ms", "ms", _O, _CALL, TIMING,
            "Start of the stream, which follows the answer, to the first RTP packet of the peer; 0 when it came before.", "", "",
            True, "high"),
+    Metric("first_packet_sent_delay_ms", "ms", _O, _CALL, TIMING,
+           "Start of the stream, which follows the answer, to our first RTP packet: the other direction.", "", "", True, "high"),
     Metric("session_timer_refreshes", "count", _C, _CALL, TIMING, "Refreshes by re-INVITE or UPDATE, by either side.",
            "RFC 4028", "", True),
     Metric("scenario_actions_executed", "count", _C, _CALL, TIMING, "Steps of the scenario that were carried out.",

@@ -362,6 +362,7 @@ def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: Contro
         rtcp_received=control.rtcp_received,
         rtcp_malformed=control.rtcp_malformed,
         byes_received=control.byes_received,
+        first_sent_at_ns=sender.first_sent_ns if sender.packets_sent else None,
         first_packet_at_ns=first_ns,
         last_packet_at_ns=last_ns,
         strangers=receiver.strangers,

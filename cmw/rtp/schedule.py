@@ -48,6 +48,7 @@ class SendSchedule:
         self.lateness_ns = 0
         self.reference_ns = start_ns
         self.reference_timestamp = timestamp
+        self.first_sent_ns: Nanos | None = None
         self.packets_sent = 0
         self.bytes_sent = 0
         self.packets_skipped = 0
@@ -105,6 +106,8 @@ class SendSchedule:
         timestamp = (self._first_timestamp + self._next_packet * self._timestamp_step) % TIMESTAMP_MOD
         due = self.start_ns + self._next_packet * self.period_ns
         self.stamp_as(packet, timestamp, self._marker_due, now=due)
+        if self.packets_sent == 1:
+            self.first_sent_ns = due + self.lateness_ns
         self._marker_due = False
         self._next_packet += 1
 
@@ -118,6 +121,8 @@ class SendSchedule:
         self.bytes_sent += self._last_payload_bytes
         self.reference_timestamp = timestamp
         self.reference_ns = now
+        if self.packets_sent == 1:
+            self.first_sent_ns = now
 
     def send_failed(self) -> None:
         """Take the last stamp back: the packet never left, so its sequence number is used again."""

@@ -67,6 +67,8 @@ class StreamSnapshot(NamedTuple):
     """Control packets that were not valid."""
     byes_received: int
     """BYEs of the source of the stream."""
+    first_sent_at_ns: int | None
+    """When the first packet left."""
     first_packet_at_ns: int | None
     """Arrival of the first packet."""
     last_packet_at_ns: int | None

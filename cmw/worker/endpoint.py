@@ -52,6 +52,8 @@ MAX_DIGITS = 100
 
 BUSY_HERE = 486
 
+SILENCE_DBOV = -60
+"""What the media engine calls speech is louder."""
 STRAGGLERS_NS: Nanos = 100 * MILLISECOND
 """How long RTP is still counted after the end of a call: the peer's last packets left before it knew."""
 
@@ -581,11 +583,22 @@ class Endpoint:
         media.close()
 
     def _judge_media(self, figures: CallFigures) -> None:
-        """Warn of a call that was answered but not heard."""
-        if self.call.answered and figures.elapsed_ns >= 2 * SECOND and figures.packets_received == 0:
-            reason = f"no RTP came in {figures.elapsed_ns / SECOND:.1f} s of an answered call"
-            told = "; ".join([reason, *figures.oddities])
-            self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
+        """Warn of a call that was answered but not heard, by either side."""
+        if not self.call.answered or figures.elapsed_ns < 2 * SECOND:
+            return
+        span = f"{figures.elapsed_ns / SECOND:.1f} s of an answered call"
+        if figures.packets_received == 0:
+            reason = f"no RTP came in {span}"
+        elif figures.missing and figures.packets_sent:
+            reason = f"one-way: we were not heard in {span}"
+        elif figures.is_silent and self.settings.audio.source != "silence":
+            reason = f"silent: nothing above {SILENCE_DBOV} dBov came in {span}"
+        elif 2 * figures.wrong_payload_type > figures.packets_received:
+            reason = f"not in the agreed codec: most of what came in {span}"
+        else:
+            return
+        told = "; ".join([reason, *figures.oddities])
+        self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
 
     def _leave(self) -> None:
         """Remove the registration, or the one that a REGISTER on its way will make; then close."""

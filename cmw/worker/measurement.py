@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from math import log10
+from typing import Literal
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.metrics.emodel import Quality, mos_from_r, stream_quality
@@ -56,8 +57,14 @@ class CallFigures:
         self.elapsed_ns: Nanos = 0
         self.send_errors = 0
         self.kernel_drops = 0
+        self.wrong_payload_type = 0
         self.oddities: list[str] = []
         self.first_packet_delay_ms: float | None = None
+        self.first_packet_sent_delay_ms: float | None = None
+        self.missing: Literal["", "send", "receive"] = ""
+        """The direction in which nothing came, when something came in the other."""
+        self.is_silent = False
+        """Nothing came in either direction, or what came was nothing but silence."""
         self.packets_after_bye: int | None = None
         self._began_at = began_at
         self._codecs = [(began_at, codec)]
@@ -113,17 +120,29 @@ class CallFigures:
         self.elapsed_ns = max(1, self._stopped_at - self._began_at)
         heard_ns = max(self.elapsed_ns, (snapshot.last_packet_at_ns or 0) - self._began_at)
         self.send_errors = snapshot.send_errors
+        self.wrong_payload_type = snapshot.wrong_payload_type
         self.kernel_drops = snapshot.kernel_drops
         self.oddities = _oddities(snapshot)
         self._note_edges(snapshot)
         self._totals = _counters(snapshot) | self._whole(snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND)
 
     def _note_edges(self, snapshot: StreamSnapshot) -> None:
-        """Take when the first packet came, and how many after we had hung up."""
-        first_at = snapshot.first_packet_at_ns
-        self.first_packet_delay_ms = None if first_at is None else max(0, first_at - self._began_at) / MILLISECOND
+        """Take when the first packets came and left, how many came after we had hung up, and which way was heard."""
+        self.first_packet_delay_ms = self._since_begin_ms(snapshot.first_packet_at_ns)
+        self.first_packet_sent_delay_ms = self._since_begin_ms(snapshot.first_sent_at_ns)
+        spoken = snapshot.packets_sent > 0 and not _nothing_arrived(snapshot)
+        heard = snapshot.packets_received > 0
+        if heard != spoken:
+            self.missing = "send" if heard else "receive"
+        quiet = bool(snapshot.received_samples) and snapshot.signal_level_dbov is None
+        self.is_silent = quiet if heard else not spoken
+        if heard and not spoken and snapshot.packets_sent:
+            self.oddities.append(f"by the peer's reports none of our {snapshot.packets_sent} packets arrived")
         before = snapshot.packets_at_mute
         self.packets_after_bye = None if before is None else max(0, snapshot.packets_received - before)
+
+    def _since_begin_ms(self, at: Nanos | None) -> float | None:
+        return None if at is None else max(0, at - self._began_at) / MILLISECOND
 
     def totals(self, side: str) -> dict[str, float | int | None]:
         """Return the figures of the whole call for ``send`` or ``receive``, by key without the side.
@@ -276,6 +295,15 @@ def _scores(side: str, loss: float, quality: Quality) -> Row:
         f"{side}.mos": quality.mos,
         f"{side}.mos_listening": quality.mos_listening,
     }
+
+
+def _nothing_arrived(snapshot: StreamSnapshot) -> bool:
+    """Tell whether the peer's last report says that all that we had sent by then was lost."""
+    return snapshot.remote_fraction_lost is not None and (
+        snapshot.remote_packets_lost is not None
+        and snapshot.remote_fraction_lost > 0.99
+        and snapshot.remote_packets_lost >= snapshot.packets_sent // 2 > 0
+    )
 
 
 def _oddities(snapshot: StreamSnapshot) -> list[str]:

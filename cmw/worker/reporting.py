@@ -21,8 +21,9 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
     assert outcome is not None, "only closed endpoints report"
     figures = endpoint.figures
     is_judged = figures is not None and endpoint.call.answered
-    heard = figures is not None and figures.packets_received > 0
-    spoken = figures is not None and figures.packets_sent > 0
+    missing = figures.missing if figures is not None and is_judged else ""
+    expects_speech = endpoint.settings.audio.source != "silence"
+    heard_nobody = figures is not None and not figures.packets_received
     return EndpointReport(
         run_id=run_id,
         index=endpoint.settings.index,
@@ -36,8 +37,9 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
         call=_call(endpoint.call, figures),
         signalling=_signalling(endpoint),
         media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
-        one_way=is_judged and heard != spoken,
-        silent=is_judged and not heard and not spoken,
+        one_way=bool(missing),
+        one_way_missing=missing,
+        silent=is_judged and figures is not None and figures.is_silent and (expects_speech or heard_nobody),
     )
 
 
@@ -55,6 +57,8 @@ def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
     timing = _timing(record.times, is_outbound=record.direction == "outbound")
     if figures is not None and figures.first_packet_delay_ms is not None:
         timing["first_packet_delay_ms"] = figures.first_packet_delay_ms
+    if figures is not None and figures.first_packet_sent_delay_ms is not None:
+        timing["first_packet_sent_delay_ms"] = figures.first_packet_sent_delay_ms
     return CallReport(
         attempted=record.attempted,
         answered=record.answered,

@@ -26,7 +26,7 @@ def test_the_document_has_the_parts_that_others_rely_on() -> None:
     wanted = {"time_to_trying_ms", "post_dial_delay_ms", "call_setup_time_ms", "call_duration_ms"}
     assert wanted <= document["timing"].keys()
     assert all(q.keys() == Q_KEYS for q in document["timing"].values())
-    assert document["media"].keys() == {"send", "receive", "one_way_calls", "silent_calls"}
+    assert document["media"].keys() >= {"send", "receive", "one_way_calls", "silent_calls"}
     wanted = {"valid", "limits", "pacing_error_us", "packets_skipped", "loop_lag_ms", "cpu_seconds", "rss_bytes",
               "cpu_steal_ratio"}  # fmt: skip
     assert wanted <= document["generator"].keys()
@@ -152,3 +152,18 @@ def test_what_happened_in_calls_is_added_up_and_can_be_judged() -> None:
     }  # fmt: skip
     [judged] = result.thresholds
     assert (judged.value, judged.passed) == (1.0, False)
+
+
+def test_calls_with_odd_media_are_counted_and_named() -> None:
+    odd = {"wrong_payload_type_packets": 3, "early_packets": 0, "packets_after_bye": 2}
+    result = summary(
+        endpoints=[
+            report(2, "callers", one_way=True, one_way_missing="send", media=MediaReport(receive=odd)),
+            report(
+                3, "callers", one_way=True, one_way_missing="receive", media=MediaReport(receive={"early_packets": 4})
+            ),
+        ]
+    )
+    media = result.media
+    assert media.one_way_missing == {"send": 1, "receive": 1}
+    assert (media.wrong_payload_type_calls, media.early_packet_calls, media.packets_after_bye_calls) == (1, 1, 1)

@@ -391,3 +391,40 @@ def test_concealed_is_what_never_came_and_what_came_too_late() -> None:
     found = row(figures(), 48, 1, lost=2, duplicate_packets=1, buffer_late=4)
     assert found["receive.jitter_buffer_concealed_packets"] == 2 + 1 + 4
     assert found["receive.fraction_discarded"] == pytest.approx(100 * 4 / 50)
+
+
+def ended(**changes: Any) -> CallFigures:
+    """Return the figures of a call of four seconds."""
+    call = figures()
+    call.finish(heard(changes.pop("packets", 200), **changes), START + 4 * SECOND)
+    return call
+
+
+def test_first_packets_of_both_directions() -> None:
+    call = ended(first_packet_at_ns=START + 30 * MILLISECOND, first_sent_at_ns=START + 7 * MILLISECOND)
+    assert (call.first_packet_delay_ms, call.first_packet_sent_delay_ms) == (30, 7)
+    early = ended(first_packet_at_ns=START - SECOND)
+    assert (early.first_packet_delay_ms, early.first_packet_sent_delay_ms) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "is_silent"),
+    [
+        ({}, "", False),
+        ({"packets_received": 0}, "receive", False),
+        ({"packets_sent": 0}, "send", False),
+        ({"packets_received": 0, "packets_sent": 0}, "", True),
+        ({"remote_fraction_lost": 1.0, "remote_packets_lost": 190}, "send", False),
+        ({"remote_fraction_lost": 1.0, "remote_packets_lost": 50}, "", False),  # it heard the rest
+        ({"received_samples": 8000, "noise_level_dbov": -100.0}, "", True),
+        ({"received_samples": 8000, "signal_level_dbov": -20.0}, "", False),
+    ],
+)
+def test_which_way_a_call_was_heard(changes: dict[str, Any], missing: str, is_silent: bool) -> None:
+    call = ended(**changes)
+    assert (call.missing, call.is_silent) == (missing, is_silent)
+
+
+def test_a_peer_that_heard_nothing_is_quoted() -> None:
+    call = ended(remote_fraction_lost=1.0, remote_packets_lost=200)
+    assert call.oddities == ["by the peer's reports none of our 200 packets arrived"]
