@@ -18,6 +18,7 @@ from cmw.cli.api_client import default_data_dir
 from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address
 from cmw.errors import SettingsError
+from cmw.net.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from cmw.gateway.server import RunningServer
@@ -129,7 +130,11 @@ async def _run(address: Address, data_dir: Path, tls_cert: Path | None, tls_key:
         if key_file is not None:
             print(f"cmw: the first API key is in {key_file}; only its owner can read it", file=sys.stderr)
         print(f"cmw: gateway at {server.url}, data in {data_dir}", file=sys.stderr, flush=True)
+        manager = ServiceManager()
+        manager.ready(f"gateway at {server.url}")
         number = await _until_signal(server)
+        manager.stopping()
+        manager.close()
         await gateway.close_links()
         await server.stop()
     return 128 + number

@@ -8,6 +8,7 @@ import signal
 
 import uvloop
 
+from cmw.net.service_manager import ServiceManager
 from cmw.worker.logs import LEVELS, configure_logging
 from cmw.worker.settings import WorkerSettings, load_settings
 from cmw.worker.worker import Worker
@@ -43,6 +44,7 @@ async def _run(settings: WorkerSettings) -> int:
     ended: asyncio.Future[int] = loop.create_future()
     stopping: list[asyncio.Task[None]] = []
     one = Worker(settings)
+    manager = ServiceManager()
 
     def receive_signal(number: int) -> None:
         if not ended.done():
@@ -55,10 +57,13 @@ async def _run(settings: WorkerSettings) -> int:
     loop.add_signal_handler(signal.SIGUSR1, lambda: one.change_log_level(next_level(one.log_level, settings.log_level)))
     try:
         await one.start()
+        manager.ready(f"worker for {settings.gateway.address}")
         number = await ended
     finally:
+        manager.stopping()
         stopping.append(loop.create_task(one.stop()))
         done, _ = await asyncio.wait(stopping)
+    manager.close()
     for task in done:
         if not task.cancelled():
             task.result()

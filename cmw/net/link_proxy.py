@@ -33,7 +33,7 @@ class Tunnel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
         self.transport = transport
-        request = h11.Request(method="CONNECT", target=self._target, headers=_headers(self._proxy, self._target))
+        request = h11.Request(method="CONNECT", target=self._target, headers=tunnel_headers(self._proxy, self._target))
         self.transport.write(self._http.send(request))
         self.transport.write(self._http.send(h11.EndOfMessage()))
 
@@ -71,7 +71,8 @@ class Tunnel(asyncio.Protocol):
             self.opened.set_exception(ProxyError(reason))
 
 
-def _headers(proxy: ProxyUrl, target: str) -> list[tuple[str, str]]:
+def tunnel_headers(proxy: ProxyUrl, target: str) -> list[tuple[str, str]]:
+    """Return the headers of a CONNECT to a gateway, credentials among them."""
     headers = [("Host", target)]
     if proxy.user is not None:
         pair = f"{proxy.user}:{proxy.password or ''}".encode()

@@ -8,13 +8,16 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from cmw.core.address import Address, PortRange
 from cmw.errors import SettingsError
+from cmw.link.url import ProxyUrl, parse_proxy_url
 from cmw.net.link_client import tls_context
+from cmw.net.link_proxy import tunnel_headers
 from cmw.net.route import local_address_towards
 from cmw.worker.capacity import FIRST_TIER, endpoint_capacity
 from cmw.worker.doctor_machine import look_at_machine
@@ -24,6 +27,9 @@ from cmw.worker.settings import Addresses, WorkerSettings, read_settings
 
 PATIENCE_S = 5.0
 """For the gateway: each step of the way to it."""
+
+HEAD_BYTES = 8192
+"""Of an answer of the proxy or the gateway."""
 
 DAYS_OF_WARNING = 14
 """A certificate that ends sooner is told."""
@@ -63,43 +69,76 @@ def examine(wanted: Wanted) -> Iterator[Finding]:
 
 
 def _look_at_gateway(settings: WorkerSettings) -> Iterator[Finding]:
-    host, port = settings.gateway.address.host, settings.gateway.address.port
+    """Go the way to the gateway step by step; by the proxy, where there is one."""
+    proxy = parse_proxy_url(settings.cloud_proxy.get_secret_value()) if settings.cloud_proxy is not None else None
+    who, variable = ("proxy", "CLOUD_PROXY") if proxy is not None else ("gateway", "CLOUD_URL")
+    host, port = proxy.address if proxy is not None else settings.gateway.address
     began = time.monotonic()
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        yield fail("gateway name", f"{host}: {error.strerror or error}", "mend the name in CLOUD_URL, or DNS")
+        yield fail(f"{who} name", f"{host}: {error.strerror or error}", f"mend the name in {variable}, or DNS")
         return
     ips = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    yield ok("gateway name", f"{host} is {', '.join(ips)} ({_since(began)})")
+    yield ok(f"{who} name", f"{host} is {', '.join(ips)} ({_since(began)})")
     connection = None
     for ip in ips:
         began = time.monotonic()
         try:
             connection = socket.create_connection((ip, port), PATIENCE_S)
         except OSError as error:
-            remedy = f"let TCP to port {port} out through the firewall; see that the gateway runs"
-            yield fail("gateway reach", f"{Address(ip, port)}: {error.strerror or error}", remedy)
+            remedy = f"let TCP to port {port} out through the firewall; see that the {who} runs"
+            yield fail(f"{who} reach", f"{Address(ip, port)}: {error.strerror or error}", remedy)
             continue
-        yield ok("gateway reach", f"{Address(ip, port)} answers ({_since(began)})")
+        yield ok(f"{who} reach", f"{Address(ip, port)} answers ({_since(began)})")
         break
     if connection is not None:
-        with connection:
-            yield from _talk_to_gateway(settings, connection)
+        with ExitStack() as opened:
+            opened.enter_context(connection)
+            try:
+                way = connection if proxy is None else _through(proxy, connection, settings)
+            except (OSError, ValueError) as error:
+                yield fail(
+                    "gateway reach", f"by way of {proxy}: {_reason(error)}", "ask who runs the proxy to let us out"
+                )
+                return
+            yield from _talk_to_gateway(settings, opened.enter_context(way))
+
+
+def _through(proxy: ProxyUrl, connection: socket.socket, settings: WorkerSettings) -> socket.socket:
+    """Return a connection to the gateway through a proxy. Source: RFC 9110 9.3.6."""
+    if proxy.tls:
+        connection = tls_context(settings.cloud_ca_file).wrap_socket(connection, server_hostname=proxy.address.host)
+    target = str(settings.gateway.address)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in tunnel_headers(proxy, target))
+    connection.sendall(f"CONNECT {target} HTTP/1.1\r\n{headers}\r\n".encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < HEAD_BYTES:
+        data = connection.recv(1)  # no byte more: what follows is the gateway's
+        if not data:
+            raise OSError("the proxy closed the connection")
+        answer += data
+    status = answer.partition(b"\r\n")[0].decode("latin-1").split(" ")
+    if len(status) < 2 or not status[1].startswith("2"):
+        raise OSError(f"the proxy answered HTTP {status[1] if len(status) > 1 else '?'}")
+    return connection
 
 
 def _talk_to_gateway(settings: WorkerSettings, connection: socket.socket) -> Iterator[Finding]:
     host = settings.gateway.address.host
     if not settings.gateway.tls:
         yield warn("gateway TLS", "none: the token travels in clear", "use host:port with TLS outside of a lab")
-    else:
-        try:
-            connection = tls_context().wrap_socket(connection, server_hostname=host)
-        except (OSError, ValueError) as error:
-            yield fail("gateway TLS", _reason(error), "install the gateway's certificate authority on this machine")
-            return
-        yield _certificate(connection)
-    yield _clock(host, connection)
+        yield _clock(host, connection)
+        return
+    try:
+        secured = tls_context(settings.cloud_ca_file).wrap_socket(connection, server_hostname=host)
+    except (OSError, ValueError) as error:
+        remedy = "name the gateway's certificate authority by CLOUD_CA_FILE, or install it on this machine"
+        yield fail("gateway TLS", _reason(error), remedy)
+        return
+    with secured:
+        yield _certificate(secured)
+        yield _clock(host, secured)
 
 
 def _certificate(connection: ssl.SSLSocket) -> Finding:
@@ -118,7 +157,7 @@ def _clock(host: str, connection: socket.socket) -> Finding:
     try:
         connection.settimeout(PATIENCE_S)
         connection.sendall(f"HEAD /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        head = connection.recv(8192).decode("latin-1")
+        head = connection.recv(HEAD_BYTES).decode("latin-1")
     except OSError as error:
         return fail("clock", f"the gateway does not answer: {_reason(error)}", "see that a gateway is behind CLOUD_URL")
     ended = time.time()

@@ -139,6 +139,60 @@ def test_a_certificate_of_an_authority_that_nobody_knows(
     assert "clock" not in found
 
 
+def test_an_authority_that_the_settings_name(
+    settings: Callable[..., str], loopback_ip: Callable[[], str], tmp_path: Path
+) -> None:
+    authority, ip = Authority(tmp_path), loopback_ip()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue(addresses=[ip]))
+    with gateway(ip, context) as port:
+        settings(f"{ip}:{port}", CLOUD_CA_FILE=authority.file)
+        found = by_check(examine(Wanted()))
+    [tls] = found["gateway TLS"]
+    assert tls.found.startswith("TLSv1.3, the certificate is trusted and ends in ")
+    assert found["clock"][0].grade is Grade.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "reach"),
+    [
+        (b"HTTP/1.1 200 Connection established\r\n\r\n", None),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy answered HTTP 407"),
+        (b"", "the proxy closed the connection"),
+    ],
+)
+def test_by_way_of_a_proxy(
+    settings: Callable[..., str], loopback_ip: Callable[[], str], answer: bytes, reach: str | None
+) -> None:
+    asked: list[bytes] = []
+    with socket.create_server((loopback_ip(), 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(answer)
+                if reach is None:
+                    connection.recv(4096)
+                    head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Length: 0\r\n\r\n"
+                    connection.sendall(head.encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        host, port = listener.getsockname()
+        settings("ws://gateway.example:8080", CLOUD_PROXY=f"http://bob:hidden@{host}:{port}")
+        found = by_check(examine(Wanted()))
+        thread.join(10)
+    assert asked[0].startswith(b"CONNECT gateway.example:8080 HTTP/1.1\r\nHost: gateway.example:8080\r\n")
+    assert b"Proxy-Authorization: Basic Ym9iOmhpZGRlbg==" in asked[0]
+    assert found["proxy reach"][0].grade is Grade.OK
+    assert "hidden" not in repr(found)
+    if reach is None:
+        assert found["clock"][0].grade is Grade.OK
+    else:
+        assert found["gateway reach"][0].found == f"by way of http://{host}:{port}: {reach}"
+
+
 @pytest.mark.parametrize(
     ("date", "grade"),
     [("Mon, 01 Jan 2001 00:00:00 GMT", Grade.FAIL), (None, Grade.WARN), ("once upon a time", Grade.WARN)],
