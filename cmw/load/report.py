@@ -83,7 +83,8 @@ def _endpoint_row(report: EndpointReport) -> list[object]:
         registration.attempted, registration.succeeded, registration.status or None, registration.time_ms,
         call.attempted, call.answered, call.direction if call.attempted else None, call.call_id, call.target,
         call.status_code or None, call.codec,
-        *(call.timing.get(key) for key in _CALL_TIMING), report.one_way, report.one_way_missing, report.silent, call.early_media,
+        *(call.timing.get(key) for key in _CALL_TIMING), report.one_way, report.one_way_missing,
+        report.silent, call.early_media,
         *(getattr(report.signalling, key) for key in SIGNALLING_COUNTS), report.signalling.dtmf_received,
         *(sides[column.side].get(column.metric.key) for column in COLUMNS.values()),
     ]  # fmt: skip

@@ -119,7 +119,7 @@ class MuteOrOdd:
                 "t=0 0",
                 "m=audio 30000 RTP/AVP 0",
             ]
-            sdp = "\r\n".join([*rows, "m=audio 30000 RTP/AVP 0", ""])
+            sdp = "\r\n".join([*rows, ""])
             port = int(body.partition("m=audio ")[2].split()[0])
             threading.Thread(target=self._talk, args=((source[0], port),), daemon=True).start()
         contact = [f"Contact: <sip:odd@{self._ip}:5060>", *(["Content-Type: application/sdp"] if sdp else [])]
