@@ -20,8 +20,9 @@ from cmw.gateway.journal import Entry, Journal
 from cmw.gateway.workers import WorkerRegistry, WorkerRow
 from cmw.link import events
 from cmw.link.commands import CommandOutbox
-from cmw.link.gateway_link import GatewayLink, GatewayState
-from cmw.link.limits import CLOSE_LIMIT, HEARTBEAT, SILENCE
+from cmw.link.gateway_link import GatewayLink
+from cmw.link.gateway_states import GatewayState
+from cmw.link.limits import CLOSE_LIMIT, HEARTBEAT, MAX_TO_GATEWAY_BYTES, SILENCE, WINDOW_BYTES
 from cmw.link.messages import Command, Heartbeat, Hello, JsonObject
 from cmw.link.refusal import CloseCode, Refusal
 from cmw.load.outcome import EndpointReport
@@ -31,6 +32,13 @@ STALE: Nanos = 2 * HEARTBEAT
 """A link that was silent for two heartbeats gives way to another connection with the same token."""
 
 SWEEP_S = 1.0
+
+MAX_UNHANDLED_BYTES = WINDOW_BYTES + 2 * MAX_TO_GATEWAY_BYTES
+"""What a worker may have said that is not handled yet; beyond it its connection is not read. None of ours gets there:
+it waits for acknowledgements at `WINDOW_BYTES`."""
+
+PREDECESSOR_LIMIT_S = 5.0
+"""How long a welcome waits for what an earlier connection of the worker has brought to be handled and committed."""
 
 log = structlog.get_logger("cmw.gateway.hub")
 
@@ -64,7 +72,14 @@ class LiveLink:
     websocket: WebSocket
     machine: GatewayLink
     heartbeat: Heartbeat | None = None
+    unhandled_bytes: int = 0
+    is_held_up: bool = False
+    """Whether we do not read what the worker says."""
     has_output: asyncio.Event = field(default_factory=asyncio.Event)
+    has_events: asyncio.Event = field(default_factory=asyncio.Event)
+    has_room: asyncio.Event = field(default_factory=asyncio.Event)
+    is_handled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the link has ended and everything that came over it was handed on."""
 
     @property
     def worker_id(self) -> str:
@@ -82,15 +97,25 @@ class LiveLink:
         """Tell whether the worker was welcomed."""
         return self.machine.state is GatewayState.OPEN
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the link has ended, though its connection may not be closed yet."""
+        return self.machine.state is GatewayState.CLOSED
+
     def refuse(self, refusal: Refusal) -> None:
         """End the link with the exact message."""
         self.machine.refuse(refusal, now=monotonic_ns())
-        self.has_output.set()
+        self.wake()
 
     def end(self, code: CloseCode, reason: str) -> None:
         """End the link for another reason."""
         self.machine.end(code, reason, now=monotonic_ns())
+        self.wake()
+
+    def wake(self) -> None:
+        """Have what the machine wants sent, and what it has to tell, looked after."""
         self.has_output.set()
+        self.has_events.set()
 
 
 class Hub:
@@ -101,6 +126,7 @@ class Hub:
         self._journal = journal
         self._listener: LinkListener | None = None
         self._links: dict[str, LiveLink] = {}
+        self._served: dict[str, set[LiveLink]] = {}
         self._outboxes: dict[str, CommandOutbox] = {}
         self._draining: set[str] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -134,7 +160,7 @@ class Hub:
         """
         now = monotonic_ns()
         old = self._links.get(worker["id"])
-        if old is not None:
+        if old is not None and not old.is_over:
             same_process = session is not None and session == old.session
             if not same_process and now - old.machine.last_heard_at <= STALE:
                 return Refusal.DUPLICATE_CONNECTION
@@ -145,20 +171,34 @@ class Hub:
         return link
 
     async def serve(self, link: LiveLink) -> None:
-        """Look after one link until it ends."""
-        writer = asyncio.create_task(self._write(link), name=f"link {link.worker['name']}")
+        """Look after one link until it ends: one task reads, one hands on what came, one writes.
+
+        Reading waits for nobody: that a worker has gone, and another may come in its place, is known at once, and
+        heartbeats are answered while the store cannot be written.
+        """
+        self._served.setdefault(link.worker_id, set()).add(link)
+        tasks = {
+            work: asyncio.create_task(work(link), name=f"{work.__name__} {link.worker['name']}")
+            for work in (self._read, self._handle, self._write)
+        }
+        reader, handler, writer = tasks.values()
         try:
-            await self._read(link)
-        except Exception:
-            log.exception("a link failed", worker=link.worker["name"])
-            link.end(CloseCode.INTERNAL_ERROR, "the gateway failed; its log says why")
+            await asyncio.wait({reader, handler}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                await handler  # what has come is handed on, though nobody is there any more
+            await self._leave(link)
+            await asyncio.wait({reader, writer}, timeout=CLOSE_LIMIT / SECOND)  # a worker may take nothing more
         finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await self._leave(link)
+
+    async def _leave(self, link: LiveLink) -> None:
+        link.is_handled.set()
+        if link in self._served[link.worker_id]:
+            self._served[link.worker_id].discard(link)
             await self.detach(link)
-            link.has_output.set()
-            if link.machine.close is not None:
-                await asyncio.wait({writer}, timeout=CLOSE_LIMIT / SECOND)  # a worker may take nothing more
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
 
     async def detach(self, link: LiveLink) -> None:
         """Forget a link that has ended."""
@@ -227,7 +267,7 @@ class Hub:
             outbox.submit(Command(id=command_id, name=name, run_id=run_id, data=data))
             return
         link.machine.send_command(command_id, name, run_id, data, now=monotonic_ns())
-        link.has_output.set()
+        link.wake()
 
     def forget(self, worker_id: str, run_id: str) -> None:
         """Order nothing more of a run, and take no further answers to what was ordered."""
@@ -250,7 +290,7 @@ class Hub:
                 link.machine.committed(seq, now=monotonic_ns())
             except LocalProtocolError:
                 continue  # it came over the link before this one: it will come again, and be acknowledged then
-            link.has_output.set()
+            link.wake()
 
     async def wait_online(self, worker_id: str, timeout_s: float) -> bool:
         """Wait until a worker is linked; return False when it is not in time."""
@@ -273,9 +313,9 @@ class Hub:
             now = monotonic_ns()
             for link in list(self._links.values()):
                 deadline = link.machine.next_timeout()
-                if deadline is not None and deadline.at <= now:
+                if deadline is not None and deadline.at <= now and not link.is_held_up:
                     link.machine.handle_timeout(now=now)
-                    link.has_output.set()
+                    link.wake()
 
     async def _write(self, link: LiveLink) -> None:
         try:
@@ -284,6 +324,7 @@ class Hub:
                     await link.websocket.send_text(frame)
                 if link.machine.close is not None:
                     await link.websocket.close(link.machine.close.code, link.machine.close.reason)
+                if link.is_over:
                     return
                 await link.has_output.wait()
                 link.has_output.clear()
@@ -291,19 +332,52 @@ class Hub:
             return  # the reader is told the same
 
     async def _read(self, link: LiveLink) -> None:
-        while True:
+        try:
+            await self._read_all(link)
+        except Exception:
+            self._fail(link)
+        finally:
+            link.machine.receive_close(now=monotonic_ns())  # nothing happens if we have ended it
+            link.wake()
+
+    async def _read_all(self, link: LiveLink) -> None:
+        while not link.is_over:
             message = await link.websocket.receive()
+            link.is_held_up = False
             now = monotonic_ns()
+            data: str | bytes | None = None
             if message["type"] == "websocket.disconnect":
                 link.machine.receive_close(message.get("code"), now=now)
-            elif (text := message.get("text")) is not None:
-                link.machine.receive_text(text, now=now)
+            elif (data := message.get("text")) is not None:
+                link.machine.receive_text(data, now=now)
             else:
-                link.machine.receive_bytes(message.get("bytes") or b"", now=now)
-            await self._absorb(link)
+                data = message.get("bytes") or b""
+                link.machine.receive_bytes(data, now=now)
+            link.unhandled_bytes += len(data or b"")
+            link.wake()
+            if link.unhandled_bytes > MAX_UNHANDLED_BYTES and not link.is_over:
+                link.is_held_up = True
+                await link.has_room.wait()
+
+    async def _handle(self, link: LiveLink) -> None:
+        """Hand on what came over a link, in order, up to its end."""
+        while True:
+            await link.has_events.wait()
+            link.has_events.clear()
+            link.has_room.clear()
+            try:
+                await self._absorb(link)
+            except Exception:
+                self._fail(link)
+            link.unhandled_bytes = 0
+            link.has_room.set()
             link.has_output.set()
-            if link.machine.state is GatewayState.CLOSED:
+            if link.is_over and not link.machine.has_events:
                 return
+
+    def _fail(self, link: LiveLink) -> None:
+        log.exception("a link failed", worker=link.worker["name"])
+        link.end(CloseCode.INTERNAL_ERROR, "the gateway failed; its log says why")
 
     async def _absorb(self, link: LiveLink) -> None:
         while (event := link.machine.next_event()) is not None:
@@ -363,6 +437,7 @@ class Hub:
         if refusal is not None:
             link.refuse(refusal)
             return
+        await self._finish_earlier(link)
         acknowledged = await self._journal.committed_seq(link.worker_id, hello.session)
         await self._remember(link, hello)
         await self._listener.worker_greeted(link.worker_id, hello)
@@ -373,6 +448,17 @@ class Hub:
         link.machine.welcome(worker_id=link.worker_id, name=name, acknowledged=acknowledged, now=monotonic_ns())
         log.info("worker online", worker=name, id=link.worker_id, version=hello.version, host=hello.host)
         await self._notify()
+
+    async def _finish_earlier(self, link: LiveLink) -> None:
+        """Take what earlier connections of a worker brought first: it may be what its runs have come to."""
+        earlier = [other for other in self._served.get(link.worker_id, ()) if other is not link]
+        try:
+            async with asyncio.timeout(PREDECESSOR_LIMIT_S):
+                for other in earlier:
+                    await other.is_handled.wait()
+                await self._journal.flush()
+        except TimeoutError:
+            log.warning("what an earlier connection brought is not committed yet", worker=link.worker["name"])
 
     async def _remember(self, link: LiveLink, hello: Hello | None = None) -> None:
         """Write that a worker was seen; a store that cannot be written now is no reason to lose a link."""

@@ -65,7 +65,8 @@ class Journal:
         self._database = database
         self._clock = clock
         self._on_commit = on_commit
-        self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(BACKLOG_ENTRIES)
+        self._queue: asyncio.Queue[Entry | asyncio.Future[None] | None] = asyncio.Queue(BACKLOG_ENTRIES)
+        self._flushes: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
         self.failures = 0
@@ -89,6 +90,12 @@ class Journal:
         """Hand over a frame; waits while too many are waiting already."""
         await self._queue.put(entry)
 
+    async def flush(self) -> None:
+        """Wait until everything that was handed over so far is committed, or left to the workers at the end."""
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._queue.put(reached)
+        await reached
+
     async def committed_seq(self, worker_id: str, session: str) -> int:
         """Return the last sequence number committed of a session, 0 if none."""
         row = await self._database.row(
@@ -100,8 +107,12 @@ class Journal:
         open_for_more = True
         while open_for_more:
             group, open_for_more = await self._gather()
-            if await self._write_surely(group):
+            if group and await self._write_surely(group):
                 self._on_commit(group)
+            for flush in self._flushes:
+                if not flush.done():
+                    flush.set_result(None)
+            self._flushes.clear()
 
     async def _write_surely(self, group: Sequence[Entry]) -> bool:
         """Write a group, waiting for a store that cannot be written now; return False when it was stopped meanwhile."""
@@ -123,12 +134,9 @@ class Journal:
                 return all([await self._write_surely([entry]) for entry in group])
 
     async def _gather(self) -> tuple[list[Entry], bool]:
-        first = await self._queue.get()
-        if first is None:
-            return [], False
-        group = [first]
-        loop = asyncio.get_running_loop()
-        until = loop.time() + GATHER_S
+        """Return the next group, and whether more may come; whoever waits for it is in `_flushes`."""
+        group: list[Entry] = []
+        until: float | None = None
         while len(group) < GROUP_ENTRIES:
             try:
                 async with asyncio.timeout_at(until):
@@ -137,7 +145,11 @@ class Journal:
                 break
             if entry is None:
                 return group, False
+            if isinstance(entry, asyncio.Future):
+                self._flushes.append(entry)
+                break
             group.append(entry)
+            until = until or asyncio.get_running_loop().time() + GATHER_S
         return group, True
 
     async def _write(self, group: Sequence[Entry]) -> None:

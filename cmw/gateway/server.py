@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from cmw.errors import SettingsError
+from cmw.gateway.protocols import BoundedHttp, LinkWebSocket
 from cmw.gateway.rest.app import ApiLimits, create_app
 from cmw.gateway.service import Gateway
 from cmw.link.limits import MAX_TO_GATEWAY_BYTES
@@ -86,9 +87,10 @@ async def serve(
     config = uvicorn.Config(
         create_app(gateway, limits),
         loop="none",
-        http="h11",
-        ws="wsproto",
+        http=BoundedHttp,
+        ws=LinkWebSocket,
         ws_max_size=MAX_TO_GATEWAY_BYTES,
+        ws_ping_interval=None,  # the link has heartbeats, and theirs would end it when our own store is slow
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,

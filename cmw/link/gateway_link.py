@@ -17,6 +17,7 @@ from cmw.core.timers import Deadline, TimerTable
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.link import events
 from cmw.link.commands import Answer, CommandOutbox
+from cmw.link.gateway_states import TRANSITIONS, GatewayAction, GatewayInput, GatewayState
 from cmw.link.limits import HALF_OPEN, HEARTBEAT, HELLO_LIMIT, MAX_ERRORS, MAX_TO_GATEWAY_BYTES, PROTOCOL
 from cmw.link.messages import (
     Ack,
@@ -42,15 +43,6 @@ from cmw.link.samples import decode_samples
 
 MAX_QUEUED_FRAMES: Final = 4096
 """Messages that wait for a connection that takes nothing; above `MAX_OUTSTANDING` commands and their answers."""
-
-
-class GatewayState(Enum):
-    """How far the connection has come."""
-
-    AWAITING_HELLO = auto()
-    AWAITING_WELCOME = auto()
-    OPEN = auto()
-    CLOSED = auto()
 
 
 class GatewayTimer(Enum):
@@ -119,8 +111,8 @@ class GatewayLink:
         self._hear(now)
         if self.state is GatewayState.CLOSED:
             return None
-        if self.state is not GatewayState.OPEN:
-            return self._fail(CloseCode.POLICY_VIOLATION, "samples before the welcome")
+        if self._move(GatewayInput.SAMPLES) is GatewayAction.REFUSE:
+            return self._violated("samples before the welcome")
         if len(data) > MAX_TO_GATEWAY_BYTES:
             return self._fail(CloseCode.TOO_BIG, f"message above {MAX_TO_GATEWAY_BYTES} bytes")
         try:
@@ -134,9 +126,9 @@ class GatewayLink:
     def receive_close(self, code: int | None = None, *, now: Nanos) -> None:
         """Note that the connection is gone; `code` is the peer's close code, None if there was none."""
         self._now = max(self._now, now)
-        if self.state is not GatewayState.CLOSED:
+        if self._move(GatewayInput.LOST) is GatewayAction.FORGET:
             on_purpose = code in (CloseCode.NORMAL, CloseCode.GOING_AWAY)
-            self._end("closed by the worker" if on_purpose else f"connection lost ({code or 'no close'})")
+            self._forget("closed by the worker" if on_purpose else f"connection lost ({code or 'no close'})")
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let time pass."""
@@ -158,9 +150,8 @@ class GatewayLink:
         Raises:
             LocalProtocolError: there is no hello to answer.
         """
-        self._require(GatewayState.AWAITING_WELCOME)
+        self._move(GatewayInput.WELCOME)
         self._now = max(self._now, now)
-        self.state = GatewayState.OPEN
         self._received = self._committed = acknowledged
         heartbeat_s = HEARTBEAT // 1_000_000_000
         self._send(
@@ -178,8 +169,7 @@ class GatewayLink:
     def end(self, code: int, reason: str, *, now: Nanos) -> None:
         """Close the link with any code; nothing happens when closed."""
         self._now = max(self._now, now)
-        if self.state is not GatewayState.CLOSED:
-            self._fail(code, reason)
+        self._fail(code, reason)
 
     def committed(self, seq: int, *, now: Nanos) -> None:
         """Acknowledge everything up to and with `seq`; call it after the commit. Smaller numbers change nothing.
@@ -223,6 +213,11 @@ class GatewayLink:
         """Return the next fact, or None; drains one."""
         return self._events.popleft() if self._events else None
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `next_event` would return one; looks only."""
+        return bool(self._events)
+
     def next_timeout(self) -> Deadline | None:
         """Return when to call `handle_timeout`; looks only."""
         return self._timers.soonest()
@@ -230,34 +225,31 @@ class GatewayLink:
     # Private.
 
     def _receive(self, message: WorkerMessage | UnknownMessage) -> None:
-        if isinstance(message, UnknownMessage):
-            return self._answer_unknown(message)
-        if isinstance(message, Error):
+        action = self._move(_INPUTS[type(message)])
+        if action is GatewayAction.REFUSE:
+            self._violated("a second hello" if isinstance(message, Hello) else f"{message.type} before the welcome")
+        elif isinstance(message, UnknownMessage):
+            self._answer_unknown(message)
+        elif isinstance(message, Error):
             self._events.append(events.ErrorReceived(message.code, message.detail))
-            return None
-        if isinstance(message, Hello):
-            return self._greet(message)
-        if self.state is not GatewayState.OPEN:
-            return self._fail(CloseCode.POLICY_VIOLATION, f"{message.type} before the welcome")
-        if isinstance(message, Heartbeat):
-            return self._reply(message)
-        if isinstance(message, Report):
+        elif isinstance(message, Hello):
+            self._greet(message)
+        elif isinstance(message, Heartbeat):
+            self._reply(message)
+        elif isinstance(message, Report):
             if self._is_new(message.seq):
                 self._events.append(events.ReportReceived(message.seq, message.kind, message.run_id, message.data))
-            return None
-        return self._settle(message)
+        else:
+            self._settle(message)
 
     def _greet(self, hello: Hello) -> None:
-        if self.state is not GatewayState.AWAITING_HELLO:
-            return self._fail(CloseCode.POLICY_VIOLATION, "a second hello")
         if hello.protocol != PROTOCOL:
-            return self._fail(CloseCode.UNSUPPORTED_PROTOCOL, f"expected protocol {PROTOCOL}, found {hello.protocol}")
+            self._fail(CloseCode.UNSUPPORTED_PROTOCOL, f"expected protocol {PROTOCOL}, found {hello.protocol}")
+            return
         self._timers.stop(GatewayTimer.HELLO_LIMIT)
         self._timers.set(GatewayTimer.HALF_OPEN, self._now + HALF_OPEN)
         self.hello = hello
-        self.state = GatewayState.AWAITING_WELCOME
         self._events.append(events.HelloReceived(hello))
-        return None
 
     def _reply(self, heartbeat: Heartbeat) -> None:
         unix_ns = self._wall.unix_at(self._now)
@@ -296,7 +288,7 @@ class GatewayLink:
 
     def _send(self, message: GatewayMessage) -> None:
         self._frames.append(serialize_message(message))
-        if len(self._frames) > MAX_QUEUED_FRAMES and self.state is not GatewayState.CLOSED:
+        if len(self._frames) > MAX_QUEUED_FRAMES:
             self._frames.clear()
             self._fail(CloseCode.POLICY_VIOLATION, "the connection takes nothing")
 
@@ -305,18 +297,44 @@ class GatewayLink:
         if self._timers.is_set(GatewayTimer.HALF_OPEN):
             self._timers.set(GatewayTimer.HALF_OPEN, self._now + HALF_OPEN)
 
-    def _require(self, state: GatewayState) -> None:
-        if self.state is not state:
-            raise LocalProtocolError(f"expected state {state.name}, found {self.state.name}")
+    # Private: the table at work.
+
+    def _move(self, given: GatewayInput) -> GatewayAction:
+        """Enter the next state and return what is to be done.
+
+        Raises:
+            LocalProtocolError: we may not do that now; nothing was changed.
+        """
+        transition = TRANSITIONS.get((self.state, given))
+        if transition is None:
+            raise LocalProtocolError(f"{given.name} is illegal in state {self.state.name}")
+        self.state, action = transition
+        return action
+
+    def _violated(self, reason: str) -> None:
+        self.close = Close(CloseCode.POLICY_VIOLATION, _fit(reason))
+        self._forget(reason)
 
     def _fail(self, code: int, reason: str) -> None:
-        self.close = Close(code, _fit(reason))
-        self._end(reason)
+        if self._move(GatewayInput.END) is GatewayAction.CLOSE:
+            self.close = Close(code, _fit(reason))
+            self._forget(reason)
 
-    def _end(self, reason: str) -> None:
-        self.state = GatewayState.CLOSED
+    def _forget(self, reason: str) -> None:
         self._timers.clear()
         self._events.append(events.LinkLost(reason, None))
+
+
+_INPUTS: Final[dict[type, GatewayInput]] = {
+    Hello: GatewayInput.HELLO,
+    Heartbeat: GatewayInput.HEARTBEAT,
+    Report: GatewayInput.REPORT,
+    CommandAccepted: GatewayInput.ANSWER,
+    CommandDone: GatewayInput.ANSWER,
+    CommandRejected: GatewayInput.ANSWER,
+    Error: GatewayInput.ERROR,
+    UnknownMessage: GatewayInput.UNKNOWN,
+}
 
 
 def _fit(reason: str) -> str:

@@ -10,7 +10,8 @@ from cmw.core.clock import SECOND, WallClock
 from cmw.errors import LocalProtocolError
 from cmw.link import events
 from cmw.link.commands import CommandOutbox
-from cmw.link.gateway_link import MAX_QUEUED_FRAMES, Close, GatewayLink, GatewayState
+from cmw.link.gateway_link import MAX_QUEUED_FRAMES, Close, GatewayLink
+from cmw.link.gateway_states import TRANSITIONS, GatewayAction, GatewayInput, GatewayState
 from cmw.link.limits import MAX_TO_GATEWAY_BYTES
 from cmw.link.messages import CommandAccepted, CommandDone, CommandRejected, Heartbeat, Hello, Report, serialize_message
 from cmw.link.refusal import CloseCode, Refusal
@@ -272,3 +273,30 @@ def test_a_connection_that_takes_nothing_is_given_up() -> None:
         link.receive_text(heartbeat, now=1)
     assert link.close == Close(CloseCode.POLICY_VIOLATION, "the connection takes nothing")
     assert link.frames_to_send() == []
+
+
+class TestTable:
+    """Every pair has a row, but for a welcome that nobody waits for."""
+
+    @pytest.mark.parametrize("state", list(GatewayState))
+    @pytest.mark.parametrize("given", list(GatewayInput))
+    def test_is_total(self, state: GatewayState, given: GatewayInput) -> None:
+        is_illegal = given is GatewayInput.WELCOME and state is not GatewayState.AWAITING_WELCOME
+        assert ((state, given) in TRANSITIONS) is not is_illegal
+
+    def test_every_state_reaches_the_end(self) -> None:
+        for state in set(GatewayState) - {GatewayState.CLOSED}:
+            assert TRANSITIONS[state, GatewayInput.END] == (GatewayState.CLOSED, GatewayAction.CLOSE)
+            assert TRANSITIONS[state, GatewayInput.LOST] == (GatewayState.CLOSED, GatewayAction.FORGET)
+
+    def test_what_is_closed_stays_closed(self) -> None:
+        rows = {row for (state, _), row in TRANSITIONS.items() if state is GatewayState.CLOSED}
+        assert rows == {(GatewayState.CLOSED, GatewayAction.IGNORE)}
+
+    def test_only_a_hello_may_come_before_the_welcome(self) -> None:
+        early = {GatewayState.AWAITING_HELLO, GatewayState.AWAITING_WELCOME}
+        allowed = {given for (state, given), (_, action) in TRANSITIONS.items() if state in early and action in TALK}
+        assert allowed == {GatewayInput.HELLO, GatewayInput.ERROR, GatewayInput.UNKNOWN}
+
+
+TALK = {GatewayAction.GREET, GatewayAction.TELL, GatewayAction.ANSWER_ERROR}
