@@ -51,7 +51,7 @@ LAYERS = {
     "worker": layer(PROGRAM, "uvloop h11 pydantic pydantic_core pydantic_settings structlog ujson prometheus_client"),
     "gateway": layer(
         PROGRAM,
-        "uvloop pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn sqlalchemy "
+        "uvloop h11 wsproto pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn sqlalchemy "
         "aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
     ),
     "cli": layer(
