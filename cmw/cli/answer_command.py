@@ -45,9 +45,10 @@ from cmw.worker.alarm import Alarm
 from cmw.worker.answerer import Answerer, AnswererSettings
 from cmw.worker.call_media import CODECS, AudioChoice
 from cmw.worker.callee import AnswerChoice
-from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.capacity import endpoint_capacity, media_threads
 from cmw.worker.choices import options_of, redirect_contacts
 from cmw.worker.logs import LEVELS, configure_logging, get_logger
+from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses
 from cmw.worker.sounds import read_wav
 from cmw.worker.station import MakeRegistrar, SipReach, open_station
@@ -265,6 +266,7 @@ async def _serve(
         address.port,
         ports,
         slots=endpoint_capacity(ports).endpoints,
+        threads=media_threads(None),
         trace=trace if is_traced else None,
         make_registrar=make_registrar,
         reach=reach,
@@ -276,6 +278,8 @@ async def _serve(
         _log_call(log, call)
 
     station.registrar_watcher = partial(_log_registrar, log)
+    packets = PacketTrace(station.engine, Alarm(loop))
+    packets.set(is_traced)
     answerer = Answerer(station, Alarm(loop), settings, report)
     more = {kind.lower(): str(station.address_of(kind)) for bind in reach.binds(0)[1:] for kind in bind.transports}
     log.info(
@@ -290,6 +294,7 @@ async def _serve(
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(answerer.quiet.wait(), HANG_UP_PATIENCE_S)
     answerer.close()
+    packets.set(False)
     station.close()
     return _totals(answerer), number
 

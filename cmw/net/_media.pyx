@@ -197,7 +197,6 @@ cdef class MediaEngine:
         slots: streams that can be open at once; each takes two descriptors.
         tick_us: the grid of the thread, 100 .. 20000 microseconds.
         realtime: ask for SCHED_FIFO; `scheduling` tells what was granted.
-        trace: keep what `take_trace` returns.
     """
 
     cdef pthread_mutex_t lock
@@ -227,7 +226,8 @@ cdef class MediaEngine:
     cdef EarlyPacket* early         # a ring shared by all slots: the oldest packet of all gives way
     cdef uint32_t early_next
     cdef int64_t openings
-    cdef TraceEntry* trace          # a ring; NULL without
+    cdef TraceEntry* trace          # a ring; NULL until it was wanted once
+    cdef bint tracing
     cdef int64_t traced             # entries written so far
     cdef int64_t trace_taken        # entries read so far
     cdef int64_t trace_lost
@@ -241,7 +241,7 @@ cdef class MediaEngine:
     cdef object thread
     cdef str granted
 
-    def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True, bint trace=False):
+    def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True):
         cdef pthread_mutexattr_t attributes
         self.epoll_fd = -1
         if slots < 1 or not 100 <= tick_us <= 20000:
@@ -252,10 +252,6 @@ cdef class MediaEngine:
         self.early = <EarlyPacket*>calloc(EARLY_PACKETS, sizeof(EarlyPacket))
         if self.slots == NULL or self.states == NULL or self.next_due == NULL or self.early == NULL:
             raise MemoryError
-        if trace:
-            self.trace = <TraceEntry*>calloc(TRACE_ENTRIES, sizeof(TraceEntry))
-            if self.trace == NULL:
-                raise MemoryError
         self.slot_count = slots
         self.tick_ns = tick_us * 1000
         self.realtime = realtime
@@ -316,6 +312,11 @@ cdef class MediaEngine:
     def scheduling(self) -> str:
         """Tell ``SCHED_FIFO`` or ``SCHED_OTHER``, what the thread was granted; empty before the first start."""
         return self.granted or ""
+
+    @property
+    def open_slots(self) -> int:
+        """Return how many slots are open."""
+        return self.open_count
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of the thread, user and system, over all starts."""
@@ -665,6 +666,17 @@ cdef class MediaEngine:
         """Return the `PacingSnapshot` since the last call and begin the next interval."""
         return self._pacing(True)
 
+    def set_trace(self, bint on) -> None:
+        """Keep what `take_trace` returns, or no more; what is kept already can still be taken."""
+        if self.trace == NULL:
+            self.trace = <TraceEntry*>calloc(TRACE_ENTRIES, sizeof(TraceEntry))
+            if self.trace == NULL:
+                raise MemoryError
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.tracing = on
+            pthread_mutex_unlock(&self.lock)
+
     def take_trace(self, int most):
         """Return up to `most` packets of the trace as `TracedPacket`, and how many found no room since the last call.
 
@@ -830,7 +842,7 @@ cdef class MediaEngine:
 
     cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
         if transmit(s.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
-            if self.trace != NULL:
+            if self.tracing:
                 self._trace(
                     s, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes, clock_ns(CLOCK_MONOTONIC),
                     s.rtp_peer.address)
@@ -852,7 +864,7 @@ cdef class MediaEngine:
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
         if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
-        elif self.trace != NULL:
+        elif self.tracing:
             self._trace(s, 1, 1, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
 
     # receiving
@@ -901,7 +913,7 @@ cdef class MediaEngine:
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
         arrival_ns = self._read_ancillary(s, &message, control)
-        if self.trace != NULL:
+        if self.tracing:
             self._trace(s, 0, control, self.datagram, size, arrival_ns, source)
         if control:
             self._take_control(s, self.states[slot], size, arrival_ns, source)

@@ -10,6 +10,7 @@ from cmw.rtp.ports import PortPool
 
 if TYPE_CHECKING:
     from cmw.net._media import MediaEngine
+    from cmw.net.media_engines import MediaEngines
 
 
 class MediaMode(IntEnum):
@@ -79,7 +80,7 @@ class TracedPacket(NamedTuple):
     """Bytes of the datagram."""
 
 
-def open_media_pair(engine: MediaEngine, pool: PortPool, ip: str, dscp: int) -> tuple[int, int]:
+def open_media_pair(engine: MediaEngine | MediaEngines, pool: PortPool, ip: str, dscp: int) -> tuple[int, int]:
     """Open a slot on the next pair of `pool` that can be bound; pairs of other programs are set aside.
 
     Close with `engine.close(slot)` and then `pool.release(port)`.

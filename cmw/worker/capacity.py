@@ -6,6 +6,7 @@ import resource
 from typing import NamedTuple
 
 from cmw.core.address import PortRange
+from cmw.worker.doctor_machine import limits_of_machine
 
 RESERVED_DESCRIPTORS = 100
 """For everything but media: the SIP listener, the link, the health page, logs, the interpreter."""
@@ -27,6 +28,11 @@ class Capacity(NamedTuple):
 
     endpoints: int
     bound: str
+
+
+def media_threads(wanted: int | None) -> int:
+    """Return how many media threads to start: `wanted`, else one for each core but the one for signalling."""
+    return wanted or max(1, int(limits_of_machine()[0]) - 1)
 
 
 def endpoint_capacity(rtp_ports: PortRange) -> Capacity:

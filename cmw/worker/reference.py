@@ -100,6 +100,13 @@ way to turn that off. `CLOUD_CA_FILE` replaces the authorities of the system. Wi
 proxy open a tunnel and speaks TLS to the gateway through it; the proxy looks the gateway's name up. The setting is a
 secret, for it may hold a password: it can come from `CLOUD_PROXY_FILE`, and is never shown.
 
+## Media threads
+
+Each sends and receives by itself, on a core of its own while there are cores: 1,000 to 2,000 two-way endpoints for
+each. Signalling has the core that is left. What a container may use is counted, not what the machine has. A further
+thread is started for every 100 streams, for each costs a thousand wake-ups a second. They are not tied to cores: the
+scheduler moves them away from what else is busy. See [media-engine.md](media-engine.md).
+
 ## The gateway's three refusals
 
 | message | cause | what to do |

@@ -23,6 +23,7 @@ from cmw.worker.values import (
     IpAddress,
     LogFormat,
     LogLevel,
+    MediaThreads,
     Name,
     Port,
     ProxyText,
@@ -137,6 +138,12 @@ class WorkerSettings(BaseModel):
         SPOOL_MAX_BYTES,
         description="How much is kept for a gateway that is away, in bytes or with K, M or G behind.",
         examples=["1G"],
+    )
+    media_threads: MediaThreads | None = Field(
+        None,
+        description="Threads that send and receive media, 1 to 64; streams are spread over them.",
+        examples=["3"],
+        json_schema_extra={"default_text": "the cores that the worker may use less one, at least 1"},
     )
 
     @field_validator("sip_port_end")

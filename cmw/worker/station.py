@@ -13,10 +13,10 @@ from cmw.core.address import Address, PortRange
 from cmw.core.clock import Nanos
 from cmw.core.ids import Ids
 from cmw.errors import CommandError, LocalProtocolError, SettingsError
-from cmw.net._media import MediaEngine
 from cmw.net.dns import DnsClient
 from cmw.net.driver import Locate, Trace
 from cmw.net.ids import RandomIds
+from cmw.net.media_engines import MediaEngines
 from cmw.net.sip_bind import Bind
 from cmw.net.sip_flows import FlowSettings, ServerSettings
 from cmw.net.sip_locator import SipLocator
@@ -89,7 +89,7 @@ class Station:
     answered 404.
     """
 
-    def __init__(self, addresses: Addresses, engine: MediaEngine, rtp_ports: PortRange) -> None:
+    def __init__(self, addresses: Addresses, engine: MediaEngines, rtp_ports: PortRange) -> None:
         self.addresses = addresses
         self.engine = engine
         self.ports = PortPool(rtp_ports)
@@ -359,6 +359,7 @@ async def open_station(
     rtp_ports: PortRange,
     *,
     slots: int,
+    threads: int = 1,
     trace: Trace | None = None,
     make_registrar: MakeRegistrar | None = None,
     reach: SipReach | None = None,
@@ -369,6 +370,7 @@ async def open_station(
     Args:
         sip_ports: the port, 0 for any, or the range whose first free port is taken.
         slots: how many calls can have media at once.
+        threads: media threads that their streams are spread over.
         trace: sees every SIP message.
         make_registrar: for a registrar on the same sockets.
         reach: TLS, WebSockets, and how connections are opened.
@@ -379,7 +381,7 @@ async def open_station(
         SettingsError: an address cannot be bound, or a certificate cannot be used.
     """
     reach = reach or SipReach()
-    engine = MediaEngine(slots=max(1, slots)) if media_of is None else media_of.engine
+    engine = MediaEngines(slots=max(1, slots), threads=threads) if media_of is None else media_of.engine
     station = Station(addresses, engine, rtp_ports)
     if media_of is not None:
         station.share_media_of(media_of)

@@ -35,12 +35,13 @@ from cmw.net.link_client import LinkClient
 from cmw.net.spool_files import SpoolFiles
 from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
-from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity
+from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity, media_threads
 from cmw.worker.execution import RunExecution
 from cmw.worker.exposition import CONTENT_TYPE, MetricsPage, Vitals, WorkerCounts
 from cmw.worker.generator import Generator, cpu_seconds, rss_bytes
 from cmw.worker.health import HealthServer, HealthState, Page
 from cmw.worker.logs import get_logger, set_level
+from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import Station, open_station
@@ -84,6 +85,7 @@ class Worker:
         self._status_timer: asyncio.TimerHandle | None = None
         self._stations: Stations | None = None
         self._generator: Generator | None = None
+        self._packets: PacketTrace | None = None
         self._link: LinkClient | None = None
         self._health: HealthServer | None = None
         self._alarm: Alarm | None = None
@@ -106,6 +108,8 @@ class Worker:
         home = await self._open_station(addresses)
         self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
         self._generator = Generator(home.engine, self._alarm)
+        self._packets = PacketTrace(home.engine, self._alarm)
+        self._packets.set(self._log_level == "trace")
         if not self._is_embedded:
             port = self._settings.health_port
             self._health = HealthServer(port, self._health_state, metrics=self._metrics_page)
@@ -118,6 +122,7 @@ class Worker:
             media=addresses.media,
             rtp_ports=str(self._settings.rtp_ports),
             capacity=capacity,
+            media_threads=len(home.engine),
             scheduling=home.engine.scheduling,
         )
 
@@ -127,6 +132,7 @@ class Worker:
             self._settings.sip_ports,
             self._settings.rtp_ports,
             slots=self._capacity.endpoints,
+            threads=media_threads(self._settings.media_threads),
             trace=self._trace,
             media_of=media_of,
         )
@@ -159,6 +165,8 @@ class Worker:
             await self._health.close()
         if self._generator is not None:
             self._generator.close()
+        if self._packets is not None:
+            self._packets.set(False)
         if self._stations is not None:
             self._stations.close()
         self._log.info("worker stopped", reason=reason)
@@ -458,6 +466,8 @@ class Worker:
         self._trace = _trace_of(level)
         for station in self._stations or ():
             station.set_trace(self._trace)
+        if self._packets is not None:
+            self._packets.set(level == "trace")
         self._log.warn("log level changed", log_level=level)
 
     def _log_endpoint(self, run_id: str, data: dict[str, Any]) -> None:

@@ -384,7 +384,8 @@ class TestSymmetric:
 
 class TestTrace:
     def test_each_packet_is_told_in_order(self, pool: PortPool, outsider: Outsider) -> None:
-        engine = MediaEngine(slots=1, trace=True)
+        engine = MediaEngine(slots=1)
+        engine.set_trace(True)
         party = Party(engine, pool, ssrc=0xABCDEF01)
         party.start(outsider.port, MediaMode.ECHO)
         engine.start()
@@ -419,7 +420,8 @@ class TestTrace:
         engine.close(party.slot)
 
     def test_what_finds_no_room_is_counted_and_delays_nothing(self, pool: PortPool, outsider: Outsider) -> None:
-        engine = MediaEngine(slots=1, trace=True)
+        engine = MediaEngine(slots=1)
+        engine.set_trace(True)
         party = Party(engine, pool)
         party.start(outsider.port, MediaMode.RECEIVE_ONLY)
         engine.start()
