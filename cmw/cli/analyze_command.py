@@ -13,6 +13,7 @@ import typer
 
 from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
 from cmw.cli.capture_analysis import Analysis, analyze_capture
+from cmw.cli.capture_report import capture_report, plotting_library
 from cmw.cli.tables import print_json, print_table
 from cmw.errors import SettingsError
 from cmw.rtp.flows import Measuring
@@ -41,17 +42,34 @@ def analyze(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     jitter_buffer: BufferText = DEFAULT_BUFFER,
     late_after: LateText = DEFAULT_LATE,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page with loss, jitter and spacing over time; it opens offline.", metavar="FILE.html"
+        ),
+    ] = None,
 ) -> None:
     """Print loss, jitter and quality of every RTP stream in a capture, by the code that measures live calls."""
-    measuring = Measuring(buffer_settings(jitter_buffer), late_limit_ns(late_after))
+    measuring = Measuring(buffer_settings(jitter_buffer), late_limit_ns(late_after), timelines=report is not None)
+    library = plotting_library() if report is not None else ""
     with _named(file), _opened(file) as stream:
         found = analyze_capture(stream, measuring)
     if as_json:
         print_json(found.document())
     else:
         _print(found)
+    if report is not None:
+        _write(report, capture_report(found, file.name, _COLUMNS, library))
     if found.damage:
         raise SettingsError(f"{file}: {found.damage}; what came before it is reported")
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--report: {file} cannot be written: {error.strerror}") from None
+    print(f"cmw: wrote {file}", file=sys.stderr)
 
 
 @contextmanager

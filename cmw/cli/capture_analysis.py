@@ -24,7 +24,7 @@ class Analysis:
         self, streams: list[Stream], reader: DatagramReader, flows: FlowTable, sip_messages: int, damage: str
     ) -> None:
         self.damage = damage
-        self._streams = streams
+        self.streams = streams
         self._reader = reader
         self._flows = flows
         self._sip_messages = sip_messages
@@ -40,7 +40,7 @@ class Analysis:
             "frames_passed_over": dict(self._reader.passed_over),
             "incomplete_fragments": self._reader.incomplete_fragments,
             "problems": self._problems(),
-            "streams": [stream_document(stream) for stream in self._streams],
+            "streams": [stream_document(stream) for stream in self.streams],
         }
 
     def _problems(self) -> list[str]:

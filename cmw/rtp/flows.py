@@ -20,6 +20,7 @@ from cmw.rtp.rtcp import ControlError, split_compound
 from cmw.rtp.sequence import SEQ_MOD, signed16, signed32
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import COMFORT_NOISE, LATE_LIMIT_NS
+from cmw.rtp.timeline import Timeline
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE, PacketVerdict
 
 MIN_PACKETS: Final = 3
@@ -44,6 +45,8 @@ class Measuring(NamedTuple):
 
     buffer: BufferSettings = USUAL_BUFFER
     late_limit_ns: Nanos = LATE_LIMIT_NS
+    timelines: bool = False
+    """Whether streams keep how they fared over time."""
 
 
 USUAL_MEASURING: Final = Measuring()
@@ -95,6 +98,7 @@ class Stream:
     """A session description named its destination."""
     ssrc_switches: int = 0
     """1 when it followed another SSRC between the same addresses."""
+    timeline: Timeline | None = None
 
     _table: StreamTable = field(kw_only=True, repr=False)
     _slot: int = field(kw_only=True, repr=False)
@@ -112,6 +116,8 @@ class Stream:
         if header.payload_type not in self.payload_types:
             self.payload_types.append(header.payload_type)
         self._table.receive(self._slot, packet.data, packet.at_ns)
+        if self.timeline is not None and self.timeline.is_due(packet.at_ns):
+            self.timeline.add(self.snapshot(), packet.at_ns)
 
     def receive_rtcp(self, data: bytes, at_ns: Nanos) -> None:
         self._table.receive_rtcp(self._slot, data, at_ns)
@@ -232,6 +238,7 @@ class FlowTable:
             codec=codec,
             payload_types=[],
             announced=candidate.announced is not None,
+            timeline=Timeline() if self._measuring.timelines else None,
             _table=self._room(),
             _slot=self._used_slots,
             _codecs=candidate.announced,

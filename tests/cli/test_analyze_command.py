@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,59 @@ def test_what_cannot_be_measured_with_is_refused(
     file = write(tmp_path, pcap(frames(*range(3))))
     assert run_command(["analyze", str(file), option, value]) == 2
     assert told in capsys.readouterr().err
+
+
+class TestReport:
+    """The page with plots."""
+
+    def write(self, capsys: Capsys, tmp_path: Path, captured: list[Captured]) -> str:
+        file, page = write(tmp_path, pcap(captured)), tmp_path / "page.html"
+        assert run_command(["analyze", str(file), "--report", str(page)]) == 0
+        assert f"wrote {page}" in capsys.readouterr().err
+        return page.read_text()
+
+    def traces(self, page: str) -> list[list[dict[str, Any]]]:
+        found: list[list[dict[str, Any]]] = json.loads(page.partition("const traces = ")[2].partition(";\n")[0])
+        return found
+
+    def test_loss_jitter_and_spacing_over_time(self, capsys: Capsys, tmp_path: Path) -> None:
+        page = self.write(capsys, tmp_path, frames(*(n for n in range(500) if not 100 <= n < 110)))
+        assert "http://" not in page.rpartition("<body>")[2]
+        assert 'src="' not in page.rpartition("<body>")[2]
+        [[lost, jitter, shortest, mean, longest]] = self.traces(page)
+        assert [round(share) for share in lost["y"][1:]] == [17] + [0] * 7  # 10 of 60: the point after the gap comes late
+        assert lost["x"][-1] == pytest.approx(8.2)
+        assert set(jitter["y"]) == {0}
+        assert (mean["y"][-1], shortest["y"][-1], longest["y"][-1]) == (20, 20, 20)
+        assert max(longest["y"]) == 220
+
+    def test_points_and_plots_are_bounded(self, capsys: Capsys, tmp_path: Path) -> None:
+        long = [Captured(START_NS + k * SECOND, packet(rtp(k, timestamp=k * 8000))) for k in range(2000)]
+        many = [Captured(START_NS + k * 20 * MS, packet(rtp(k, ssrc=ssrc))) for ssrc in range(1, 61) for k in range(3)]
+        page = self.write(capsys, tmp_path, sorted(long + many, key=lambda one: one.at_ns))
+        traces = self.traces(page)
+        assert len(traces) == 50
+        assert 300 < len(traces[0][0]["x"]) <= 600
+        assert "Plots of the 50 streams with most packets, of 61" in page
+        assert page.count("<tr>") == 62
+
+    def test_names_are_text(self, capsys: Capsys, tmp_path: Path) -> None:
+        directory = tmp_path / "x"
+        directory.mkdir()
+        file, page = directory / "<b>&.pcap", tmp_path / "page.html"
+        file.write_bytes(pcap(frames(*range(3))))
+        assert run_command(["analyze", str(file), "--report", str(page)]) == 0
+        assert "<h1>&lt;b&gt;&amp;.pcap: 1 RTP streams</h1>" in page.read_text()
+
+    def test_without_the_library_it_says_so_first(
+        self, capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "plotly.offline", None)
+        file = write(tmp_path, pcap(frames(*range(3))))
+        assert run_command(["analyze", str(file), "--report", str(tmp_path / "page.html")]) == 78
+        assert "pip install 'cmw[report]'" in capsys.readouterr().err
+
+    def test_a_place_that_cannot_be_written_is_told(self, capsys: Capsys, tmp_path: Path) -> None:
+        file = write(tmp_path, pcap(frames(*range(3))))
+        assert run_command(["analyze", str(file), "--report", str(tmp_path / "no" / "page.html")]) == 78
+        assert "cannot be written: No such file" in capsys.readouterr().err
