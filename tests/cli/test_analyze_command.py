@@ -287,7 +287,9 @@ class TestReport:
         assert "http://" not in page.rpartition("<body>")[2]
         assert 'src="' not in page.rpartition("<body>")[2]
         [[lost, jitter, shortest, mean, longest]] = self.traces(page)
-        assert [round(share) for share in lost["y"][1:]] == [17] + [0] * 7  # 10 of 60: the point after the gap comes late
+        assert [round(share) for share in lost["y"][1:]] == [17] + [
+            0
+        ] * 7  # 10 of 60: the point after the gap comes late
         assert lost["x"][-1] == pytest.approx(8.2)
         assert set(jitter["y"]) == {0}
         assert (mean["y"][-1], shortest["y"][-1], longest["y"][-1]) == (20, 20, 20)
