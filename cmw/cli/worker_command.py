@@ -18,7 +18,7 @@ def worker() -> int:
     """Run a worker until a signal comes; see docs/configuration.md for its variables.
 
     SIGTERM and SIGINT end calls politely and hand over what is still to be reported; a second one ends at once. SIGUSR1
-    makes the log more talkative by one level, and after trace as it was in the beginning.
+    makes the log more talkative by one level, and after trace as it was in the beginning. SIGUSR2 drains: no new runs.
     """
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
@@ -55,6 +55,7 @@ async def _run(settings: WorkerSettings) -> int:
     for awaited in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(awaited, receive_signal, awaited)
     loop.add_signal_handler(signal.SIGUSR1, lambda: one.change_log_level(next_level(one.log_level, settings.log_level)))
+    loop.add_signal_handler(signal.SIGUSR2, one.drain)
     try:
         await one.start()
         manager.ready(f"worker for {settings.gateway.address}")

@@ -69,6 +69,8 @@ The log is described in [logging.md](logging.md), the pages on `HEALTH_PORT` in 
 
 ## The stop
 
+SIGUSR2 drains a worker from its own side: it takes no new runs, as after `cmw workers drain`, until it is started anew.
+
 SIGTERM and SIGINT end the worker politely within `SHUTDOWN_TIMEOUT`: no new run is taken, calls are hung up or
 cancelled, registrations are ended, what is still to be reported is handed to the gateway, and the link is closed with
 1001. Seven tenths of the time are for the peers, the rest for the gateway. A second signal ends at once. Give a

@@ -171,9 +171,13 @@ class Worker:
             self._stations.close()
         self._log.info("worker stopped", reason=reason)
 
+    def drain(self) -> None:
+        """Take no new runs from now on; those that are here go on."""
+        self._drain(is_on=True)
+
     async def _finish_runs(self, reason: str, patience_s: float) -> None:
         if self._runs:
-            self._log.info("stopping", reason=reason, runs=len(self._runs), patience_s=patience_s)
+            self._log.info("stopping", reason=reason, runs=len(self._runs))
         for run in list(self._runs.values()):
             run.stop(reason)
         with contextlib.suppress(TimeoutError):

@@ -36,7 +36,7 @@ def test_levels_go_round() -> None:
 def test_pages_levels_drain_and_a_second_signal(tmp_path: Path) -> None:
     with Lab(tmp_path, 9) as lab:
         callee = lab.start_callee()
-        worker_id, token = lab.create_worker()
+        _, token = lab.create_worker()
         worker = lab.start_worker(token, SHUTDOWN_TIMEOUT="600")
         worker.event("link open")
         assert page(worker, "/ready") == (200, "ready\n")
@@ -52,7 +52,7 @@ def test_pages_levels_drain_and_a_second_signal(tmp_path: Path) -> None:
         for level in ("debug", "trace"):
             worker.program.signal(signal.SIGUSR1)
             worker.program.wait_for(f'"log_level":"{level}"')
-        lab.call("POST", f"/workers/{worker_id}/drain")
+        worker.program.signal(signal.SIGUSR2)
         worker.event("draining: no new runs are taken")
         assert page(worker, "/ready") == (503, "draining: no new runs are taken\n")
         assert worker.health()["status"] == "healthy"
