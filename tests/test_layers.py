@@ -51,8 +51,8 @@ LAYERS = {
     "worker": layer(PROGRAM, "uvloop h11 pydantic pydantic_core pydantic_settings structlog ujson prometheus_client"),
     "gateway": layer(
         PROGRAM,
-        "uvloop h11 wsproto pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn sqlalchemy "
-        "aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
+        "uvloop h11 wsproto pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn "
+        "sqlalchemy aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
     ),
     "cli": layer(
         f"{PROGRAM} capture worker gateway __init__",
