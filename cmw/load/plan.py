@@ -118,6 +118,9 @@ class Registration(PlanModel):
     )
 
 
+WebPath = Annotated[str, Field(pattern=r"^/[!-~]{0,255}$", strict=True)]
+
+
 class Registrar(PlanModel):
     """A SIP server to register at, and to send calls through."""
 
@@ -128,7 +131,7 @@ class Registrar(PlanModel):
         default=None,
     )
     transport: Transport = plan_field(TRANSPORT_EXPECTED, "how to reach it", default="udp")
-    path: Annotated[str, Field(pattern=r"^/[!-~]{0,255}$", strict=True)] | None = plan_field(
+    path: WebPath | None = plan_field(
         "a path such as /ws", "what a WebSocket server is asked for; / when not given", default=None
     )
     outbound_proxy: ProxyUris | None = plan_field(
@@ -189,6 +192,11 @@ class Answer(PlanModel):
     )
     progress: Literal[180, 183] | None = plan_field(
         "180 or 183", "status of the provisional response; 183 with early media, else 180", default=None
+    )
+    options: Annotated[int, Field(ge=200, le=699, strict=True)] | None = plan_field(
+        "a SIP status from 200 to 699",
+        "what OPTIONS outside of calls is answered; RFC 3261 11.2 has what an INVITE would be, such as 486; else 200",
+        default=None,
     )
     headers: HeaderRows = plan_field(
         "a mapping of header names to texts",
@@ -257,6 +265,11 @@ class Group(PlanModel):
     transport: Transport | None = plan_field(
         TRANSPORT_EXPECTED,
         "how to reach whom is called, without a registrar; what the URI says counts before it, what DNS says after it",
+        default=None,
+    )
+    path: WebPath | None = plan_field(
+        "a path such as /ws",
+        "what a WebSocket server is asked for, without a registrar; / when not given",
         default=None,
     )
     outbound_proxy: ProxyUris | None = plan_field(

@@ -66,6 +66,12 @@ class Tls(PlanModel):
     server_name: Host | None = plan_field(
         "a host name", "name that the certificate has to show; the server's host when not given", default=None
     )
+    hosts: list[Host] = plan_field(
+        "a list of host names and addresses",
+        "further hosts that this holds for: those that redirects, transfers or Contact headers lead to",
+        default_factory=list,
+        max_length=20,
+    )
 
 
 class Retry(PlanModel):

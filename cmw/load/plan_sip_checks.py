@@ -44,7 +44,7 @@ def _check_registrar(name: str, registrar: Registrar, faults: Faults) -> None:
 
 def _check_way(path: Path, group: Group, faults: Faults) -> None:
     """Check that only a group without a registrar says how it reaches whom it calls."""
-    ways = {"transport": group.transport, "outbound_proxy": group.outbound_proxy, "tls": group.tls}
+    ways = {"transport": group.transport, "path": group.path, "outbound_proxy": group.outbound_proxy, "tls": group.tls}
     for field, value in ways.items():
         if value is not None and group.registrar is not None:
             faults.add((*path, field), f"found in a group with a registrar, expected {field} at the registrar")
@@ -53,6 +53,8 @@ def _check_way(path: Path, group: Group, faults: Faults) -> None:
     if group.registrar is not None or group.call is None:
         return
     uris = [*(group.outbound_proxy or []), *([group.call.uri] if group.call.uri else [])]
+    if group.path is not None and group.transport not in WEB and not any(map(_is_web, uris)):
+        faults.add((*path, "path"), f"found {group.path!r}, expected none unless the transport is ws or wss")
     if group.tls is not None:
         _check_tls((*path, "tls"), group.tls, [group.transport or "auto"] if group.call.uri else [], uris, faults)
     if group.call.group is not None and group.transport not in REACHED and not group.outbound_proxy:
@@ -77,6 +79,10 @@ def _check_tls(path: Path, tls: Tls, transports: Sequence[str], uris: Sequence[s
         faults.add((*path, "verify"), f"found {tls.verify!r}, expected custom beside ca_file")
     if tls.key is not None and tls.certificate is None:
         faults.add((*path, "key"), "found without a certificate, expected certificate_file beside it")
+
+
+def _is_web(uri: str) -> bool:
+    return ";transport=ws" in uri.lower()  # or wss
 
 
 def _is_secure(uri: str) -> bool:
@@ -118,7 +124,8 @@ def _check_same_tls(registrars: Mapping[str, Registrar], groups: Mapping[str, Gr
             if each.tls is None:
                 continue
             for host in hosts_of(each):
-                if seen.setdefault(host, each.tls) != each.tls:
+                meant = each.tls.model_copy(update={"hosts": []})
+                if seen.setdefault(host, meant) != meant:
                     faults.add(
                         (part, name, "tls"), f"found other settings for {host} than elsewhere, expected the same"
                     )
@@ -130,4 +137,5 @@ def hosts_of(part: Registrar | Group) -> list[str]:
     hosts = [part.domain] if isinstance(part, Registrar) else []
     if isinstance(part, Group) and part.call is not None and (part.call.uri or "").lower().startswith("sip"):
         uris.append(str(part.call.uri))
+    hosts += part.tls.hosts if part.tls is not None else []
     return list(dict.fromkeys([host.strip("[]").lower() for host in (*hosts, *(parse_uri(uri).host for uri in uris))]))

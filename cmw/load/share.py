@@ -70,6 +70,8 @@ class AnswerShare(ShareModel):
     early_media: bool = False
     progress: int = Field(default=180, ge=101, le=199)
     """Status of the provisional response."""
+    options_status: int = Field(default=200, ge=200, le=699)
+    """What OPTIONS outside of calls is answered."""
     headers: dict[str, str] = Field(default_factory=dict)
     wait_ns: Nanos = Field(ge=0)
     """From `start_run`: when an endpoint that got no call ends as TIMEOUT, "receiver wait timeout"."""

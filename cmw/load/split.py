@@ -211,6 +211,7 @@ class _Builder:
             redirect=list(settings.redirect or []),
             early_media=settings.early_media,
             progress=progress,
+            options_status=settings.options or 200,
             headers=dict(settings.headers),
             wait_ns=settings.wait if settings.wait is not None else self._wait(name),
         )

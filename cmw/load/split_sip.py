@@ -35,13 +35,12 @@ def registrar_share(name: str, registrar: Registrar) -> RegistrarShare:
 
 def way_share(part: Registrar | Group) -> WayShare:
     """Return how the servers of a registrar, or of a group without one, are reached."""
-    path = (part.path or "") if isinstance(part, Registrar) else ""
     return WayShare(
         transport=part.transport,
         routes=list(part.outbound_proxy or []),
         tls=_tls_share(part.tls) if part.tls is not None else None,
-        path=path,
-        hosts=hosts_of(part) if part.tls is not None or path else [],
+        path=part.path or "",
+        hosts=hosts_of(part) if part.tls is not None or part.path else [],
     )
 
 

@@ -19,9 +19,9 @@ from cmw.sip.call_server import CallServer
 from cmw.sip.call_state import CallSnapshot, CallState
 from cmw.sip.call_transfers import Transfers
 from cmw.sip.grammar import is_token
-from cmw.sip.hop import Hop
+from cmw.sip.hop import Hop, Transport
 from cmw.sip.inbound_call import InboundCall
-from cmw.sip.lookup import literal_hop
+from cmw.sip.lookup import literal_hop, uri_over
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.outbound_call import OutboundCall
 from cmw.sip.plain_request import NOT_PLAIN, PlainRequest
@@ -82,8 +82,9 @@ class CallCommands(CallServer):
             headers = [*headers, *asked.headers, *([("Referred-By", referred_by)] if referred_by else [])]
         rows = check_rows(headers)
         routes = options.routes or self._routes_of(account)
-        where = self._find_way(target, account, local_uri, contact_user, destination, routes)
-        call_target = Target(target, *where, body, rows, routes)
+        transport = options.transport or (account.transport if account is not None else None)
+        where = self._find_way(target, account, local_uri, contact_user, destination, routes, transport)
+        call_target = Target(target, *where, body, rows, routes, transport)
         is_told = bool(routes) or call_target.destination is not None
         authentication = self._authentication_of(account, target, is_told=is_told, is_asked=transfer is not None)
         call = OutboundCall(self._stack, self._stack.new_handle(), call_target, authentication, options)
@@ -314,8 +315,9 @@ class CallCommands(CallServer):
             raise LocalProtocolError(f"expected a method without a command of its own, found {method!a}")
         rows = check_rows_of(body, headers)
         routes = routes or self._routes_of(account)
-        where = self._find_way(target, account, local_uri, contact_user, destination, routes)
-        plain_target = Target(target, *where, body, rows, routes)
+        transport = account.transport if account is not None else None
+        where = self._find_way(target, account, local_uri, contact_user, destination, routes, transport)
+        plain_target = Target(target, *where, body, rows, routes, transport)
         handle = self._stack.new_handle()
         is_told = bool(routes) or plain_target.destination is not None
         authentication = self._authentication_of(account, target, is_told=is_told, is_asked=False)
@@ -375,6 +377,7 @@ class CallCommands(CallServer):
         contact_user: str,
         destination: Hop | None,
         routes: tuple[str, ...],
+        transport: Transport | None,
     ) -> tuple[str, str, str, Hop | None]:
         """Return From, Contact, its user part, and where a request goes if that is told."""
         uri = check_called_uri(target, "target")
@@ -385,7 +388,7 @@ class CallCommands(CallServer):
             raise LocalProtocolError(f"expected a target without headers, which go as such, found {target!a}")
         if isinstance(uri, TelUri) and destination is None and not routes:
             raise LocalProtocolError(f"expected to be told where {target} is called, found no destination and no route")
-        next_uri = parse_name_addr(routes[0]).uri if routes else target
+        next_uri = uri_over(parse_name_addr(routes[0]).uri if routes else target, transport)
         if (hop := destination or literal_hop(next_uri)) is not None:
             self._stack.check_hop(hop)
         contact = self._stack.contact_for(contact_user, next_uri, destination)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cmw.errors import LocalProtocolError
 from cmw.sip.argument_checks import check_sip_address
+from cmw.sip.hop import Transport
 from cmw.sip.identity import Identity
 from cmw.sip.option_tags import Support
 from cmw.sip.redirect import RedirectPolicy
@@ -30,6 +31,8 @@ class CallOptions:
         redirects: what is done with a 3xx to our INVITE.
         takes_transfers: a REFER of the peer is told with `TransferRequested`; else it is declined with 603.
         routes: Route values that our INVITE begins with, such as ``<sip:proxy.example;lr>``; it goes to the first.
+        transport: how our INVITE goes to a URI, or a first route, that does not say; None for what the account says, or
+            the usual way.
         identity: P-Asserted-Identity, P-Preferred-Identity, Privacy and Remote-Party-ID of our INVITE.
         display_name: stands before our URI in From.
         replaces: the dialog that our INVITE takes the place of (RFC 3891).
@@ -42,6 +45,7 @@ class CallOptions:
     redirects: RedirectPolicy = _FOLLOW_NONE
     takes_transfers: bool = False
     routes: tuple[str, ...] = ()
+    transport: Transport | None = None
     identity: Identity | None = None
     display_name: str = ""
     replaces: Replaces | None = None

@@ -58,6 +58,25 @@ def _literal_hop(text: str) -> Hop | None:
         return None
 
 
+def uri_over(uri: str, transport: Transport | None) -> str:
+    """Return the URI that says where a request to `uri` goes, over a transport that is wished for where it names none.
+
+    A SIPS URI goes over TLS whatever is wished. Source: RFC 3263 4.1.
+    """
+    return uri if transport is None else _uri_over(uri, transport)
+
+
+@lru_cache(maxsize=CACHE_VALUES)
+def _uri_over(text: str, transport: Transport) -> str:
+    try:
+        uri = parse_uri(text)
+    except RemoteProtocolError:
+        return text
+    if uri.scheme == "sips" or uri.param("transport") is not None:
+        return text
+    return str(uri._replace(params=(*uri.params, ("transport", transport.lower()))))
+
+
 _WAY = frozenset(("transport", "maddr"))
 
 

@@ -28,7 +28,7 @@ from cmw.sip.events import CallEvent
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
-from cmw.sip.lookup import literal_hop
+from cmw.sip.lookup import literal_hop, uri_over
 from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
 from cmw.sip.methods import ALLOW, CHANGING_METHODS
@@ -221,7 +221,7 @@ class OutboundCall(Call):
         self._invite = self.stack.sender.send(
             request,
             self,
-            next_uri=path.next_uri,
+            next_uri=uri_over(path.next_uri, target.transport),
             destination=self._destination,
             contact=self.contact[1:-1],
             contact_user=target.contact_user,

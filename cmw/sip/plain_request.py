@@ -7,6 +7,7 @@ from cmw.sip.authentication import Authentication
 from cmw.sip.call_options import PLAIN
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.hop import Hop
+from cmw.sip.lookup import uri_over
 from cmw.sip.media_type import SDP_TYPE
 from cmw.sip.message import Request, Response
 from cmw.sip.methods import ALLOW
@@ -98,7 +99,7 @@ class PlainRequest:
         self._sent = self._stack.sender.send(
             request,
             self,
-            next_uri=path.next_uri,
+            next_uri=uri_over(path.next_uri, target.transport),
             destination=target.destination,
             contact=target.contact if shows_contact else "",
             contact_user=target.contact_user,

@@ -16,7 +16,7 @@ from cmw.sip.authentication import Authentication
 from cmw.sip.client_request import ClientRequest
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
-from cmw.sip.lookup import literal_hop
+from cmw.sip.lookup import literal_hop, uri_over
 from cmw.sip.message import Response
 from cmw.sip.methods import ALLOW
 from cmw.sip.name_addr import parse_name_addr
@@ -35,7 +35,6 @@ from cmw.sip.registration_events import (
 from cmw.sip.registration_snapshot import RegistrationFigures, RegistrationSnapshot, RegistrationState
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.stack import Stack
-from cmw.sip.uri import parse_uri
 
 MAX_INTERVAL_TRIES = 2
 """How often one REGISTER is sent again with a longer lifetime. Source: RFC 3261 10.2.8."""
@@ -424,12 +423,7 @@ def next_uri_of(account: Account, uri: str) -> str:
     """Return the URI whose address a REGISTER with the Request-URI `uri` goes to."""
     if account.routes:
         return parse_name_addr(account.routes[0]).uri
-    if account.transport is None:
-        return uri
-    parsed = parse_uri(uri)
-    if parsed.param("transport") is not None:
-        return uri
-    return str(parsed._replace(params=(*parsed.params, ("transport", account.transport.lower()))))
+    return uri_over(uri, account.transport)
 
 
 def expected_contact(stack: Stack, account: Account) -> str:

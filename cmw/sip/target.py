@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cmw.core.facts import fact
-from cmw.sip.hop import Hop
+from cmw.sip.hop import Hop, Transport
 
 
 @fact
@@ -19,6 +19,7 @@ class Target:
         body: of an INVITE the offer; empty leaves it to the peer.
         headers: further rows, among them the Content-Type of a body that is not the offer of an INVITE.
         routes: Route values that it begins with.
+        transport: how it goes to a URI that does not say; None for the usual way.
     """
 
     uri: str
@@ -29,3 +30,4 @@ class Target:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     routes: tuple[str, ...] = ()
+    transport: Transport | None = None

@@ -17,11 +17,13 @@ from cmw.sip import (
     Refresher,
     SessionTimerChoice,
     Support,
+    Transport,
 )
 from cmw.sip.uri import escape
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice
 from cmw.worker.endpoint_records import EndpointSettings
+from cmw.worker.ways import TRANSPORTS
 
 _SUPPORT = {
     "off": Support.OFF,
@@ -71,13 +73,29 @@ def call_options(group: GroupShare, share: EndpointShare, local_uri: str) -> Cal
     number = share.position + 1
     identity = group.identity
     if identity is None:
-        return _options(group.sip.model_dump_json(), group.redirects, "", None)
+        return _options(group.sip.model_dump_json(), group.redirects, "", None, *_beside(group))
     stated = _identity(identity, number, local_uri)
-    return _options(group.sip.model_dump_json(), group.redirects, fill(identity.display_name, number), stated)
+    return _options(
+        group.sip.model_dump_json(), group.redirects, fill(identity.display_name, number), stated, *_beside(group)
+    )
+
+
+def _beside(group: GroupShare) -> tuple[Transport | None, int]:
+    """Return the transport of calls without a registrar, and what OPTIONS is answered."""
+    transport = group.way.transport if group.registrar is None else None
+    status = group.answer.options_status if group.answer is not None else 200
+    return TRANSPORTS.get(transport or ""), status
 
 
 @lru_cache(maxsize=1024)
-def _options(sip: str, redirects: int, display_name: str, identity: Identity | None) -> CallOptions:
+def _options(
+    sip: str,
+    redirects: int,
+    display_name: str,
+    identity: Identity | None,
+    transport: Transport | None = None,
+    options_status: int = 200,
+) -> CallOptions:
     """Return options.
 
     Args:
@@ -91,12 +109,14 @@ def _options(sip: str, redirects: int, display_name: str, identity: Identity | N
         takes_transfers=share.takes_transfers,
         identity=identity,
         display_name=display_name,
+        transport=transport,
+        options_status=options_status,
     )
 
 
-def options_of(sip: SipShare) -> CallOptions:
+def options_of(sip: SipShare, options_status: int = 200) -> CallOptions:
     """Return the options of calls that name nobody."""
-    return _options(sip.model_dump_json(), 0, "", None)
+    return _options(sip.model_dump_json(), 0, "", None, None, options_status)
 
 
 def _timer_choice(timer: TimerShare | None) -> SessionTimerChoice:

@@ -17,7 +17,8 @@ from cmw.sip.lookup import literal_hop
 from cmw.worker.logs import get_logger
 from cmw.worker.station import Station
 
-_TRANSPORTS = {name: Transport(name.upper()) for name in ("udp", "tcp", "tls", "ws", "wss")}
+TRANSPORTS = {name: Transport(name.upper()) for name in ("udp", "tcp", "tls", "ws", "wss")}
+"""By the words of a plan; ``auto`` is none of them."""
 
 
 class Ways:
@@ -112,8 +113,7 @@ class Ways:
             return self._first(registrar_uri(registrar))
         if group.way.routes:
             return None
-        uri = next_uri(target, group.way)
-        return self._first(uri) if uri != target else literal_hop(uri)
+        return literal_hop(next_uri(target, group.way))  # a name's servers are tried one after another
 
     def account(self, share: EndpointShare, user: str, registrar: RegistrarShare) -> Account:
         """Return the account of an endpoint.
@@ -139,7 +139,7 @@ class Ways:
             ),
             contact_user=user,
             destination=None if destination is None else destination._replace(flow=self._station.new_flow()),
-            transport=_TRANSPORTS.get(registrar.transport) if is_named else None,
+            transport=TRANSPORTS.get(registrar.transport) if is_named else None,
             routes=route_values(registrar.way),
             instance=f"urn:uuid:{self._station.ids.uuid()}" if registrar.outbound else "",
             reg_id=int(registrar.outbound),

@@ -132,6 +132,9 @@ STEP = "groups.callers.scenario"
     ("path", "value", "message"),
     [
         ("groups.callers.transport", "tls", "transport: found 'tls', expected udp or tcp, by which a worker is reached"),
+        ("groups.callers.path", "/ws", "path: found '/ws', expected none unless the transport is ws or wss"),
+        ("groups.callees.path", "/ws", "path: found in a group that waits for calls, expected only beside call"),
+        ("groups.callees.answer", {"options": 199}, "options: found 199, expected a SIP status from 200 to 699"),
         ("groups.callees.transport", "tcp", "transport: found in a group that waits for calls, expected only beside"),
         ("groups.callees.identity", {}, "identity: found in a group that waits for calls, expected only beside call"),
         ("groups.callees.headers", {"X-A": "b"}, "headers: found in a group that waits for calls, expected answer.head"),

@@ -43,6 +43,23 @@ def test_the_way_to_a_registrar() -> None:
     assert share.register_within_ns > 64 * SECOND + 2 * 64 * SECOND  # every try has its time
 
 
+def test_the_way_of_a_group_without_a_registrar() -> None:
+    document = two_groups()
+    document["groups"]["callers"] |= {
+        "call": {"uri": "sip:1@pbx.example", "redirects": 2},
+        "transport": "wss",
+        "path": "/sip",
+        "tls": {"verify": "skip", "hosts": ["media.example", "10.0.0.7"]},
+    }
+    document["groups"]["callees"]["answer"] = {"options": 486}
+    share = share_of(document)
+    way = share.groups["callers"].way
+    assert (way.transport, way.path, way.hosts) == ("wss", "/sip", ["media.example", "10.0.0.7", "pbx.example"])
+    answer = share.groups["callees"].answer
+    assert answer is not None
+    assert answer.options_status == 486
+
+
 def test_a_number_is_called_through_its_registrar() -> None:
     document = registered()
     document["groups"]["callers"]["call"] = {"uri": "tel:+49-30-123;ext=4"}

@@ -13,6 +13,7 @@ from cmw.core.clock import SECOND
 from cmw.errors import LocalProtocolError
 from cmw.sip import transaction_layer
 from cmw.sip.account import Account
+from cmw.sip.call_options import CallOptions
 from cmw.sip.call_state import CallState
 from cmw.sip.events import (
     CallCancelled,
@@ -423,3 +424,38 @@ def test_what_is_kept_for_repetitions_is_bounded(stage: Stage, monkeypatch: pyte
     assert stage.agent.counters["kept_bytes"] == 0
     assert stage.agent.counters["transactions"] == 0
     stage.offer(call_id="later")
+
+
+@pytest.mark.parametrize("by", ["options", "account", "request"])
+def test_a_transport_that_is_wished_for_counts_where_the_uri_names_none_and_every_server_is_tried(by: str) -> None:
+    agent = UserAgent(listeners=listen_at(US, US._replace(transport=Transport.TCP)), ids=CountingIds())
+    account = Account("sip:alice@home.example", "sip:home.example", None, "alice", transport=Transport.TCP)
+    servers = [Hop("10.0.0.8", 5060, Transport.TCP), Hop("10.0.0.9", 5060, Transport.TCP)]
+    if by == "request":
+        agent.request("OPTIONS", "sip:bob@pbx.example", account=account, now=0)
+    else:
+        options = CallOptions(transport=Transport.TCP) if by == "options" else CallOptions()
+        agent.invite(
+            "sip:bob@pbx.example", account=account if by == "account" else None, options=options, body=SDP, now=0
+        )
+    (lookup,) = agent.lookups_to_make()
+    assert str(lookup.uri) == "sip:pbx.example;transport=tcp"
+    agent.receive_lookup(lookup.number, servers, now=0)
+    assert [sent.destination for sent in agent.datagrams_to_send()] == servers[:1]
+    agent.transport_failed(servers[0], "Connection refused", now=0)
+    (sent,) = agent.datagrams_to_send()
+    assert sent.destination == servers[1]
+    assert b"bob@pbx.example SIP/2.0\r\n" in sent.data, "the Request-URI stays as it was told"
+
+
+def test_the_wish_of_a_call_goes_before_that_of_its_account_and_a_uri_before_both() -> None:
+    agent = UserAgent(listeners=listen_at(US), ids=CountingIds())
+    account = Account("sip:alice@home.example", "sip:home.example", None, "alice", transport=Transport.TLS)
+    options = CallOptions(transport=Transport.TCP)
+    for target in ("sip:bob@pbx.example", "sip:bob@pbx.example;transport=udp", "sips:bob@pbx.example"):
+        agent.invite(target, account=account, options=options, body=SDP, now=0)
+    assert [str(lookup.uri) for lookup in agent.lookups_to_make()] == [
+        "sip:pbx.example;transport=tcp",
+        "sip:pbx.example;transport=udp",
+        "sips:pbx.example",
+    ]

@@ -192,6 +192,19 @@ def test_two_groups_call_each_other() -> None:
     play(scene)
 
 
+def test_options_are_answered_as_the_plan_says() -> None:
+    async def scene() -> None:
+        plan = make_plan(groups={"callees": {"endpoints": 1, "answer": {"options": 486, "reject": 486}}})
+        run = Scene(plan)
+        await run.start()
+        party = run.stage.party
+        for user in ("callees-0001", "somebody"):
+            party.send(party.request("OPTIONS", f"sip:{user}@{HERE}", call_id=user), HERE)
+        assert party.statuses("OPTIONS") == [486, 200]
+
+    play(scene)
+
+
 def test_what_our_own_sip_socket_lost_during_the_run_is_told() -> None:
     async def scene() -> None:
         run = Scene()

@@ -11,6 +11,7 @@ import pytest
 from cmw.load.plan_parser import parse_plan
 from cmw.load.split import whole_run
 from cmw.sip import Hop, Lookup, Transport
+from cmw.worker.choices import call_options
 from cmw.worker.pem_files import PemFiles
 from cmw.worker.ways import Ways, with_transport
 from tests.load.documents import registered, two_groups
@@ -66,7 +67,8 @@ def test_a_transport_that_the_plan_names_counts_for_names_too() -> None:
     ways, asked = prepared(document, (NAMED,))
     [share] = whole_run(parse_plan(document), "r1").groups.values()
     assert asked == ["sip:1@pbx.example;transport=tls"]
-    assert ways.destination(share, "sip:1@pbx.example", None) == NAMED
+    assert ways.destination(share, "sip:1@pbx.example", None) is None, "all that the name leads to are tried"
+    assert call_options(share, share.endpoints[0], "").transport is Transport.TLS
 
 
 def test_what_leads_nowhere_says_so_before_anything_is_sent() -> None:
