@@ -60,6 +60,11 @@ MAX_WAITING = 100
 WAIT_MS: UnixMillis = 600_000
 """How long a run waits for room unless told otherwise."""
 
+START_LEAD: Nanos = 500 * MILLISECOND
+"""From the order to start to the start itself, beside two round trips: every worker begins at the same instant."""
+
+MAX_START_LEAD: Nanos = 5000 * MILLISECOND
+
 TICK_S = 1.0
 NOT_SUMMED_UP = "the results cannot be summed up"
 WORKER_LOST = "the worker was lost during the run"
@@ -398,6 +403,9 @@ class Coordinator:
         await self._store.update(run, sealed_plan=None)
         self._watchers.changed(run.id)
         log.info("run started", run=run.id)
+        if len(run.parts) > 1:
+            lead_ns = START_LEAD + 2 * max(self._hub.round_trip_ns(worker_id) for worker_id in run.parts)
+            run.start_at_unix_ns = self._hub.instant_after(min(lead_ns, MAX_START_LEAD))
         for part in run.parts.values():
             self._order_start(run, part)
 
@@ -517,7 +525,9 @@ class Coordinator:
             self._hub.command(part.worker_id, f"prepare-{run.id}", "prepare_run", run.id, {"share": share})
 
     def _order_start(self, run: ActiveRun, part: Part) -> None:
-        data = {"targets": _all_targets(run)}
+        data: dict[str, Any] = {"targets": _all_targets(run)}
+        if run.start_at_unix_ns is not None:
+            data["start_at_unix_ns"] = run.start_at_unix_ns
         self._hub.command(part.worker_id, f"start-{run.id}", "start_run", run.id, data)
 
     def _order_stop(self, worker_id: str, run_id: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from cmw.core.clock import SECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import WorkerState
 from cmw.errors import LocalProtocolError
 from cmw.gateway.journal import Entry, Journal
@@ -125,6 +125,7 @@ class Hub:
         self._registry = registry
         self._journal = journal
         self._listener: LinkListener | None = None
+        self._wall = wall_clock()
         self._links: dict[str, LiveLink] = {}
         self._served: dict[str, set[LiveLink]] = {}
         self._outboxes: dict[str, CommandOutbox] = {}
@@ -165,7 +166,7 @@ class Hub:
             if not same_process and now - old.machine.last_heard_at <= STALE:
                 return Refusal.DUPLICATE_CONNECTION
             old.end(CloseCode.SUPERSEDED, "superseded by a newer connection")
-        machine = GatewayLink(wall=wall_clock(), now=now, outbox=self.outbox(worker["id"]))
+        machine = GatewayLink(wall=self._wall, now=now, outbox=self.outbox(worker["id"]))
         link = LiveLink(worker, session, websocket, machine)
         self._links[worker["id"]] = link
         return link
@@ -208,6 +209,16 @@ class Hub:
         await self._notify()
 
     # What the gateway asks.
+
+    def instant_after(self, lead_ns: Nanos) -> int:
+        """Return an instant of the clock that workers measure, which no step moves; nanoseconds since 1970 UTC."""
+        return self._wall.unix_at(monotonic_ns()) + lead_ns
+
+    def round_trip_ns(self, worker_id: str) -> Nanos:
+        """Return what a worker last said of its round trip, 0 if nothing."""
+        link = self._links.get(worker_id)
+        rtt_ms = link.heartbeat.rtt_ms if link is not None and link.heartbeat is not None else None
+        return int((rtt_ms or 0.0) * MILLISECOND)
 
     def state(self, worker_id: str) -> WorkerState:
         """Return ONLINE or DRAINING while there is a welcomed link that was heard of within a minute."""

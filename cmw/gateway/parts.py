@@ -83,6 +83,7 @@ class ActiveRun:
         placement: which workers it may have.
         wait_until_ms: until when it may wait for room.
         is_finishing: its results are being summed up.
+        start_at_unix_ns: when all workers begin; None for one worker, and for those that a restarted gateway starts.
     """
 
     id: str
@@ -98,6 +99,7 @@ class ActiveRun:
     placement: Placement = ANYWHERE
     wait_until_ms: UnixMillis | None = None
     is_finishing: bool = False
+    start_at_unix_ns: int | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 
     @property

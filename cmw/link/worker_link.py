@@ -304,6 +304,12 @@ class WorkerLink:
         """What of earlier processes is still to be delivered."""
         return list(self._predecessors)
 
+    def instant_of(self, gateway_unix_ns: int) -> Nanos | None:
+        """Return when the gateway's clock shows this, on our monotonic clock; None before its offset was measured."""
+        if not self.clock.is_known:
+            return None
+        return self._wall.now + gateway_unix_ns - self.clock.offset_ns - self._wall.unix_ns
+
     def __repr__(self) -> str:
         return f"WorkerLink({self._host}, {self.state.name}, pending={self.pending})"
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from math import nan
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
@@ -36,6 +36,9 @@ from cmw.worker.ways import Ways
 
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
+
+MAX_WAIT: Final[Nanos] = 60 * SECOND
+"""How far ahead a start may lie; beyond it the clocks cannot be right."""
 
 
 class Uplink(Protocol):
@@ -131,11 +134,15 @@ class RunExecution:
         self._ready.set()
         return {"targets": self._targets(), "failed": sum(_has_left(endpoint) for endpoint in self._endpoints)}
 
-    async def start(self, targets: Mapping[str, Mapping[str, str]]) -> None:
-        """Begin: from now on calls are placed, waited for and measured.
+    async def start(self, targets: Mapping[str, Mapping[str, str]], start_at: Nanos | None = None) -> Nanos:
+        """Begin: from then on calls are placed, waited for and measured.
 
         Args:
             targets: for each group that is called, position to URI.
+            start_at: when all workers of the run begin; at once if None, over, or more than `MAX_WAIT` ahead.
+
+        Returns:
+            how long after `start_at` it was, 0 if it was not.
         """
         if self._started_at is not None:
             raise CommandError("RUN_STARTED", f"run {self.share.run_id} was started already")
@@ -144,9 +151,13 @@ class RunExecution:
         self._started_at = self._alarm.now()
         await self._ways.prepare_targets(targets)
         if self.finished.is_set():
-            return
-        self._started_at = start = self._alarm.now()
-        self._watch.begin_windows()
+            return 0
+        now = self._alarm.now()
+        self._started_at = start = start_at if start_at is not None and now < start_at <= now + MAX_WAIT else now
+        if start > now:
+            self._at(start, self._watch.begin_windows)
+        else:
+            self._watch.begin_windows()
         self._sip_read = self._station.sip_traffic
         self._at(start + self.share.run_within_ns, self._give_up)
         self._tick_later()
@@ -154,6 +165,7 @@ class RunExecution:
             self._start_endpoint(endpoint, start, targets)
         self._starts.arm()
         self._finish_if_done()
+        return max(0, now - start_at) if start_at is not None else 0
 
     def stop(self, reason: str) -> None:
         """Hang up, un-register and report; what did not come to its own end has a warning that says so."""

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import cmw
-from cmw.core.clock import SECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import OutcomeKind
 from cmw.errors import CommandError
 from cmw.link.events import (
@@ -373,9 +373,7 @@ class Worker:
         if command.name == "prepare_run":
             return await self._prepare(command)
         if command.name == "start_run":
-            await self._run(command).start(_read_targets(command.data.get("targets")))
-            self._log.info("run started", run=command.run_id)
-            return {}
+            return await self._start(command)
         if command.name == "stop_run":
             self._stop_run(command)
             return {}
@@ -412,6 +410,16 @@ class Worker:
         failed = result["failed"]
         self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=failed, sip=run.sip_ip)
         return result
+
+    async def _start(self, command: CommandReceived) -> dict[str, Any]:
+        """Start a run, at the instant that all its workers do if the order names one."""
+        wanted = command.data.get("start_at_unix_ns")
+        link = self._link.link if self._link is not None else None
+        start_at = link.instant_of(wanted) if link is not None and type(wanted) is int else None
+        late_ns = await self._run(command).start(_read_targets(command.data.get("targets")), start_at)
+        late_ms = late_ns / MILLISECOND
+        self._log.info("run started", run=command.run_id, late_ms=round(late_ms, 1))
+        return {"start_late_ms": late_ms} if wanted is not None else {}
 
     def _drain(self, *, is_on: bool) -> None:
         self._is_draining = is_on

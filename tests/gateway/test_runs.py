@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cmw.core.clock import SECOND, WallClock
 from cmw.core.words import RunStatus
 from cmw.gateway import coordinator
 from cmw.gateway.errors import RequestError
@@ -90,6 +91,30 @@ def test_a_run_is_split_over_workers_and_everyone_gets_all_targets(tmp_path: Pat
             assert await samples_of(gateway, run_id) == EVERY_SAMPLE
             await one.stop()
             await two.stop()
+
+    run_async(work())
+
+
+def test_all_workers_begin_at_one_instant_whatever_their_clocks_show(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            workers = []
+            for name, wrong_by_s in (("slow", -7200), ("fast", 3)):
+                _, token = await gateway.create_worker(name, 4)
+                worker = FakeWorker(server.port, token, capacity=4)
+                true = worker.client.link._wall
+                worker.client.link._wall = WallClock(true.now, true.unix_ns + wrong_by_s * SECOND)
+                workers.append(worker.start())
+                await worker.seen(events.ClockMeasured)
+            run = await gateway.wait_run(await gateway.start_run(make_plan()))
+            assert run.status is RunStatus.COMPLETED
+            one, two = workers
+            assert one.starts_at is not None
+            assert two.starts_at is not None
+            rtts_ns = sum(worker.client.link.clock.rtt_ns for worker in workers)
+            assert abs(one.starts_at - two.starts_at) <= rtts_ns
+            for worker in workers:
+                await worker.stop()
 
     run_async(work())
 

@@ -84,6 +84,7 @@ class FakeWorker:
         self.answers = True
         self.reject: tuple[str, str] | None = None
         self.is_draining = False
+        self.starts_at: int | None = None
         self.events: list[object] = []
         self.shares: dict[str, RunShare] = {}
         self.targets: dict[str, Any] = {}
@@ -185,6 +186,8 @@ class FakeWorker:
             result = {"targets": self._uris(self.shares[run_id])}
         elif command.name == "start_run":
             self.targets[run_id] = command.data["targets"]
+            if "start_at_unix_ns" in command.data:
+                self.starts_at = self.client.link.instant_of(command.data["start_at_unix_ns"])
         elif command.name == "drain":
             self.is_draining = command.data["on"]
             self.alive()

@@ -202,6 +202,30 @@ def test_options_are_answered_as_the_plan_says() -> None:
             party.send(party.request("OPTIONS", f"sip:{user}@{HERE}", call_id=user), HERE)
         assert party.statuses("OPTIONS") == [486, 200]
 
+
+def test_a_run_begins_when_it_is_told_to() -> None:
+    async def scene() -> None:
+        run = Scene()
+        result = await run.prepare()
+        begin = run.stage.alarm.now() + 3 * SECOND
+        assert await run.run.start(result["targets"], begin) == 0
+        await run.go_on(2)
+        assert run.run.calls_active == 0
+        await run.go_on(30)
+        run.check_the_end()
+        assert run.uplink.outcomes == {OutcomeKind.SUCCESS: 6}
+
+    play(scene)
+
+
+def test_a_run_whose_start_is_over_begins_at_once_and_says_how_late() -> None:
+    async def scene() -> None:
+        run = Scene()
+        result = await run.prepare()
+        assert await run.run.start(result["targets"], run.stage.alarm.now() - SECOND) == SECOND
+        await run.go_on(30)
+        run.check_the_end()
+
     play(scene)
 
 
