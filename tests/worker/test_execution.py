@@ -202,6 +202,8 @@ def test_options_are_answered_as_the_plan_says() -> None:
             party.send(party.request("OPTIONS", f"sip:{user}@{HERE}", call_id=user), HERE)
         assert party.statuses("OPTIONS") == [486, 200]
 
+    play(scene)
+
 
 def test_a_run_begins_when_it_is_told_to() -> None:
     async def scene() -> None:
