@@ -56,7 +56,7 @@ LAYERS = {
     ),
     "cli": layer(
         f"{PROGRAM} capture worker gateway __init__",
-        "typer rich pydantic pydantic_core structlog ujson uvloop httpx yaml h11 prometheus_client",
+        "typer rich pydantic pydantic_core structlog ujson uvloop httpx yaml h11 prometheus_client plotly",
     ),
 }
 
