@@ -166,16 +166,14 @@ class Driver(Generic[MachineT]):
 
     def receive(self, data: bytes, source: Hop) -> None:
         """Hand a datagram to the machine and drain it; should that fail, it costs this datagram and nothing else."""
-        counts = self.counts
-        counts.datagrams_received += 1
-        counts.bytes_received += len(data)
-        if self.trace is not None:
-            self.trace("in", data, source)
-        try:
-            self.machine.receive_datagram(data, source, now=self.clock())
-        except Exception as error:
-            self.report_fault(f"fault while taking a datagram from {source}", error)
-        self.drain()
+        self._take(data, source)
+        self._arm()
+
+    def receive_all(self, datagrams: Iterable[tuple[bytes, Hop]]) -> None:
+        """Hand each of some datagrams to the machine and drain it before the next; the timer is armed once."""
+        for data, source in datagrams:
+            self._take(data, source)
+        self._arm()
 
     def sent(self, datagram: Datagram) -> None:
         """Note that a datagram went out."""
@@ -195,15 +193,9 @@ class Driver(Generic[MachineT]):
 
     def drain(self) -> None:
         """Send and tell everything, in the order in which the machine brings it forth, until it is quiet."""
-        if self._is_draining or self._is_closed:
-            return
-        self._is_draining = True
-        try:
-            while self._drain_once():
-                pass
-        finally:
-            self._is_draining = False
-        self._arm()
+        if not self._is_draining:
+            self._drain()
+            self._arm()
 
     def report_fault(self, message: str, error: Exception) -> None:
         """Report a fault of ours to the loop, and go on."""
@@ -211,20 +203,33 @@ class Driver(Generic[MachineT]):
 
     # private
 
-    def _drain_once(self) -> bool:
-        """Send and tell what there is; return whether that may have brought forth more."""
-        for datagram in self.machine.datagrams_to_send():
-            self._send(datagram)
-        event = self.machine.next_event()
-        if event is not None:
-            self._tell(event)
-        goes_on = event is not None
-        if self._lookups_to_make is not None and self._look_up():
-            goes_on = True
-        while self._failures:
-            self._failures.popleft()()
-            goes_on = True
-        return goes_on and not self._is_closed
+    def _take(self, data: bytes, source: Hop) -> None:
+        counts = self.counts
+        counts.datagrams_received += 1
+        counts.bytes_received += len(data)
+        if self.trace is not None:
+            self.trace("in", data, source)
+        try:
+            self.machine.receive_datagram(data, source, now=self.clock())
+        except Exception as error:
+            self.report_fault(f"fault while taking a datagram from {source}", error)
+        if not self._is_draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._is_draining = True
+        try:
+            machine = self.machine
+            while not self._is_closed:
+                for datagram in machine.datagrams_to_send():
+                    self._send(datagram)
+                event = machine.next_event()
+                if event is not None:
+                    self._tell(event)
+                elif not self._look_up() and not self._tell_failures():
+                    return
+        finally:
+            self._is_draining = False
 
     def _send(self, datagram: Datagram) -> None:
         if self._is_closed:
@@ -235,6 +240,13 @@ class Driver(Generic[MachineT]):
         else:
             carrier.send(datagram)
 
+    def _tell_failures(self) -> bool:
+        """Tell the machine what the network said; return whether there was anything."""
+        told = bool(self._failures)
+        while self._failures:
+            self._failures.popleft()()
+        return told
+
     def _tell(self, event: Any) -> None:
         """Hand an event to the program; its faults are reported and do not stop the machine."""
         try:
@@ -244,7 +256,8 @@ class Driver(Generic[MachineT]):
 
     def _look_up(self) -> bool:
         """Start what the machine wants to know; return whether there was anything."""
-        assert self._lookups_to_make is not None
+        if self._lookups_to_make is None:
+            return False
         wanted = self._lookups_to_make()
         for lookup in wanted:
             task = self._loop.create_task(self._find(lookup))
@@ -292,8 +305,10 @@ class Driver(Generic[MachineT]):
 
     def _arm(self) -> None:
         """Arm the timer unless it is armed for the deadline or sooner: an early wake costs less than arming anew."""
+        if self._is_closed:
+            return
         deadline = self.machine.next_timeout()
-        if deadline is None or self._is_closed:
+        if deadline is None:
             return
         if self._timer is not None:
             if self._timer_at <= deadline.at:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 from cmw.net.driver import Driver
@@ -24,6 +25,10 @@ MAX_UNSENT: Final = 10_000
 """Datagrams that wait for room in the socket's buffer, a second's or two of 1,500 calls/s; more are lost."""
 
 
+MAX_SOURCES: Final = 1024
+"""Addresses whose hop is at hand; beyond it all are made anew."""
+
+
 class UdpSocket:
     """Carry the datagrams of a driver over one socket.
 
@@ -39,6 +44,7 @@ class UdpSocket:
         self._sock = sock
         self._driver = driver
         self._unsent: deque[Datagram] = deque()
+        self._sources: dict[Any, Hop] = {}
         self._is_closed = False
         loop.add_reader(sock, self._readable)
 
@@ -83,6 +89,11 @@ class UdpSocket:
         self._read(RECEIVE_BATCH)
 
     def _read(self, most: int) -> None:
+        self._driver.receive_all(self._datagrams(most))
+
+    def _datagrams(self, most: int) -> Iterator[tuple[bytes, Hop]]:
+        """Yield what the socket holds, and where it came from."""
+        sources = self._sources
         for count in range(most):
             if self._is_closed:
                 return
@@ -97,7 +108,12 @@ class UdpSocket:
                 self._take_errors()
                 self._driver.drain()
                 continue
-            self._driver.receive(data, Hop(address[0], address[1]))
+            source = sources.get(address)
+            if source is None:
+                if len(sources) >= MAX_SOURCES:
+                    sources.clear()
+                source = sources[address] = Hop(address[0], address[1])
+            yield data, source
 
     def _keep_back(self, datagram: Datagram) -> None:
         if len(self._unsent) >= MAX_UNSENT:

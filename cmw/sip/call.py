@@ -7,7 +7,7 @@ they are needed first: `Changes`, `SessionKeeper`, `Transfers`. Source: RFC 3261
 from __future__ import annotations
 
 from cmw.core.clock import Nanos
-from cmw.core.timers import TimerTable
+from cmw.core.timers import Deadline, TimerTable
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
 from cmw.sip.call_events import CallEnded, CallLost, CallReplaced, CallTimedOut, Ending, LossCause, TimeoutStage
@@ -61,6 +61,7 @@ class Call:
         "_authentication",
         "_bye_reason",
         "_changes",
+        "_deadline",
         "_home",
         "_interval_ns",
         "_is_change_cancelled",
@@ -114,6 +115,7 @@ class Call:
         """The connection of our account's own that the call began over, by its negative number; 0 for none."""
         self._asked: dict[ClientRequest, DialogRequest] = {}
         self._unacked: Transaction | None = None
+        self._deadline: Deadline | None = None
         self._interval_ns: Nanos = 0
         self._retransmissions_sent = 0
         self._bye_reason = ""
@@ -181,6 +183,7 @@ class Call:
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let the timers fire that are due."""
+        self._deadline = None
         for timer in self.timers.expired(now):
             self._fire(timer, now)
         self.rearm()
@@ -278,7 +281,10 @@ class Call:
 
     def rearm(self) -> None:
         """Let the user agent know when to come back."""
-        self.stack.rearm(self, self.timers.soonest())
+        deadline = self.timers.soonest()
+        if deadline != self._deadline:
+            self._deadline = deadline
+            self.stack.rearm(self, deadline)
 
     def require_leg(self) -> Leg:
         """Return the dialog that a request may be sent in, early or confirmed."""

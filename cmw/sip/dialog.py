@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from cmw.errors import RemoteProtocolError
 from cmw.sip.grammar import is_public
+from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import literal_hop, question
 from cmw.sip.message import Request, Response
@@ -120,18 +121,16 @@ class Dialog:
             self.local_seq += 1
             seq = self.local_seq
         path = self.path()
-        request = Request(method, path.request_uri, body=body)
-        add = request.headers.add
-        for route in path.routes:
-            add("Route", route)
-        add("Max-Forwards", "70")
-        add("From", self.local)
-        add("To", self.remote)
-        add("Call-ID", self.call_id)
-        add("CSeq", f"{seq} {method}")
-        for name, value in headers:
-            add(name, value)
-        return request
+        rows = [("Route", route) for route in path.routes] if path.routes else []
+        rows += (
+            ("Max-Forwards", "70"),
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{seq} {method}"),
+            *headers,
+        )
+        return Request(method, path.request_uri, Headers(rows), body)
 
     def path(self) -> Path:
         """Return how requests are addressed; the sender finds out where their `next_uri` is."""

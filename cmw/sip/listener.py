@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -97,6 +97,13 @@ class OwnAddresses:
 
     def __contains__(self, transport: Transport) -> bool:
         return transport in self._by_transport
+
+    def reachable(self, hops: Sequence[Hop]) -> tuple[Hop, ...]:
+        """Return those of some hops that we have a listener for."""
+        by_transport = self._by_transport
+        if len(hops) == 1:
+            return tuple(hops) if hops[0].transport in by_transport else ()
+        return tuple([hop for hop in hops if hop.transport in by_transport])
 
     def has_written(self, via: Via) -> bool:
         """Tell whether the sent-by of a Via is one of ours, in whatever spelling. Source: RFC 3261 18.1.2."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError
 from cmw.sip.authentication import Authentication
@@ -26,6 +24,7 @@ from cmw.sip.dialog_request import SILENT, DialogRequest
 from cmw.sip.early_dialogs import MAX_LEGS, EarlyDialogs
 from cmw.sip.events import CallEvent
 from cmw.sip.grammar import read_seconds
+from cmw.sip.headers import Headers
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
 from cmw.sip.lookup import literal_hop, uri_over
@@ -124,9 +123,10 @@ class OutboundCall(Call):
         """Send the INVITE."""
         self.stack.dialogs[self.call_id, self.local_tag] = self
         self.instants.invite_at = now
-        expires = next((value for name, value in self._target.headers if name.lower() == "expires"), None)
-        expires_s = read_seconds(expires)
-        self._expires_at = None if expires_s is None else now + expires_s * SECOND
+        if self._target.headers:
+            expires = next((value for name, value in self._target.headers if name.lower() == "expires"), None)
+            expires_s = read_seconds(expires)
+            self._expires_at = None if expires_s is None else now + expires_s * SECOND
         self._send_invite(now)
 
     def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
@@ -194,7 +194,7 @@ class OutboundCall(Call):
 
     def emit(self, event: CallEvent) -> None:
         """Tell the user, and whoever asked for the call by a transfer."""
-        super().emit(event)
+        self.stack.events.append(event)
         if self.report_to is not None:
             self._report(*self.report_to, event)
 
@@ -207,12 +207,9 @@ class OutboundCall(Call):
     def _send_invite(self, now: Nanos) -> None:
         target = self._target
         path = make_path(self._uri, target.routes)
-        request = Request("INVITE", path.request_uri, body=target.body)
-        add = request.headers.add
-        for route in path.routes:
-            add("Route", route)
-        for name, value in self._invite_rows(path.request_uri, path.next_uri):
-            add(name, value)
+        rows = [("Route", route) for route in path.routes] if path.routes else []
+        rows += self._invite_rows(path.request_uri, path.next_uri)
+        request = Request("INVITE", path.request_uri, Headers(rows), target.body)
         if self._expires_at is not None:
             self.timers.set(CallTimer.EXPIRY, self._expires_at)
             self.rearm()
@@ -238,29 +235,31 @@ class OutboundCall(Call):
             self._invite.hop if self._invite is not None else self._destination or literal_hop(next_uri)
         )
 
-    def _invite_rows(self, uri: str, next_uri: str) -> Iterable[tuple[str, str]]:
+    def _invite_rows(self, uri: str, next_uri: str) -> list[tuple[str, str]]:
         target, options = self._target, self.options
         local = f"<{target.local_uri}>"
         if options.display_name:
             local = str(NameAddr(options.display_name, target.local_uri))
-        yield "Max-Forwards", "70"
-        yield "From", f"{local};tag={self.local_tag}"
-        yield "To", f"<{target.uri}>"
-        yield "Call-ID", self.call_id
-        yield "CSeq", f"{self._seq} INVITE"
-        yield "Contact", self.contact
-        yield "Allow", ALLOW
-        yield "Supported", options.supported
-        yield "User-Agent", self.stack.user_agent
+        rows = [
+            ("Max-Forwards", "70"),
+            ("From", f"{local};tag={self.local_tag}"),
+            ("To", f"<{target.uri}>"),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{self._seq} INVITE"),
+            ("Contact", self.contact),
+            ("Allow", ALLOW),
+            ("Supported", options.supported),
+            ("User-Agent", self.stack.user_agent),
+        ]
         if options is not PLAIN:
-            yield from options.invite_rows()
+            rows += options.invite_rows()
         if self.has_keeper:
-            yield from self.keeper.timer.request_rows()
-        is_home = self._goes_home(next_uri)
-        yield from self._authentication.headers("INVITE", uri, target.body, is_home=is_home)
-        yield from target.headers
+            rows += self.keeper.timer.request_rows()
+        rows += self._authentication.headers("INVITE", uri, target.body, is_home=self._goes_home(next_uri))
+        rows += target.headers
         if target.body:
-            yield "Content-Type", SDP_TYPE
+            rows.append(("Content-Type", SDP_TYPE))
+        return rows
 
     def _send_again(self, now: Nanos) -> None:
         """Send the INVITE once more, with credentials, a longer interval, or to another target."""

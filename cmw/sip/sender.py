@@ -221,8 +221,7 @@ class Sender:
 
     def _go(self, sent: ClientRequest, hops: Sequence[Hop], reason: str, now: Nanos) -> None:
         """Send over the first of the hops that we have a listener for, remember the others."""
-        own = self._own
-        usable = tuple([hop for hop in hops if hop.transport in own])
+        usable = self._own.reachable(hops)
         if hops and not usable:
             reason = f"no listener for {hops[0].transport} to reach {hops[0]}"
         if len(usable) > 1:

@@ -84,7 +84,6 @@ class TransactionLayer:
         for transaction in self._due.expired(now):
             while (timer := transaction.pop_due(now)) is not None:
                 self._advance(transaction, timer, None, now)
-            self._due.set(transaction, transaction.next_timeout(), now=now)
 
     def transport_failed(self, destination: Hop, reason: str, *, at_fault: bytes | None = None, now: Nanos) -> None:
         """End the client transactions that wait for `destination`; how the network says that nobody is there.

@@ -167,6 +167,7 @@ def unescape(text: str) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
+@lru_cache(maxsize=CACHE_VALUES)
 def escape(text: str) -> str:
     """Return `text` with every character escaped that may not stand in a user part."""
     raw = text.encode("utf-8", "surrogateescape")

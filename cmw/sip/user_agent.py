@@ -172,8 +172,11 @@ class UserAgent(CallCommands):
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Return the datagrams to send, in order; drains."""
-        datagrams = self._stack.out[:]
-        self._stack.out.clear()
+        out = self._stack.out
+        if not out:
+            return []
+        datagrams = out[:]
+        out.clear()
         return datagrams
 
     def lookups_to_make(self) -> list[Lookup]:
@@ -226,7 +229,8 @@ class UserAgent(CallCommands):
 
     def _advance(self, now: Nanos) -> Nanos:
         """Return the largest `now` seen so far."""
-        self._now = max(self._now, now)
+        if now > self._now:
+            self._now = now
         return self._now
 
     def _routes_of(self, account: Account | None) -> tuple[str, ...]:
