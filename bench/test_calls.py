@@ -12,6 +12,7 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.net.ids import RandomIds
 from cmw.sip import CallEnded, CallOffered, UserAgent
 from cmw.sip.hop import Hop
+from cmw.sip.inbound_call import InboundCall
 from tests.support.sip_link import listen_at
 
 CALLER = Hop("192.0.2.1", 5060)
@@ -85,3 +86,17 @@ def test_a_call_goes_without_the_garbage_collector() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_call_that_is_over_leaves_little_for_its_last_timers() -> None:
+    """What lingers for 32 s is fresh memory for the next call, and looked through by the collector."""
+    pair = Pair()
+    pair.call()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(100):
+        pair.call()
+    gc.collect()
+    lingering = gc.get_objects()
+    assert len(lingering) - before <= 40 * 100
+    assert sum(isinstance(each, InboundCall) for each in lingering) <= 1  # the last one is good until the next event

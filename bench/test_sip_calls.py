@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bench.sip_calls import compare, registrations
+from bench.sip_calls import Load, compare, registrations
 
 IP = f"127.{220 + os.getpid() % 30}.0.1"
 
@@ -15,7 +15,8 @@ IP = f"127.{220 + os.getpid() % 30}.0.1"
 @pytest.mark.loopback
 @pytest.mark.skipif(shutil.which("sipp") is None, reason="not installed: sipp (make peers)")
 def test_the_bench_runs_and_no_call_fails() -> None:
-    assert compare(20, 0.5, 1, ip=IP)["last_caller"]["calls"] == 10
+    load = Load(rate=20, seconds=0.5)
+    assert compare(load, 1, ip=IP)["last_caller"]["calls"] == load.calls == 20
 
 
 @pytest.mark.loopback

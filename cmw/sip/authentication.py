@@ -81,7 +81,7 @@ class Attempt:
         self.rounds = 0
         self.tries: dict[tuple[str, str], int] = {}
         self.answered: dict[tuple[str, str], Challenge] = {}
-        self.sent: list[_Sent] = []
+        self.sent: Sequence[_Sent] = ()
 
 
 class Authentication:
@@ -174,8 +174,7 @@ class Authentication:
         """
         if not is_home or not self._credentials:
             return []
-        sent = (attempt or self._attempt).sent
-        sent.clear()
+        sent: list[_Sent] = []
         rows = []
         for spaces in (self.spaces, self._own):
             for header, session in spaces.sessions(method, uri) if spaces is not None else ():
@@ -183,6 +182,7 @@ class Authentication:
                 sent.append(_Sent(header, session, session.uses, uri))
                 if session.uses >= MAX_COUNT:
                     spaces.drop(session)  # type: ignore[union-attr]
+        (attempt or self._attempt).sent = sent
         return rows
 
     def take_info(self, response: Response, *, attempt: Attempt | None = None) -> bool:
@@ -286,7 +286,7 @@ def _parse_infos(values: Iterable[str]) -> list[AuthenticationInfo]:
     return infos
 
 
-def _find_proved(info: AuthenticationInfo, sent: list[_Sent], header: str, body: bytes) -> _Sent | None:
+def _find_proved(info: AuthenticationInfo, sent: Sequence[_Sent], header: str, body: bytes) -> _Sent | None:
     """Return the answer that a server speaks of: the one that its proof fits; without a proof, the only one.
 
     A proof tells by itself what it is of, and there are proxies that say Authentication-Info as if they were servers.

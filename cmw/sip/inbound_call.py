@@ -10,6 +10,7 @@ from cmw.sip.call_events import CallCancelled, CallConfirmed, CallEnded, CallOff
 from cmw.sip.call_options import PLAIN, CallOptions
 from cmw.sip.call_state import CallState, CallTimer
 from cmw.sip.dialog import Dialog
+from cmw.sip.events import CallEvent
 from cmw.sip.grammar import read_seconds
 from cmw.sip.hop import Hop
 from cmw.sip.leg import Leg
@@ -328,6 +329,11 @@ class InboundCall(Call):
                 self._end(CallTimedOut(self.handle, TimeoutStage.PRACK, now), now)
         else:
             super()._fire(timer, now)
+
+    def _end(self, event: CallEvent, now: Nanos) -> None:
+        """End the call; nothing but its tag stays behind."""
+        super()._end(event, now)
+        self.stack.layer.settle(self._invite, self.local_tag)
 
     def _invite_retransmissions(self) -> int:
         return self._invite.retransmissions

@@ -57,3 +57,8 @@ class Leg:
             self._dialog = Dialog.of_caller(*self._origin)
             self._origin = None
         return self._dialog
+
+    def close(self) -> None:
+        """Let go of the dialog, which is over; the tag still tells a repeated 2xx from one of another callee."""
+        self._dialog = self._origin = self.receiver = None
+        self.body = b""

@@ -202,7 +202,7 @@ class OutboundCall(Call):
 
     @property
     def _is_redirected(self) -> bool:
-        return self._uri is not self._target.uri
+        return self._uri is not self.remote_uri
 
     def _send_invite(self, now: Nanos) -> None:
         target = self._target
@@ -520,6 +520,9 @@ class OutboundCall(Call):
             self._retransmissions_sent += self._invite.retransmissions
             self._invite = None
             self._early.close()
+            if self.leg is not None and self._changes is None and self._transfers is None:
+                self.leg.close()
+            del self._target
 
     def _invite_retransmissions(self) -> int:
         return self._invite.retransmissions if self._invite is not None else 0

@@ -35,6 +35,7 @@ MAX_ACKS: Final = 256
 """ACKs of late that have another way to go, should the network refuse the first: there is no transaction to tell."""
 
 _UDP, _TCP = Transport.UDP, Transport.TCP
+_SENT: Final = Request("ACK", "")
 
 
 class Sender:
@@ -276,7 +277,9 @@ class Sender:
     def _keep_ack(self, ack: ClientRequest, now: Nanos) -> None:
         """Remember an ACK that has another way to go, for as long as its 2xx may come again."""
         self._acks.pop(ack, None)
-        if ack.hops or ack.udp_hop is not None:
+        if not ack.hops and ack.udp_hop is None:
+            ack.request = _SENT  # it is sent again as it was
+        else:
             self._acks[ack] = now
             if len(self._acks) > MAX_ACKS:
                 del self._acks[next(iter(self._acks))]

@@ -194,6 +194,12 @@ class Transaction:
             if self.state is State.COMPLETED:
                 self.owner = None
 
+    def settle(self, tag: str) -> None:
+        """Let go of the call that the INVITE began, which is over; its tag answers a CANCEL that comes late."""
+        self.owner = tag
+        if self.state is State.ACCEPTED:
+            self.request, self._data = SHED, b""
+
     def _carry_out(
         self,
         actions: tuple[Action, ...],

@@ -163,6 +163,12 @@ class TransactionLayer:
             if self.kept_bytes > MAX_KEPT_BYTES and transaction.state is State.COMPLETED:
                 self.forget(transaction)  # as a stateless server does, RFC 3261 8.2.7
 
+    def settle(self, transaction: Transaction, tag: str) -> None:
+        """Let go of a call that is over, and of the INVITE that began it; its repetitions are still absorbed."""
+        if not transaction.is_over:
+            transaction.settle(tag)
+            self._weigh(transaction, transaction.kept_bytes())
+
     def repeat_success(self, transaction: Transaction, *, now: Nanos) -> None:
         """Send the 2xx of an INVITE again, as its user must until the ACK. Source: RFC 3261 13.3.1.4."""
         if transaction.state is State.ACCEPTED:

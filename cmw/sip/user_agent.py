@@ -229,8 +229,7 @@ class UserAgent(CallCommands):
 
     def _advance(self, now: Nanos) -> Nanos:
         """Return the largest `now` seen so far."""
-        if now > self._now:
-            self._now = now
+        self._now = max(self._now, now)
         return self._now
 
     def _routes_of(self, account: Account | None) -> tuple[str, ...]:

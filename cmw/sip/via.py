@@ -110,7 +110,7 @@ class Via(NamedTuple):
         if source.transport.is_reliable:
             return source
         hop = self.reply_hop(source.transport)
-        return hop if is_literal(hop.host) else source
+        return hop if hop[:2] != source[:2] and is_literal(hop.host) else source
 
     def reopened_hop(self, transport: Transport) -> Hop:
         """Return where a response goes when the connection that its request came by is gone. Source: RFC 3261 18.2.2.
