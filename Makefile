@@ -36,7 +36,7 @@ check: setup
 	@$(IN)/ruff check $(PYTHON_SOURCES)
 	@PATH="$(CURDIR)/$(IN):$$PATH" cython-lint $(COMPILED)
 	@$(IN)/mypy
-	@$(IN)/python -m mypy.stubtest --concise --allowlist .ci/stubs-allowed --ignore-unused-allowlist cmw._rtp cmw.net._media cmw.sip._scan
+	@$(IN)/python -m mypy.stubtest --concise --allowlist .ci/stubs-allowed --ignore-unused-allowlist cmw._rtp cmw.net._media cmw.net._yardstick cmw.sip._scan
 	@$(IN)/python -m pytest -q tests/test_layers.py tests/test_imports.py
 
 bench: setup

@@ -20,6 +20,7 @@ CHECKED = os.environ.get("CMW_CHECKED", "") not in ("", "0")
 MODULES = {
     "cmw._rtp": "cmw/_rtp.pyx",
     "cmw.net._media": "cmw/net/_media.pyx",
+    "cmw.net._yardstick": "cmw/net/_yardstick.pyx",
     "cmw.sip._scan": "cmw/sip/_scan.pyx",
 }
 DIRECTIVES = {

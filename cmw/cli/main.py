@@ -39,6 +39,7 @@ COMMANDS = {
     "compare": Command(
         "cmw.cli.compare_command:compare_runs", "Show how two runs differ, and what is more than chance."
     ),
+    "capacity": Command("cmw.cli.capacity_command:capacity", "Measure how many endpoints this machine carries."),
     "config": Command("cmw.cli.config_command:config", "Show the worker's settings and where each came from."),
     "doctor": Command("cmw.cli.doctor_command:doctor", "Check what a worker here needs; each line with a remedy."),
     "top": Command("cmw.cli.top_command:top", "Watch a running worker by its metrics."),

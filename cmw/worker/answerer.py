@@ -67,6 +67,11 @@ class Answerer:
         station.takers.append(self._take_call)
         station.set_inbound_options(None, settings.options)
 
+    @property
+    def calls_active(self) -> int:
+        """Return how many calls are not being taken down yet."""
+        return sum(callee.lifecycle.phase < Phase.DISCONNECTING for callee in self._callees.values())
+
     def hang_up(self) -> None:
         """End every call politely, and take no more."""
         self._is_ending = True
@@ -108,7 +113,7 @@ class Answerer:
         most = self._settings.max_calls
         if most is None or len(self._callees) < most:
             return False
-        return sum(callee.lifecycle.phase < Phase.DISCONNECTING for callee in self._callees.values()) >= most
+        return self.calls_active >= most
 
     def _forget(self, callee: Endpoint) -> None:
         self._callees.pop(callee.settings.index, None)
