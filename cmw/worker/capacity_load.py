@@ -35,7 +35,7 @@ from cmw.worker.alarm import Alarm
 from cmw.worker.answerer import Answerer, AnswererSettings
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.callee import AnswerChoice
-from cmw.worker.capacity import endpoint_capacity
+from cmw.worker.capacity import endpoint_capacity, media_threads
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator, cpu_seconds, rss_bytes
 from cmw.worker.logs import configure_logging
@@ -106,6 +106,7 @@ class LoadSide:
             0,
             ports,
             slots=spec.endpoints,
+            threads=media_threads(None),
             make_registrar=make_registrar if accounts is not None else None,
         )
         await station.sounds.prepare("speech", AudioChoice().codecs, AudioChoice().ptime_ms)
