@@ -102,6 +102,7 @@ class CallCounts:
         challenges: 401 and 407 answered.
         early_dialogs: callees that a provisional response came from.
         forks_released: further callees whose 2xx was acknowledged and ended with BYE.
+        forks_ignored: responses of callees beyond the bound of those that one INVITE is forked to.
         redirections: 3xx followed.
         pracks: PRACK sent or received.
         changes_sent: re-INVITE and UPDATE of ours that were agreed to, refreshes apart.
@@ -116,6 +117,7 @@ class CallCounts:
     challenges: int = 0
     early_dialogs: int = 0
     forks_released: int = 0
+    forks_ignored: int = 0
     redirections: int = 0
     pracks: int = 0
     changes_sent: int = 0

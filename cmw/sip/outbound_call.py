@@ -55,6 +55,9 @@ _ANSWERED = frozenset((State.ACCEPTED, State.COMPLETED, State.TERMINATED))
 MAX_FORKS = MAX_LEGS
 """Further callees of one INVITE whose 2xx is acknowledged and released; beyond that somebody makes them up."""
 
+_REDIRECTIONS = frozenset(range(300, 400)) - {305, 380}
+"""Statuses whose Contacts are called instead: that of a 305 is a proxy, what a 380 offers is no call. RFC 3261 21.3."""
+
 
 class OutboundCall(Call):
     """A call from here; `start` sends its INVITE.
@@ -278,6 +281,8 @@ class OutboundCall(Call):
         leg = None
         if response.status > 100 and response.to.tag is not None:
             leg = self._early.take(sent.request, response, source)
+            if leg is None:
+                self._ignore_fork()
         arrival = None
         if leg is not None and "RSeq" in response.headers:
             arrival = self._early.receive_reliable(leg, sent.request, response, now=now)
@@ -405,11 +410,17 @@ class OutboundCall(Call):
             self.stack.sender.repeat(known, now=now)
             return
         if len(self._forks) >= MAX_FORKS:
+            self._ignore_fork()
             return
         leg = self._early.legs.get(remote_tag) or Leg(remote_tag, self._offer)
         self._forks[remote_tag] = self.send_ack(leg.confirm(sent.request, response, source), sent, now=now)
         self.counts.forks_released += 1
         self.ask(DialogRequest("BYE", leg, SILENT), now=now)
+
+    def _ignore_fork(self) -> None:
+        """Count a response of one callee too many: somebody makes them up."""
+        self.counts.forks_ignored += 1
+        self.stack.forks_ignored += 1
 
     def _fail(self, response: Response, now: Nanos) -> None:
         if self.state is CallState.ENDED:
@@ -434,7 +445,7 @@ class OutboundCall(Call):
                 return True
         elif status == 422:
             return self.has_keeper and self.keeper.timer.raise_interval(response.headers)
-        if 300 <= status < 400 and self.options.redirects.follow is not Follow.NONE:
+        if status in _REDIRECTIONS and self.options.redirects.follow is not Follow.NONE:
             if self._redirects is None:
                 self._redirects = Redirects(self.options.redirects, self._target.uri)
             self._redirects.absorb(response)

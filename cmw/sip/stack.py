@@ -50,6 +50,7 @@ class Stack:
             self.layer, own=self.own, ids=ids, out=self.out, heap=self.heap, timing=timing, max_udp_bytes=max_udp_bytes
         )
         self.last_handle = 0
+        self.forks_ignored = 0
         self.dialogs: dict[tuple[str, str], object] = {}
         self.transfers: dict[int, object] = {}
         self.accounts: dict[str, Account] = {}

@@ -62,6 +62,8 @@ class TransactionLayer:
         self.kept_bytes = 0
         self.retransmissions_received = 0
         self.retransmissions_sent = 0
+        self.invites_refused = 0
+        """INVITEs that were answered 503, because MAX_KEPT_BYTES was reached."""
 
     def __len__(self) -> int:
         return len(self._transactions)
@@ -258,6 +260,7 @@ class TransactionLayer:
         if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
             busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
             self.respond_stateless(busy, destination)
+            self.invites_refused += 1
             return
         is_reliable = destination.transport.is_reliable
         transaction = Transaction(key, SERVER_TABLES[request.method == "INVITE", is_reliable], request, destination)

@@ -217,6 +217,8 @@ class UserAgent(CallCommands):
             **{f"discarded_{reason}": count for reason, count in self._discarded.items()},
             "retransmissions_sent": layer.retransmissions_sent,
             "retransmissions_received": layer.retransmissions_received,
+            "refused_invites_without_room": layer.invites_refused,
+            "ignored_responses_of_forks": self._stack.forks_ignored,
             "transactions": len(layer),
             "kept_bytes": layer.kept_bytes,
             "calls": len(self._calls),

@@ -21,9 +21,9 @@ from cmw.net.sip_flows import FlowSettings
 from cmw.net.sip_liveness import FlowLimits
 from cmw.net.sip_locator import SipLocator
 from cmw.net.sip_tls import TlsSettings
-from cmw.sip.events import CallRejected
+from cmw.sip.events import CallAnswered, CallProceeding, CallRejected
 from cmw.sip.hop import Hop, Transport
-from cmw.sip.message import parse_message
+from cmw.sip.message import Request, make_response, parse_message, serialize_message
 from tests.support.certificates import Authority
 from tests.support.dns_server import DnsServer
 from tests.support.phone import ALL, IP, PATIENCE_S, TCP, TLS, UDP, WS, WSS, phone
@@ -295,6 +295,39 @@ def test_a_connection_that_is_cut_ends_its_calls(run: Any, answer: bytes) -> Non
                 event = await client.until(CallRejected)
                 assert (event.status, event.is_response) == (503, False)
                 assert len(client.transport.flows) == 0
+
+    run(scene())
+
+
+def test_a_server_that_closes_after_each_response_and_answers_over_another_connection(run: Any) -> None:
+    """It has the INVITE as soon as it has said so, and may connect to the Via for the rest. RFC 3261 18.2.2."""
+
+    async def scene() -> None:
+        with socket.socket() as listening:
+            listening.bind((IP, 0))
+            listening.listen(5)
+            listening.setblocking(False)
+            loop = asyncio.get_running_loop()
+            async with phone(TCP) as client:
+                client.call(f"sip:bob@{IP}:{listening.getsockname()[1]};transport=tcp")
+                asking, _ = await loop.sock_accept(listening)
+                invite = parse_message(await receive(asking))
+                assert isinstance(invite, Request)
+                ringing = make_response(invite, 180, to_tag="1")
+                await loop.sock_sendall(asking, serialize_message(ringing))
+                asking.close()
+                await client.until(CallProceeding)
+                await until(lambda: len(client.transport.flows) == 0)
+                via = invite.top_via
+                answering = await connect((via.host, via.port or 5060))
+                answer = make_response(invite, 200, to_tag="1")
+                answer.headers.add("Contact", f"<sip:bob@{IP}:{listening.getsockname()[1]};transport=tcp>")
+                await loop.sock_sendall(answering, serialize_message(answer))
+                await client.until(CallAnswered)
+                acking, _ = await loop.sock_accept(listening)
+                assert (await receive(acking)).startswith(b"ACK ")
+                answering.close()
+                acking.close()
 
     run(scene())
 

@@ -248,6 +248,17 @@ def test_redirections_are_bounded_and_the_next_contact_is_tried_after_a_failure(
     assert len(stage.events(ALICE, CallRedirected)) == 2
 
 
+@pytest.mark.parametrize(
+    ("status", "contact"),
+    [(305, "<sip:127.0.0.2;lr>"), (380, "<sip:b@127.0.0.2>"), (302, "<tel:+4930123>"), (302, "*"), (302, "")],
+)
+def test_what_is_no_other_place_to_call_is_not_called(status: int, contact: str) -> None:
+    stage = CallingParty(options=CallOptions(redirects=RedirectPolicy(Follow.ALL, 3)))
+    stage.respond(status, headers=[("Contact", contact)])
+    assert stage.last(ALICE, CallRejected).status == status
+    assert len(stage.party.requests("INVITE")) == 1
+
+
 def test_a_redirection_is_not_followed_by_default() -> None:
     stage = CallingParty()
     stage.respond(302, headers=[("Contact", "<sip:carol@127.0.0.3>")])

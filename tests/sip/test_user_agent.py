@@ -405,6 +405,7 @@ def test_callees_without_end_are_not_released_without_end(stage: Stage) -> None:
         stage.party.respond(invite, 200, tag=f"made-up-{number}", body=SDP, destination=US)
     tags = {ack.to.tag for ack in stage.party.requests("ACK")}
     assert len(tags) == 1 + MAX_FORKS
+    assert stage.agent.counters["ignored_responses_of_forks"] > 0
 
 
 def test_what_is_kept_for_repetitions_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,6 +419,7 @@ def test_what_is_kept_for_repetitions_is_bounded(stage: Stage, monkeypatch: pyte
     assert stage.agent.counters["kept_bytes"] <= 110_000
     refused = stage.party.responses("INVITE")[-1]
     assert (refused.status, refused.headers.get("Retry-After")) == (503, "10")
+    assert stage.agent.counters["refused_invites_without_room"] == stage.party.statuses("INVITE").count(503)
     for event in [each for each in stage.events if isinstance(each, CallOffered)]:
         stage.agent.reject(event.call, status=486, now=stage.link.now)
     stage.link.run(stage.link.now + 40 * SECOND)
