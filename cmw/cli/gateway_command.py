@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmw.cli.api_client import default_data_dir
+from cmw.cli.api_client import JsonOption, default_data_dir
+from cmw.cli.exit_codes import ExitCode
+from cmw.cli.tables import print_json
 from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address
 from cmw.errors import SettingsError
@@ -27,16 +29,19 @@ DEFAULT_LISTEN = "127.0.0.1:8443"
 
 app = typer.Typer()
 
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Where the state is. [default: ~/.local/share/cmw]")
+]
 
-@app.command()
+
+@app.callback(invoke_without_command=True)
 def gateway(
+    context: typer.Context,
     *,
     listen: Annotated[
         str, typer.Option("--listen", metavar="IP:PORT", help="Where to listen; port 0 takes any.")
     ] = DEFAULT_LISTEN,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Where the state is. [default: ~/.local/share/cmw]")
-    ] = None,
+    data: DataOption = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[
         Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM, unless it is in the same file.")
@@ -54,6 +59,9 @@ def gateway(
     The first start makes an API key, leaves it in the data directory and says where. Ends with 143 or 130 on SIGTERM or
     SIGINT, with 78 when the address, the data directory or the certificate cannot be used.
     """
+    if context.invoked_subcommand is not None:
+        context.obj = data
+        return ExitCode.PASSED
     from cmw.worker.logs import LEVELS, configure_logging
 
     address = parse_listen(listen)
@@ -71,6 +79,27 @@ def gateway(
     import uvloop
 
     return uvloop.run(_run(address, data or default_data_dir(), tls_cert, tls_key))
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    *,
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write the copy; without a store so far.")],
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the state of a gateway, which may be running, and check the copy: `cmw gateway --data DIR` starts on it.
+
+    The copy has the key that secrets are encrypted with, unless that came by the environment: keep it as safe.
+    """
+    from cmw.gateway.backup import back_up
+
+    made = back_up(data or context.obj or default_data_dir(), target)
+    if as_json:
+        print_json({"files": [str(path) for path in made]})
+    else:
+        print("\n".join(map(str, made)))
 
 
 def parse_listen(text: str) -> Address:

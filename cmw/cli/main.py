@@ -89,7 +89,7 @@ def build_app(wanted: str | None) -> typer.Typer:
 
 def _add(app: typer.Typer, name: str, command: Command, *, real: bool) -> None:
     found = _load(command.target) if real else _nothing
-    if isinstance(found, typer.Typer) and len(found.registered_commands) == 1 and not found.registered_groups:
+    if isinstance(found, typer.Typer) and found.registered_callback is None and len(found.registered_commands) == 1:
         found = found.registered_commands[0].callback or _nothing  # an app of one command is that command
     if isinstance(found, typer.Typer):
         app.add_typer(found, name=name, help=command.help)

@@ -40,6 +40,7 @@ class Database:
         sa.event.listen(engine.sync_engine, "begin", _begin)
         try:
             async with engine.connect() as connection:
+                await _check(connection, path)
                 await connection.run_sync(_migrate)
                 await connection.commit()
         except (sa.exc.DatabaseError, OSError) as error:
@@ -106,6 +107,19 @@ def _prepare_connection(connection: Any, _record: Any) -> None:
 def _begin(connection: sa.Connection) -> None:
     immediate = connection.get_execution_options().get("cmw_immediate", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+async def _check(connection: AsyncConnection, path: Path) -> None:
+    """Find a torn page now, and not in the middle of a run."""
+    try:
+        damage = [row[0] for row in await connection.exec_driver_sql("PRAGMA quick_check(3)") if row[0] != "ok"]
+    except sa.exc.DatabaseError as error:
+        if "malformed" not in str(error.orig):
+            raise
+        damage = [str(error.orig)]
+    if damage:
+        found = " ".join("; ".join(damage).split())
+        raise SettingsError(f"{path}: expected a sound database, found {found}; put a backup in its place")
 
 
 def _migrate(connection: sa.Connection) -> None:
