@@ -52,7 +52,7 @@ LAYERS = {
     "gateway": layer(
         PROGRAM,
         "uvloop h11 wsproto pydantic pydantic_core pydantic_settings structlog ujson fastapi starlette uvicorn "
-        "sqlalchemy aiosqlite asyncpg alembic nats prometheus_client yaml cryptography",
+        "sqlalchemy aiosqlite asyncpg alembic nats prometheus_client yaml cryptography pyarrow",
     ),
     "cli": layer(
         f"{PROGRAM} capture worker gateway __init__",

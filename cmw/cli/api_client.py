@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ ApiKeyFileOption = Annotated[
 CaFileOption = Annotated[
     Path | None,
     typer.Option("--ca-file", envvar="CMW_CA_FILE", metavar="FILE", help="CA certificates of an https gateway, PEM."),
+]
+ProjectOption = Annotated[
+    str, typer.Option("--project", envvar="CMW_PROJECT", metavar="PROJECT", help="Its slug or its id.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -98,9 +102,28 @@ class ApiClient:
         """Ask for an action."""
         return self._call("POST", path, {}, body)["data"]
 
-    def delete(self, path: str) -> Any:
+    def patch(self, path: str, body: Json) -> Any:
+        """Change an object."""
+        return self._call("PATCH", path, {}, body)["data"]
+
+    def delete(self, path: str, **query: Any) -> Any:
         """Delete an object."""
-        return self._call("DELETE", path, {})["data"]
+        return self._call("DELETE", path, query)["data"]
+
+    def named(self, path: str, name: str, kind: str) -> str:
+        """Return the id of an object that is given by its id or by its name.
+
+        Raises:
+            CommandError: none has this name.
+        """
+        if re.fullmatch(r"[0-9a-f]{32}", name, re.ASCII):
+            return name
+        found = next(
+            (one for one in self.all(path, name=name) if name in (one["name"], one.get("configured_name"))), None
+        )
+        if found is None:
+            raise CommandError("NOT_FOUND", f"there is no {kind} named {name!r}")
+        return str(found["id"])
 
     def all(self, path: str, **query: Any) -> Iterator[Json]:
         """Yield every object of a list, page by page."""

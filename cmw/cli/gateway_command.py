@@ -49,6 +49,12 @@ def gateway(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen without TLS where others can reach it: tokens go in clear.")
     ] = False,
+    keep_runs: Annotated[
+        int | None, typer.Option(metavar="DAYS", min=1, help="Delete runs so long after their end. [default: never]")
+    ] = None,
+    keep_samples: Annotated[
+        int | None, typer.Option(metavar="DAYS", min=1, help="Delete their samples before that. [default: never]")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="error, warn, info, debug or trace.")] = "info",
     log_format: Annotated[
         str, typer.Option(help="json or pretty. [default: pretty on a terminal, json otherwise]")
@@ -78,7 +84,7 @@ def gateway(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     import uvloop
 
-    return uvloop.run(_run(address, data or default_data_dir(), tls_cert, tls_key))
+    return uvloop.run(_run(address, data or default_data_dir(), tls_cert, tls_key, (keep_runs, keep_samples)))
 
 
 @app.command()
@@ -149,11 +155,19 @@ def read_secret_key(environment: Mapping[str, str]) -> str | None:
         raise SettingsError(f"CMW_SECRET_KEY_FILE: expected a file that can be read, found: {error}") from None
 
 
-async def _run(address: Address, data_dir: Path, tls_cert: Path | None, tls_key: Path | None) -> int:
+async def _run(
+    address: Address,
+    data_dir: Path,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    kept_days: tuple[int | None, int | None],
+) -> int:
+    from cmw.gateway.retention import Kept
     from cmw.gateway.server import serve
     from cmw.gateway.service import Gateway
 
-    async with Gateway.open(data_dir, secret_key=read_secret_key(os.environ)) as gateway:
+    kept = Kept(*kept_days)
+    async with Gateway.open(data_dir, secret_key=read_secret_key(os.environ), kept=kept) as gateway:
         server = await serve(gateway, address.host, address.port, tls_cert=tls_cert, tls_key=tls_key)
         key_file = await gateway.api_keys.create_first(data_dir)
         if key_file is not None:

@@ -34,6 +34,9 @@ COMMANDS = {
     "gateway": Command("cmw.cli.gateway_command:app", "Run the gateway that workers dial out to."),
     "workers": Command("cmw.cli.workers_command:app", "Create, list and manage workers on a gateway."),
     "keys": Command("cmw.cli.keys_command:app", "Create, list and delete the API keys of a gateway."),
+    "projects": Command("cmw.cli.projects_command:app", "Create, list and delete projects on a gateway."),
+    "registrars": Command("cmw.cli.registrars_command:app", "Manage SIP servers and accounts of a project."),
+    "tests": Command("cmw.cli.tests_command:app", "Keep and run tests on a gateway."),
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
     "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
     "compare": Command(

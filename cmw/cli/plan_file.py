@@ -13,7 +13,7 @@ from cmw.cli.plan_variables import Variables
 from cmw.cli.profile_file import read_profile_rows
 from cmw.errors import SettingsError
 from cmw.load.baseline import fill_baseline, names_baseline
-from cmw.load.faults import Path, show_value, suggest
+from cmw.load.faults import Path, PlanError, show_value, suggest
 from cmw.load.plan import Plan
 from cmw.load.plan_fields import MAX_PEM
 from cmw.load.plan_parser import parse_plan
@@ -35,7 +35,23 @@ def read_plan(path: str | FilePath, variables: Variables | None = None, baseline
         SettingsError: listing every fault with file, line, field, what was found and what was expected.
     """
     file = FilePath(path)
-    variables = variables or Variables()
+    source = _read_source(file, variables or Variables(), baseline)
+    return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
+
+
+def read_plan_document(path: str | FilePath) -> Any:
+    """Return the document of a plan with the files in it that it names, for a gateway to check.
+
+    Raises:
+        SettingsError: the file, or one that it names, cannot be read.
+    """
+    source = _read_source(FilePath(path), Variables(), None)
+    if source.faults:
+        raise PlanError(str(path), source.faults)
+    return source.document
+
+
+def _read_source(file: FilePath, variables: Variables, baseline: Summary | None) -> Source:
     text = read_text(file, MAX_PLAN_BYTES, "plan")
     read = parse_json if file.suffix == ".json" else parse_yaml
     source = read(text, file, variables)
@@ -45,7 +61,7 @@ def read_plan(path: str | FilePath, variables: Variables | None = None, baseline
     _take_profiles(source, file)
     _take_tls_files(source, file)
     _fill_baseline(source, baseline)
-    return parse_plan(source.document, positions=source.positions, name=str(file), faults=source.faults)
+    return source
 
 
 def _take_accounts(source: Source, file: FilePath) -> None:

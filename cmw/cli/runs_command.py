@@ -55,14 +55,7 @@ def start(
     wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
     body = {"plan": wanted.to_document(), "name": name}
     with connect(gateway, api_key_file, ca_file) as client:
-        run = client.post("/runs", body)
-        if wait:
-            return _wait(client, run["id"], as_json)
-    if as_json:
-        print_json(run)
-    else:
-        print(run["id"])
-    return ExitCode.PASSED
+        return started(client, client.post("/runs", body), wait, as_json)
 
 
 @app.command("list")
@@ -116,6 +109,24 @@ def stop(
     """End a run early: calls are hung up, and what was measured is reported."""
     with connect(gateway, api_key_file, ca_file) as client:
         _print_run(client.post(f"/runs/{run}/stop"), as_json)
+
+
+@app.command()
+def delete(
+    *,
+    run: RunArgument,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a run that is over with its summary, endpoints and samples."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        gone = client.delete(f"/runs/{run}")
+    if as_json:
+        print_json(gone)
+    else:
+        print(f"deleted {run}")
 
 
 @app.command()
@@ -243,6 +254,17 @@ def report(
         print_json({"directory": str(output)})
     else:
         print(output)
+
+
+def started(client: ApiClient, run: dict[str, Any], wait: bool, as_json: bool) -> int:
+    """Tell of a run that was started, at once or when it is over, and return the exit code."""
+    if wait:
+        return _wait(client, run["id"], as_json)
+    if as_json:
+        print_json(run)
+    else:
+        print(run["id"])
+    return ExitCode.PASSED
 
 
 def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -21,11 +20,17 @@ from cmw.cli.tables import print_fields, print_json, print_table, to_second
 from cmw.errors import CommandError
 
 FIELDS = (
-    "id", "name", "state", "enabled", "draining", "capacity", "configured_capacity", "active_endpoints", "token_prefix",
-    "created_at", "last_seen_at", "version", "host", "sip_ip", "media_ip", "engine", "load",
+    "id", "name", "configured_name", "region", "labels", "state", "enabled", "draining", "capacity",
+    "configured_capacity", "active_endpoints", "token_prefix", "created_at", "last_seen_at", "version", "host", "sip_ip",
+    "media_ip", "engine", "load",
 )  # fmt: skip
 
 WorkerArgument = Annotated[str, typer.Argument(metavar="WORKER", help="Its id, or the name it was created with.")]
+
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="What runs choose by; all labels, again for each."),
+]
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -35,14 +40,17 @@ def create(
     *,
     name: Annotated[str, typer.Argument(help="What people call it.")],
     capacity: Annotated[int, typer.Option(help="Endpoints it may have at once.")] = 100,
+    region: Annotated[str | None, typer.Option(help="Where it is, for runs that choose by it.")] = None,
+    label: LabelOption = None,
     gateway: GatewayOption = DEFAULT_GATEWAY,
     api_key_file: ApiKeyFileOption = None,
     ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create a worker and print its token, which is shown only once."""
+    body = {"name": name, "capacity": capacity, "region": region, "labels": _labels(label)}
     with connect(gateway, api_key_file, ca_file) as client:
-        _print_token(client.post("/workers", {"name": name, "capacity": capacity}), as_json)
+        _print_token(client.post("/workers", body), as_json)
 
 
 @app.command("list")
@@ -93,6 +101,28 @@ def show(
         _print_worker(client.get(f"/workers/{_id(client, worker)}"), as_json)
 
 
+@app.command("set")
+def change(
+    *,
+    worker: WorkerArgument,
+    name: Annotated[str | None, typer.Option(help="Its new name; its own WORKER_NAME counts before it.")] = None,
+    capacity: Annotated[int | None, typer.Option(help="Endpoints it may have at once.")] = None,
+    region: Annotated[str | None, typer.Option(help="Where it is; empty for nowhere in particular.")] = None,
+    label: LabelOption = None,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change name, capacity, region or labels of a worker; what is not named stays."""
+    said = {"name": name, "capacity": capacity, "labels": _labels(label) or None}
+    body: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    if region is not None:
+        body["region"] = region or None
+    with connect(gateway, api_key_file, ca_file) as client:
+        _print_worker(client.patch(f"/workers/{_id(client, worker)}", body), as_json)
+
+
 def _add_order(name: str, help_text: str, show: Callable[[Any, bool], None]) -> None:
     """Add a command that gives one order about one worker and shows the worker as it is then."""
 
@@ -128,12 +158,15 @@ def delete(
 
 
 def _id(client: ApiClient, worker: str) -> str:
-    if re.fullmatch(r"[0-9a-f]{32}", worker, re.ASCII):
-        return worker
-    named = next(client.all("/workers", name=worker), None)
-    if named is None:
-        raise CommandError("NOT_FOUND", f"there is no worker named {worker!r}")
-    return str(named["id"])
+    return client.named("/workers", worker, "worker")
+
+
+def _labels(texts: list[str] | None) -> dict[str, str]:
+    texts = texts or []
+    labels = dict(text.partition("=")[::2] for text in texts)
+    if bad := [text for text in texts if "=" not in text]:
+        raise CommandError("INVALID_REQUEST", f"--label: expected KEY=VALUE, found {bad[0]!r}")
+    return labels
 
 
 def _print_worker(worker: dict[str, Any], as_json: bool) -> None:

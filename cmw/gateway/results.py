@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cmw.gateway.instants import UnixMillis, iso
+from cmw.gateway.parquet import ParquetWriter
 from cmw.gateway.parts import ActiveRun, Part
 from cmw.gateway.run_store import RunStore
 from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples
@@ -43,6 +44,12 @@ class Results:
         yield "".join(samples_csv(()))
         async for frames in self._store.frames(run_id):
             yield await asyncio.to_thread(_csv, frames, endpoint)
+
+    async def parquet(self, run_id: str, writer: ParquetWriter, endpoint: int | None = None) -> AsyncIterator[bytes]:
+        """Yield samples.parquet piece by piece."""
+        async for frames in self._store.frames(run_id):
+            yield await asyncio.to_thread(_parquet, writer, frames, endpoint)
+        yield await asyncio.to_thread(writer.close)
 
     async def aggregate(self, run_id: str) -> SampleAggregate:
         """Add the samples of a run up."""
@@ -124,6 +131,10 @@ def _value(typecode: str, value: Any) -> float | int | None:
 def _csv(frames: Sequence[bytes], endpoint: int | None) -> str:
     batches = _batches(frames) if endpoint is None else (_only(batch, endpoint) for batch in _batches(frames))
     return "".join(itertools.islice(samples_csv(batches), 1, None))
+
+
+def _parquet(writer: ParquetWriter, frames: Sequence[bytes], endpoint: int | None) -> bytes:
+    return writer.write([batch if endpoint is None else _only(batch, endpoint) for batch in _batches(frames)])
 
 
 def _only(batch: SampleBatch, endpoint: int) -> SampleBatch:

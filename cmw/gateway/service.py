@@ -32,11 +32,13 @@ from cmw.gateway.journal import Entry, Journal
 from cmw.gateway.key_check import open_vault
 from cmw.gateway.limiter import FailureLimiter
 from cmw.gateway.link_endpoint import LinkEndpoint
+from cmw.gateway.parquet import ParquetWriter
 from cmw.gateway.parts import Part, add_progress
 from cmw.gateway.placement import ANYWHERE, Placement
 from cmw.gateway.projects import Projects
 from cmw.gateway.registrars import Registrars
 from cmw.gateway.results import Results
+from cmw.gateway.retention import Kept, Retention
 from cmw.gateway.run_store import Origin, RunRow, RunStore
 from cmw.gateway.saved_tests import SavedTests
 from cmw.gateway.sip_accounts import SipAccounts
@@ -59,7 +61,7 @@ INTERNAL_EXIT_CODE = 70
 class Gateway:
     """Workers, runs and results on one data directory. `open` makes one; `serve` puts it on the network."""
 
-    def __init__(self, data_dir: Path, database: Database, vault: Vault, clock: UnixClock) -> None:
+    def __init__(self, data_dir: Path, database: Database, vault: Vault, clock: UnixClock, kept: Kept) -> None:
         self.data_dir = data_dir
         self._clock = clock
         self._database = database
@@ -69,6 +71,7 @@ class Gateway:
         self._journal = Journal(database, clock, self._committed)
         self._hub = Hub(self._registry, self._journal)
         self._watchers = RunWatchers()
+        self._retention = Retention(database, clock, kept)
         self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock, self._watchers)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
@@ -82,12 +85,13 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, data_dir: Path, *, clock: UnixClock = unix_ms, secret_key: str | None = None
+        cls, data_dir: Path, *, clock: UnixClock = unix_ms, secret_key: str | None = None, kept: Kept | None = None
     ) -> AsyncIterator[Gateway]:
         """Open the store of `data_dir`, made if need be, and go on with what an earlier process left.
 
         Args:
             secret_key: what secrets are encrypted with, in place of a file of the directory.
+            kept: how long results are kept; for ever when not given.
 
         Raises:
             SettingsError: the directory or the store cannot be used, or another gateway uses it.
@@ -97,7 +101,7 @@ class Gateway:
             database = await Database.open(data_dir)
             try:
                 vault = await open_vault(database, data_dir, secret_key)
-                gateway = cls(data_dir, database, vault, clock)
+                gateway = cls(data_dir, database, vault, clock, kept or Kept())
                 await gateway._start()
                 try:
                     yield gateway
@@ -293,6 +297,19 @@ class Gateway:
         async for piece in self._results.csv(run_id, endpoint):
             yield piece
 
+    async def samples_parquet(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[bytes]:
+        """Return what yields samples.parquet piece by piece.
+
+        Raises:
+            RequestError: there is no such run, or no pyarrow.
+        """
+        await self._store.row(run_id)
+        return self._results.parquet(run_id, ParquetWriter(), endpoint)
+
+    async def delete_run(self, run_id: str) -> None:
+        """Delete a run that is over, and all that is known of it."""
+        await self._retention.delete_run(run_id)
+
     async def close_links(self) -> None:
         """Tell workers and watchers that this gateway goes away; to be called before the server is stopped."""
         self._watchers.close()
@@ -312,9 +329,11 @@ class Gateway:
         self._journal.start()
         self._hub.start(self._coordinator, draining=await self._registry.draining())
         await self._coordinator.start()
+        self._retention.start()
 
     async def _stop(self) -> None:
         await self._hub.stop()
+        await self._retention.stop()
         await self._coordinator.stop()
         await self._journal.stop()
 

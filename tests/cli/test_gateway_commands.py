@@ -191,3 +191,49 @@ def test_the_key_for_secrets_comes_from_the_environment_or_a_file(tmp_path: Path
     assert read_secret_key({"CMW_SECRET_KEY_FILE": str(tmp_path / "key")}) == "abc\n"
     with pytest.raises(SettingsError, match="CMW_SECRET_KEY_FILE: expected a file that can be read"):
         read_secret_key({"CMW_SECRET_KEY_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.loopback
+def test_a_test_of_a_project_from_its_accounts_to_its_run(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = {name: group | {"registrar": "lab"} for name, group in PLAN["groups"].items()}
+    plan, file = tmp_path / "test.json", tmp_path / "accounts.csv"
+    plan.write_text(json.dumps(PLAN | {"groups": groups}))
+    file.write_text("".join(f"u{n},hunter2-{n}\n" for n in range(8)))
+    assert cmw(capsys, "projects", "create", "Lab 1")["slug"] == "lab-1"
+    monkeypatch.setenv("CMW_PROJECT", "lab-1")
+    assert run_command(["tests", "create", str(plan)]) == 78
+    assert "found 'lab', expected a registrar of the plan" in capsys.readouterr().err
+    made = cmw(capsys, "registrars", "create", "lab", "--domain", "127.0.0.1", "--transport", "tcp")
+    assert (made["settings"]["transport"], made["account_count"]) == ("tcp", 0)
+    test = cmw(capsys, "tests", "create", str(plan), "--name", "nightly")
+    assert run_command(["tests", "run", "nightly", "--wait"]) == 75
+    assert "registrar lab has 0 accounts, the test needs 8" in capsys.readouterr().out
+    assert cmw(capsys, "registrars", "add-accounts", "lab", str(file)) == {"accounts": 8}
+    assert cmw(capsys, "registrars", "show", "lab")["account_count"] == 8
+    gateway.link(cmw(capsys, "workers", "create", "w1", "--region", "eu", "--label", "cpu=fast"))
+    run = cmw(capsys, "tests", "run", "nightly", "--wait")
+    assert (run["verdict"], run["test_id"]) == ("PASSED", test["id"])
+    assert cmw(capsys, "tests", "update", "nightly", str(plan))["endpoints"] == 8
+    assert cmw(capsys, "tests", "show", "nightly")["plan"]["name"] == PLAN["name"]
+    for noun in ("projects", "registrars", "tests", "workers"):
+        assert run_command([noun, "list"]) == 0
+    assert "hunter2" not in capsys.readouterr().out
+    assert run_command(["registrars", "delete", "lab"]) == 2
+    assert "is needed by: nightly" in capsys.readouterr().err
+    assert run_command(["tests", "show", "weekly"]) == 2
+    assert cmw(capsys, "runs", "delete", run["id"])["deleted"] is True
+    assert run_command(["runs", "show", run["id"]]) == 2
+    for command in (["tests", "delete", "nightly"], ["registrars", "delete", "lab"], ["projects", "delete", "lab-1"]):
+        assert cmw(capsys, *command)["deleted"] is True
+
+
+@pytest.mark.loopback
+def test_a_worker_is_changed(gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    cmw(capsys, "workers", "create", "w1", "--region", "eu")
+    changed = cmw(capsys, "workers", "set", "w1", "--name", "w2", "--capacity", "7", "--region", "", "--label", "a=b")
+    assert (changed["name"], changed["capacity"], changed["region"], changed["labels"]) == ("w2", 7, None, {"a": "b"})
+    assert cmw(capsys, "workers", "set", "w2")["labels"] == {"a": "b"}
+    assert run_command(["workers", "set", "w2", "--label", "a"]) == 2
+    assert "expected KEY=VALUE, found 'a'" in capsys.readouterr().err

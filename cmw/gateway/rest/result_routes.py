@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from cmw.core.words import OutcomeKind
-from cmw.gateway.rest.answers import Answer, ListAnswer, answer, list_answer
+from cmw.gateway.parquet import MEDIA_TYPE
+from cmw.gateway.rest.answers import Answer, ErrorAnswer, ListAnswer, answer, list_answer
 from cmw.gateway.rest.dependencies import PageOf, Service
 from cmw.gateway.rest.guard import GuardedRoute, needs
 from cmw.gateway.rest.sample_stream import json_stream
@@ -18,7 +19,11 @@ router = APIRouter(route_class=GuardedRoute)
 
 SAMPLES: dict[str, Any] = {
     "description": "rows as they are in docs/api.md",
-    "content": {"application/json": {"schema": {"type": "object"}}, "text/csv": {"schema": {"type": "string"}}},
+    "content": {
+        "application/json": {"schema": {"type": "object"}},
+        "text/csv": {"schema": {"type": "string"}},
+        MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
+    },
 }
 
 
@@ -41,18 +46,20 @@ async def list_endpoints(
     "/runs/{run_id}/samples",
     tags=["results"],
     response_class=StreamingResponse,
-    responses={200: SAMPLES},
+    responses={200: SAMPLES, 501: {"model": ErrorAnswer}},
     openapi_extra=needs(Role.VIEWER),
 )
 async def show_samples(
     request: Request,
     gateway: Service,
     run_id: str,
-    format: Literal["json", "csv"] = "json",
+    format: Literal["json", "csv", "parquet"] = "json",
     endpoint: Annotated[int | None, Query(ge=0)] = None,
 ) -> StreamingResponse:
     """Stream the samples of a run, a row for each endpoint and second, by second."""
     await gateway.run(run_id)
     if format == "csv":
         return StreamingResponse(gateway.samples_csv(run_id, endpoint=endpoint), media_type="text/csv; charset=utf-8")
+    if format == "parquet":
+        return StreamingResponse(await gateway.samples_parquet(run_id, endpoint=endpoint), media_type=MEDIA_TYPE)
     return StreamingResponse(json_stream(request, gateway, run_id, endpoint), media_type="application/json")

@@ -13,7 +13,7 @@ from cmw.core.words import RunStatus
 from cmw.gateway.coordinator import WAIT_MS
 from cmw.gateway.placement import ANYWHERE, Placement
 from cmw.gateway.rest.answers import Answer, ListAnswer, answer, list_answer
-from cmw.gateway.rest.dependencies import PageOf, PlanDocument, Service, WaitSeconds
+from cmw.gateway.rest.dependencies import Deleted, PageOf, PlanDocument, Service, WaitSeconds
 from cmw.gateway.rest.guard import GuardedRoute, needs
 from cmw.gateway.rest.run_events import event_stream
 from cmw.gateway.roles import Role
@@ -73,6 +73,13 @@ async def show_plan(request: Request, gateway: Service, run_id: str) -> Answer[d
 async def stop_run(request: Request, gateway: Service, run_id: str) -> Answer[RunView]:
     """End a run early: calls are hung up, and what was measured is reported."""
     return answer(request, await gateway.stop_run(run_id))
+
+
+@router.delete("/runs/{run_id}", tags=["runs"], openapi_extra=needs(Role.EDITOR))
+async def delete_run(request: Request, gateway: Service, run_id: str) -> Answer[Deleted]:
+    """Delete a run that is over with its summary, endpoints and samples."""
+    await gateway.delete_run(run_id)
+    return answer(request, Deleted(id=run_id))
 
 
 @router.get(
