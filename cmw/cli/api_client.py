@@ -118,12 +118,10 @@ class ApiClient:
         """
         if re.fullmatch(r"[0-9a-f]{32}", name, re.ASCII):
             return name
-        found = next(
-            (one for one in self.all(path, name=name) if name in (one["name"], one.get("configured_name"))), None
-        )
-        if found is None:
-            raise CommandError("NOT_FOUND", f"there is no {kind} named {name!r}")
-        return str(found["id"])
+        for one in self.all(path, name=name):
+            if name == one.get("configured_name", one["name"]):
+                return str(one["id"])
+        raise CommandError("NOT_FOUND", f"there is no {kind} named {name!r}")
 
     def all(self, path: str, **query: Any) -> Iterator[Json]:
         """Yield every object of a list, page by page."""

@@ -21,8 +21,8 @@ from cmw.errors import CommandError
 
 FIELDS = (
     "id", "name", "configured_name", "region", "labels", "state", "enabled", "draining", "capacity",
-    "configured_capacity", "active_endpoints", "token_prefix", "created_at", "last_seen_at", "version", "host", "sip_ip",
-    "media_ip", "engine", "load",
+    "configured_capacity", "active_endpoints", "token_prefix", "created_at", "last_seen_at", "version", "host",
+    "sip_ip", "media_ip", "engine", "load",
 )  # fmt: skip
 
 WorkerArgument = Annotated[str, typer.Argument(metavar="WORKER", help="Its id, or the name it was created with.")]
