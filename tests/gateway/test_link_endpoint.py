@@ -14,6 +14,7 @@ from cmw.gateway.server import RunningServer
 from cmw.link import events
 from cmw.link.refusal import Refusal
 from tests.gateway.world import PATIENCE_S, FakeWorker, linked_worker, open_gateway, run_async
+from tests.support.raw_link import RawLink
 
 pytestmark = pytest.mark.loopback
 
@@ -128,6 +129,27 @@ def test_guessing_is_slowed_but_the_right_token_connects(tmp_path: Path) -> None
             assert answers[-1].text == TOO_MANY
             assert int(answers[-1].headers["Retry-After"]) >= 1
             worker, _, _ = await linked_worker(gateway, server)
+            await worker.stop()
+
+    run_async(work())
+
+
+def test_three_hundred_wrong_tokens_keep_nobody_out(tmp_path: Path) -> None:
+    async def guess(port: int, number: int) -> str:
+        link = await RawLink.connect(port)
+        head = await link.ask(f"cmw_{number:064x}")
+        link.close()
+        return head.split()[1]
+
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            answers = [await guess(server.port, number) for number in range(150)]
+            worker, _, _ = await linked_worker(gateway, server)
+            answers += [await guess(server.port, number) for number in range(150, 300)]
+            assert answers[:10] == ["401"] * 10
+            assert answers.count("401") <= 20  # ten at once, and one every six seconds
+            assert set(answers) == {"401", "429"}
+            assert not [event for event in worker.events if isinstance(event, events.LinkLost | events.LinkRefused)]
             await worker.stop()
 
     run_async(work())

@@ -476,7 +476,40 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", days),
             *("-extfile", "san.cnf", "-out", f"{name}.pem"),
         )
+    _make_chains(folder, run, new_key)
     return folder
+
+
+def _make_chains(folder: Path, run: Callable[..., None], new_key: tuple[str, ...]) -> None:
+    """Make one certificate that vouches for itself, one of an authority nobody knows, and one with another between."""
+    san = ("-addext", "subjectAltName=DNS:localhost")
+    run("req", "-x509", *new_key, "-keyout", "self.key", "-out", "self.pem", "-days", "1", "-subj", "/CN=x", *san)
+    run("req", "-x509", *new_key, "-keyout", "ca2.key", "-out", "ca2.pem", "-days", "2", "-subj", "/CN=another CA")
+    (folder / "ca.cnf").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n")
+    (folder / "san.cnf").write_text("subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")
+    for name, signer, extensions in (
+        ("unknown", "ca2", "san.cnf"),
+        ("between", "ca", "ca.cnf"),
+        ("leaf", "between", "san.cnf"),
+    ):
+        run("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signed_by = ("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key", "-CAcreateserial")
+        run(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            *signed_by,
+            "-days",
+            "1",
+            "-extfile",
+            extensions,
+            "-out",
+            f"{name}.pem",
+        )
+    for name, parts in (("chain", ("leaf", "between")), ("disorder", ("leaf", "ca", "between"))):
+        (folder / f"{name}.pem").write_text("".join((folder / f"{part}.pem").read_text() for part in parts))
+        shutil.copy(folder / "leaf.key", folder / f"{name}.key")
 
 
 def server_tls(certificates: Path, name: str) -> ssl.SSLContext:
@@ -486,9 +519,12 @@ def server_tls(certificates: Path, name: str) -> ssl.SSLContext:
 
 
 class TestTls:
-    def test_a_certificate_of_the_ca_file_for_this_host_is_taken(self, certificates: Path) -> None:
+    @pytest.mark.parametrize("name", ["good", "chain", "disorder"])
+    def test_a_certificate_of_the_ca_file_for_this_host_is_taken(self, certificates: Path, name: str) -> None:
+        """In whatever order the chain comes. Source: RFC 8446 4.4.2."""
+
         async def body() -> None:
-            async with Listener(tls=server_tls(certificates, "good")) as gateway:
+            async with Listener(tls=server_tls(certificates, name)) as gateway:
                 watcher = Watcher()
                 ca_file = str(certificates / "ca.pem")
                 client = make_client(gateway.port, watcher, tls=True, host="localhost", ca_file=ca_file)
@@ -508,6 +544,9 @@ class TestTls:
             ("other", True, "Hostname mismatch"),
             ("expired", True, "expired"),
             ("good", False, "unable to get local issuer certificate"),
+            ("self", True, "self-signed certificate"),
+            ("unknown", True, "unable to get local issuer certificate"),
+            ("leaf", True, "unable to get local issuer certificate"),
         ],
     )
     def test_others_are_refused_before_the_token_is_sent(
