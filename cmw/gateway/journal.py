@@ -54,6 +54,13 @@ class Entry:
     rows: int = 0
 
 
+_PROGRESS = (
+    run_workers.update()
+    .where(run_workers.c.run_id == sa.bindparam("of_run"), run_workers.c.worker_id == sa.bindparam("of_worker"))
+    .values(progress=sa.bindparam("progress"))
+)
+
+
 class Journal:
     """The one writer of results.
 
@@ -221,8 +228,9 @@ async def _insert(connection: AsyncConnection, entries: Sequence[Entry]) -> None
     if ended:
         await connection.execute(insert(endpoints).on_conflict_do_nothing(), ended)
     latest = {(e.run_id, e.worker_id): e.data for e in entries if e.kind == "progress"}
-    for (run_id, worker_id), data in latest.items():
-        await connection.execute(_part(run_id, worker_id).values(progress=data))
+    if latest:
+        rows = [{"of_run": run, "of_worker": worker, "progress": data} for (run, worker), data in latest.items()]
+        await connection.execute(_PROGRESS, rows)  # one statement for all: each costs a turn of the driver's thread
     for e in entries:
         if e.kind == "run_done":
             await connection.execute(_part(e.run_id, e.worker_id).values(state=PartState.DONE, done=e.data, reason=""))
