@@ -85,9 +85,9 @@ class Lab:
     ) -> None:
         self._open.close()
 
-    def start_gateway(self) -> None:
+    def start_gateway(self, *words: str) -> None:
         """Start the gateway, for the first time or again on the same port and data."""
-        self.gateway = cmw("gateway", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data))
+        self.gateway = cmw("gateway", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data), *words)
         self._keep(self.gateway)
         self.gateway.wait_for("gateway at")
 

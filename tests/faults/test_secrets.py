@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
@@ -50,4 +54,41 @@ def test_trace_log_masks_secrets(tmp_path: Path) -> None:
                 assert responses
                 assert set(responses) == {"****"}
         for secret in (token, *USERS.values()):
+            lab.check_secret(secret)
+
+
+def test_a_run_of_a_test_leaves_no_secret_behind(tmp_path: Path) -> None:
+    accounts = write_accounts(tmp_path / "accounts.csv", USERS)
+    listed = [{"username": user, "password": password} for user, password in USERS.items()]
+    with Lab(tmp_path, 9) as lab:
+        key = (lab.data / "api-key").read_text().strip()
+        lab.gateway.stop()
+        lab.start_gateway("--log-level", "trace")
+        registrar = lab.start_callee("--registrar", "--accounts", str(accounts), "--log-level", "trace")
+        _, token = lab.create_worker()
+        lab.start_worker(token, LOG_LEVEL="trace").event("link open")
+        lab.call("POST", "/projects", {"name": "lab"})
+        settings = {"domain": registrar.target.partition("@")[2], "accounts": listed}
+        made = lab.call("POST", "/projects/lab/registrars", {"name": "pbx", "settings": settings})
+        groups = {
+            "callees": {"endpoints": 2, "registrar": "pbx"},
+            "callers": {"endpoints": 2, "registrar": "pbx", "call": {"group": "callees"}},
+        }
+        plan = {"version": 1, "name": "secret", "duration": "1s", "groups": groups}
+        test = lab.call("POST", "/projects/lab/tests", {"plan": plan})
+        run_id = lab.call("POST", f"/projects/lab/tests/{test['id']}/run", {})["id"]
+        assert lab.until_over(run_id)["verdict"] == "PASSED"
+        with pytest.raises(HTTPError) as refused:
+            lab.call("POST", "/projects/lab/registrars", {"name": "x", "settings": settings | {"port": "five"}})
+        paths = ["/keys", "/workers", "/projects", "/projects/lab/registrars", "/projects/lab/tests", "/runs"]
+        paths += [f"/projects/lab/registrars/{made['id']}/accounts", f"/runs/{run_id}", f"/runs/{run_id}/plan"]
+        paths += [f"/runs/{run_id}/{part}" for part in ("summary", "endpoints", "samples")]
+        told = json.dumps([lab.call("GET", path) for path in paths]) + refused.value.read().decode()
+        with closing(sqlite3.connect(lab.data / "gateway.db")) as store:
+            dump = "\n".join(store.iterdump())
+        (lab.data / "api-key").unlink()  # the one place where the key is
+        for secret in (token, key, *USERS.values()):
+            assert secret not in told
+            assert secret not in dump
+            assert secret.encode().hex().upper() not in dump
             lab.check_secret(secret)
