@@ -36,18 +36,18 @@ class Results:
 
     async def rows(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[list[Row]]:
         """Yield the samples of a run by second, some at a time; only those of one endpoint if given."""
-        async for frames in self._store.frames(run_id):
+        async for frames in self._store.frames(run_id, endpoint):
             yield await asyncio.to_thread(_rows, frames, endpoint)
 
     async def csv(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[str]:
         """Yield samples.csv piece by piece."""
         yield "".join(samples_csv(()))
-        async for frames in self._store.frames(run_id):
+        async for frames in self._store.frames(run_id, endpoint):
             yield await asyncio.to_thread(_csv, frames, endpoint)
 
     async def parquet(self, run_id: str, writer: ParquetWriter, endpoint: int | None = None) -> AsyncIterator[bytes]:
         """Yield samples.parquet piece by piece."""
-        async for frames in self._store.frames(run_id):
+        async for frames in self._store.frames(run_id, endpoint):
             yield await asyncio.to_thread(_parquet, writer, frames, endpoint)
         yield await asyncio.to_thread(writer.close)
 

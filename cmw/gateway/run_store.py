@@ -240,13 +240,18 @@ class RunStore:
                 dropped[row["worker_id"]] += max(0, number)
         return dict(dropped)
 
-    async def frames(self, run_id: str) -> AsyncIterator[list[bytes]]:
-        """Yield the sample frames of a run by second, some at a time.
+    async def frames(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[list[bytes]]:
+        """Yield the sample frames of a run by second, some at a time; of one endpoint only those of its worker.
 
         Pages by (second, id), so that no transaction stays open while the caller works.
         """
         after = (-1, -1)
         columns = sa.select(batches.c.second, batches.c.id, batches.c.frame).where(batches.c.run_id == run_id)
+        of_endpoint = sa.select(endpoints.c.worker_id).where(
+            endpoints.c.run_id == run_id, endpoints.c.endpoint == endpoint
+        )
+        if endpoint is not None and (ended := await self._database.row(of_endpoint)) is not None:
+            columns = columns.where(batches.c.worker_id == ended["worker_id"])
         while True:
             query = (
                 columns.where(sa.tuple_(batches.c.second, batches.c.id) > sa.tuple_(*after))

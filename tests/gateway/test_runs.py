@@ -88,6 +88,9 @@ def test_a_run_is_split_over_workers_and_everyone_gets_all_targets(tmp_path: Pat
             ]
             assert one.targets == two.targets
             assert sorted(one.targets[run_id]["callees"]) == ["0", "1", "2", "3"]
+            for index in range(8):  # on either worker
+                rows = [row async for row in gateway.samples(run_id, endpoint=index)]
+                assert [(row["endpoint"], row["second"]) for row in rows] == [(index, 0), (index, 1)]
             assert await samples_of(gateway, run_id) == EVERY_SAMPLE
             await one.stop()
             await two.stop()
