@@ -20,7 +20,7 @@ MAX_FIELD_CHARS = 4096
 
 _UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _FIELD = re.compile(
-    rf"[ \t]*+(?:([{TOKEN_CHARS}]++)[ \t]++(?=[{TOKEN_CHARS}]))?+"
+    rf"[ \t]*+(?:([{TOKEN_CHARS}]++)[ \t]++(?=[{TOKEN_CHARS}]))?"  # not ?+, which Python before 3.11.5 gets wrong
     rf'([{TOKEN_CHARS}]++)[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"|[^",]*+)[ \t]*+(?:,|\Z)',
     re.DOTALL,
 )
