@@ -88,6 +88,9 @@ def answer(
     session_timer: SessionTimer = None,
     reliable: Reliable = "supported",
     transfers: Transfers = "accept",
+    options_status: Annotated[
+        int, typer.Option("--options", help="Answer OPTIONS outside of calls with this status.", min=200, max=699)
+    ] = 200,
     max_calls: Annotated[int | None, typer.Option(help="Calls at once; more are refused with 486.", min=0)] = None,
     rtp_ports: Annotated[str, typer.Option(help="UDP ports for RTP and RTCP, FIRST-LAST.")] = DEFAULT_ANSWER_RTP_PORTS,
     sdp_ip: Annotated[str | None, typer.Option(help="Address to show in SDP.", show_default="as --listen")] = None,
@@ -98,11 +101,29 @@ def answer(
     realm: Annotated[
         str | None, typer.Option(help="Realm of the challenges.", show_default="address of --listen")
     ] = None,
+    service_route: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Route that registered users begin their requests with (RFC 3608); repeat for more.", metavar="URI"
+        ),
+    ] = None,
+    flow_timer: Annotated[
+        int | None,
+        typer.Option(
+            help="Seconds that a flow of RFC 5626 may be silent, told to users.", metavar="S", min=1, max=86400
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(help="PEM file of a certificate: TLS too, on the next free port.", metavar="FILE")
     ] = None,
     tls_key: Annotated[
         Path | None, typer.Option(help="PEM file of its key.", metavar="FILE", show_default="in --tls-cert")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of authorities: TLS and WSS clients have to show a certificate of theirs.", metavar="FILE"
+        ),
     ] = None,
     ws: Annotated[
         int | None,
@@ -121,8 +142,12 @@ def answer(
     """
     if registrar != (accounts is not None):
         raise typer.BadParameter("expected both or neither", param_hint="--registrar and --accounts")
+    if not registrar and (service_route or flow_timer is not None):
+        raise typer.BadParameter("expected --registrar with it", param_hint="--service-route and --flow-timer")
     if tls_key is not None and tls_cert is None:
         raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-key")
+    if tls_client_ca is not None and tls_cert is None:
+        raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-client-ca")
     if redirect and reject is not None:
         raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
     settings = AnswererSettings(
@@ -136,7 +161,7 @@ def answer(
             headers=_headers(header or []),
         ),
         max_calls=max_calls,
-        options=_options(session_timer, reliable, transfers),
+        options=_options(session_timer, reliable, transfers, options_status),
     )
     if log_level not in LEVELS:
         raise typer.BadParameter(f"found {log_level!r}, expected {', '.join(LEVELS)}", param_hint="--log-level")
@@ -146,7 +171,10 @@ def answer(
     ports = PortRange(*parse_ports(rtp_ports, "--rtp-ports"))
     if not ports.pairs():
         raise typer.BadParameter(f"found {rtp_ports!r}, expected an even port and the next", param_hint="--rtp-ports")
-    make_registrar = _registrar_maker(accounts, realm) if accounts is not None else None
+    make_registrar = None
+    if accounts is not None:
+        routes = [f"<{_checked_uri(uri, '--service-route')}>" for uri in service_route or []]
+        make_registrar = _registrar_maker(accounts, realm, routes, flow_timer)
     totals, number = uvloop.run(
         _serve(
             address,
@@ -154,7 +182,7 @@ def answer(
             ports,
             settings,
             make_registrar,
-            _reach(tls_cert, tls_key, ws),
+            _reach(tls_cert, tls_key, tls_client_ca, ws),
             is_traced=log_level == "trace",
         )
     )
@@ -179,11 +207,11 @@ def _audio(media: str, codecs: list[str], *, rtcp_mux: bool, symmetric: bool) ->
     return AudioChoice(codecs=tuple(codecs), source=media, rtcp_mux=rtcp_mux, symmetric=symmetric)
 
 
-def _checked_uri(uri: str) -> str:
+def _checked_uri(uri: str, option: str = "--redirect") -> str:
     try:
         return str(parse_uri(uri))
     except RemoteProtocolError as error:
-        raise typer.BadParameter(str(error), param_hint="--redirect") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _headers(lines: list[str]) -> tuple[tuple[str, str], ...]:
@@ -194,14 +222,14 @@ def _headers(lines: list[str]) -> tuple[tuple[str, str], ...]:
         raise typer.BadParameter(_told(error), param_hint="--header") from None
 
 
-def _options(session_timer: str | None, reliable: str, transfers: str) -> CallOptions:
+def _options(session_timer: str | None, reliable: str, transfers: str, options_status: int) -> CallOptions:
     """Return what calls use, checked as a plan is."""
     try:
         sip = Sip.model_validate(sip_document(session_timer, reliable, transfers))
     except ValidationError as error:
         field = str(error.errors()[0]["loc"][0])
         raise typer.BadParameter(_told(error), param_hint=SIP_OPTIONS.get(field, field)) from None
-    return options_of(sip_share(sip))
+    return options_of(sip_share(sip), options_status)
 
 
 def _told(error: ValidationError) -> str:
@@ -217,20 +245,36 @@ def _told(error: ValidationError) -> str:
     return f"found {detail['input']!r}, expected {expected}"
 
 
-def _reach(tls_cert: Path | None, tls_key: Path | None, ws: int | None) -> SipReach:
+def _reach(tls_cert: Path | None, tls_key: Path | None, client_ca: Path | None, ws: int | None) -> SipReach:
     if tls_cert is None:
         return SipReach(websocket_port=ws)
-    tls = TlsSettings(certificate=str(tls_cert), key=None if tls_key is None else str(tls_key))
+    tls = TlsSettings(
+        ca_file=None if client_ca is None else str(client_ca),
+        certificate=str(tls_cert),
+        key=None if tls_key is None else str(tls_key),
+        asks_client=client_ca is not None,
+    )
     return SipReach(server_tls=tls, websocket_port=ws)
 
 
-def _registrar_maker(accounts: Path, realm: str | None) -> MakeRegistrar:
+def _registrar_maker(
+    accounts: Path, realm: str | None, service_routes: list[str], flow_timer_s: int | None
+) -> MakeRegistrar:
     passwords = {account.username: account.password.get_secret_value() for account in read_accounts(accounts)}
 
     def make(listeners: tuple[Listener, ...], ids: Ids) -> Registrar:
         bound = {each.transport: each.advertised or each.local for each in listeners if each.local.port}
         local = listeners[0].local
-        return Registrar(local=local, others=bound, ids=ids, accounts=passwords, realm=realm, clock=wall_clock())
+        return Registrar(
+            local=local,
+            others=bound,
+            ids=ids,
+            accounts=passwords,
+            realm=realm,
+            service_routes=service_routes,
+            flow_timer_s=flow_timer_s,
+            clock=wall_clock(),
+        )
 
     return make
 

@@ -11,6 +11,9 @@ import pytest
 from cmw.core.address import Address
 from cmw.net.sip_flows import FlowSettings
 from cmw.net.sip_tls import TlsSettings
+from cmw.sip.account import Account
+from cmw.sip.credentials import Credentials
+from cmw.sip.events import RegistrationSucceeded, RequestFailed
 from cmw.sip.hop import Hop, Transport
 from tests.support.certificates import Authority
 from tests.support.phone import TCP, TLS, UDP, WS, WSS, phone
@@ -21,13 +24,15 @@ pytestmark = pytest.mark.loopback
 NewIp = Callable[[], str]
 
 
-def call_over(directory: Path, callee: Callee, ip: str, transports: list[Transport], ca_file: str | None) -> list[int]:
-    """Call over each transport, and return the statuses."""
+def call_over(
+    directory: Path, callee: Callee, ip: str, transports: list[Transport], ca_file: str | None, mine: str | None = None
+) -> list[int]:
+    """Call over each transport, with a certificate of our own or none, and return the statuses."""
     listening = next(entry for entry in callee.log if entry["event"] == "listening")
 
     async def scene() -> list[int]:
         statuses = []
-        async with phone(UDP, TCP, settings=FlowSettings(tls=TlsSettings(ca_file=ca_file))) as caller:
+        async with phone(UDP, TCP, settings=FlowSettings(tls=TlsSettings(ca_file=ca_file, certificate=mine))) as caller:
             for transport in transports:
                 text = listening.get(transport.lower(), listening["sip"])
                 address = Address(ip, int(text.rpartition(":")[2]))
@@ -51,6 +56,46 @@ def test_tls_and_secure_websockets_with_a_certificate(tmp_path: Path, loopback_i
         assert call_over(tmp_path, callee, ip, [UDP, TCP, TLS, WSS], authority.file) == [200] * 4
 
 
+def test_a_certificate_of_the_client_may_be_asked_for(tmp_path: Path, loopback_ip: NewIp) -> None:
+    ip, authority = loopback_ip(), Authority(tmp_path)
+    mine = authority.issue(domains=["caller.example"])
+    words = ("--tls-cert", authority.issue(addresses=[ip]), "--tls-client-ca", authority.file)
+    with Callee(tmp_path, ip, *words) as callee:
+        assert call_over(tmp_path, callee, ip, [TLS], authority.file) == [503]
+        assert call_over(tmp_path, callee, ip, [TLS], authority.file, mine) == [200]
+
+
+def test_what_registered_users_and_those_who_ask_are_told(tmp_path: Path, loopback_ip: NewIp) -> None:
+    ip = loopback_ip()
+    accounts = tmp_path / "accounts.csv"
+    accounts.write_text("username,password\nalice,secret\n")
+    words = ("--registrar", "--accounts", str(accounts), "--service-route", "sip:127.0.0.9;lr", "--flow-timer", "25")
+    with Callee(tmp_path, ip, *words, "--options", "486") as callee:
+        listening = next(entry for entry in callee.log if entry["event"] == "listening")
+        address = Address(ip, int(listening["sip"].rpartition(":")[2]))
+
+        async def scene() -> None:
+            async with phone(UDP) as caller:
+                account = Account(
+                    f"sip:alice@{ip}",
+                    f"sip:{address}",
+                    Credentials("alice", "secret"),
+                    "alice",
+                    instance="urn:uuid:00000000-0000-1000-8000-000a95a0e128",
+                    reg_id=1,
+                )
+                run = caller.transport.run
+                number = run(lambda agent, now: agent.register(account, now=now))
+                await caller.until(RegistrationSucceeded)
+                seen = run(lambda agent, _: agent.registration_snapshot(number)).answer
+                assert seen is not None
+                assert (seen.service_routes, seen.flow_timer_s) == (("<sip:127.0.0.9;lr>",), 25)
+                run(lambda agent, now: agent.request("OPTIONS", f"sip:{address}", now=now))
+                assert (await caller.until(RequestFailed)).status == 486
+
+        asyncio.run(scene())
+
+
 def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) -> None:
     ip = loopback_ip()
     with Callee(tmp_path, ip, "--ws", "0") as callee:
@@ -62,6 +107,9 @@ def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) ->
     [
         (["--tls-key", "x.pem"], 2, "--tls-cert"),
         (["--redirect", "sip:a@h", "--reject", "486"], 2, "expected at most one of them"),
+        (["--tls-client-ca", "x.pem"], 2, "--tls-cert"),
+        (["--flow-timer", "25"], 2, "expected --registrar with it"),
+        (["--options", "100"], 2, "--options"),
         (["--redirect", "x"], 2, "--redirect: expected a sip or sips URI"),
         (["--session-timer", "1s"], 2, "--session-timer: found '1s', expected a duration from 90s to 24h"),
         (["--100rel", "x"], 2, "--100rel: found 'x', expected off, supported or required"),
