@@ -165,6 +165,13 @@ class SipFlows:
             flow.end(FlowEnd.CLOSED_HERE, reason)
             self._driver.drain()
 
+    def keep_alive(self, number: int, span_ns: Nanos) -> None:
+        """Ping over one connection that we opened, if it is there, at least so often. Source: RFC 5626 4.4.1."""
+        flow = self._by_number.get(number)
+        if flow is not None and flow.is_outbound:
+            flow.liveness.be_heard_within(span_ns)
+            self.flow_changed(flow)
+
     # servers
 
     def set_server(self, host: str, settings: ServerSettings | None) -> None:

@@ -117,6 +117,13 @@ class Liveness:
         self._began_message_at = now if is_inside else None
         return is_inside
 
+    def be_heard_within(self, span_ns: Nanos) -> None:
+        """Ping at least so often, again between 80 % and 100 % of it; who asks for that answers. RFC 5626 4.4.1."""
+        share = self._ping_ns / self._limits.ping_ns if self._limits.ping_ns else 0.9
+        wanted_ns = int(span_ns * share)
+        self._ping_ns = min(self._ping_ns, wanted_ns) if self._ping_ns else wanted_ns
+        self._must_pong = True
+
     def pong_received(self) -> None:
         """Note that the peer answers pings; from now on it has to."""
         self._must_pong = True
@@ -167,7 +174,7 @@ class Liveness:
         return (Due.IDLE_LIMIT, self.heard_at + limits.idle_ns) if limits.idle_ns else (None, 0)
 
     def _next_ping(self) -> tuple[Due | None, Nanos]:
-        if not self._limits.ping_ns:
+        if not self._ping_ns:
             return None, 0
         pinged_at = self._pinged_at
         if pinged_at is None or pinged_at < self.heard_at:

@@ -346,7 +346,7 @@ class Registration:
         self.state = RegistrationState.REGISTERED
         self.stands_until = now + answer.expires_s * SECOND
         self._company.noted(self)
-        self._emit(RegistrationSucceeded(self.handle, answer.expires_s, now))
+        self._emit(RegistrationSucceeded(self.handle, answer.expires_s, now, answer.flow_timer_s))
         if self._leave_wanted:
             self.leave(now=now)
             return

@@ -15,11 +15,14 @@ class RegistrationSucceeded:
 
     Args:
         expires_s: lifetime that the registrar granted, seconds.
+        flow_timer_s: how long the connection may be silent from now on, None when the registrar does not say.
+            Source: RFC 5626 4.4.1.
     """
 
     registration: int
     expires_s: int
     at: Nanos
+    flow_timer_s: int | None = None
 
 
 @fact

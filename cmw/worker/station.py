@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from cmw import __version__
 from cmw.core.address import Address, PortRange
-from cmw.core.clock import Nanos
+from cmw.core.clock import SECOND, Nanos
 from cmw.core.ids import Ids
 from cmw.errors import CommandError, LocalProtocolError, SettingsError
 from cmw.net.dns import DnsClient
@@ -39,6 +39,7 @@ from cmw.sip import (
     RegistrationEnded,
     RegistrationEvent,
     RegistrationFailed,
+    RegistrationSucceeded,
     Transport,
     UserAgent,
     parse_uri,
@@ -312,6 +313,10 @@ class Station:
         if isinstance(event, LAST_REGISTRATION_EVENTS):
             del self._registrations[event.registration]
             self._registered_users.discard(user)
+        elif isinstance(event, RegistrationSucceeded) and event.flow_timer_s is not None:
+            flow = self.command(lambda agent, _: agent.registration_snapshot(event.registration)).flow
+            if flow is not None:
+                self._bound.flows.keep_alive(flow.flow, event.flow_timer_s * SECOND)
         owner.receive_registration_event(event)
 
 

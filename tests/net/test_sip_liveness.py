@@ -26,6 +26,18 @@ def test_pings_are_drawn_between_80_and_100_percent(unit: float, seconds: int) -
     assert liveness.handle_timeout(now=seconds * SECOND) is Due.PING
 
 
+@pytest.mark.parametrize("ping_s", [120, 0])
+def test_a_registrar_may_ask_to_be_pinged_more_often(ping_s: int) -> None:
+    """Flow-Timer, RFC 5626 4.4.1; who says that answers pings."""
+    liveness = make(is_outbound=True, unit=0.5, limits=replace(LIMITS, ping_ns=ping_s * SECOND))
+    liveness.opened(now=0)
+    liveness.be_heard_within(30 * SECOND)
+    assert liveness.next_timeout() == 27 * SECOND
+    liveness.be_heard_within(300 * SECOND)
+    assert liveness.handle_timeout(now=27 * SECOND) is Due.PING
+    assert liveness.handle_timeout(now=37 * SECOND) is Due.PONG_LIMIT
+
+
 def test_connecting_has_a_limit() -> None:
     liveness = make(is_outbound=True)
     assert liveness.handle_timeout(now=10 * SECOND) is Due.CONNECT_LIMIT

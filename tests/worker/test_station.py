@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from cmw.core.address import PortRange
-from cmw.core.clock import MILLISECOND
+from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import CapacityError, CommandError, LocalProtocolError, SettingsError
 from cmw.net.sip_flows import ServerSettings
 from cmw.net.sip_tls import TlsSettings
@@ -188,3 +189,26 @@ def test_uris_are_looked_up_for_the_addresses_that_we_have() -> None:
         station.close()
 
     asyncio.run(scene())
+
+
+def test_a_connection_is_kept_alive_as_often_as_its_registrar_asks_for() -> None:
+    class Flows:
+        def __init__(self) -> None:
+            self.asked: list[tuple[int, int]] = []
+
+        def keep_alive(self, number: int, span_ns: int) -> None:
+            self.asked.append((number, span_ns))
+
+    class Registered:
+        def receive_registration_event(self, event: object) -> None: ...
+
+    stage, flows = Stage(), Flows()
+    listener: Any = stage.station._listener
+    listener.flows = flows
+    account = Account("sip:alice@10.0.0.2", "sip:10.0.0.2", None, "alice", destination=THERE)
+    stage.station.register(Registered(), account, expires_s=300)
+    stage.after(10 * MILLISECOND)
+    (request,) = stage.party.requests("REGISTER")
+    rows = [("Contact", f"{request.headers.get('Contact')};expires=300"), ("Flow-Timer", "25")]
+    stage.party.respond(request, 200, headers=rows, destination=HERE)
+    assert flows.asked == [(0, 25 * SECOND)]
