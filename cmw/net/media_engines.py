@@ -9,16 +9,36 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cmw._twin import pure_wanted
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.metrics.histogram import ExponentialHistogram
-from cmw.net._media import MediaEngine
 from cmw.net.media import PacingSnapshot, TracedPacket
+from cmw.net.media_pure import PureMediaEngine
 from cmw.rtp.snapshot import StreamSnapshot
+
+if TYPE_CHECKING:
+    from cmw.net._media import MediaEngine
 
 STREAMS_OF_A_THREAD = 100
 """Streams on each thread before one more is made use of: a tenth of what one carries with ease."""
+
+
+def is_compiled() -> bool:
+    """Tell whether the compiled engine is there, and wanted: CMW_PURE=1 asks for the one in plain Python.
+
+    One that is there but does not load is an error, not a reason to fall back.
+    """
+    if pure_wanted():
+        return False
+    try:
+        import cmw.net._media  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "cmw.net._media":
+            raise
+        return False
+    return True
 
 
 class MediaEngines:
@@ -26,15 +46,15 @@ class MediaEngines:
 
     Args:
         slots: streams that can be open at once.
-        threads: media threads at most, 1 or more.
+        threads: media threads at most, 1 or more; in plain Python there is one, for they would take turns.
         realtime: ask for SCHED_FIFO; `scheduling` tells what was granted.
     """
 
     def __init__(self, *, slots: int, threads: int = 1, realtime: bool = True) -> None:
         if threads < 1:
             raise LocalProtocolError(f"threads: expected 1 or more, got {threads}")
-        each = -(-slots // threads)
-        self._engines = [MediaEngine(slots=each, realtime=realtime) for _ in range(threads)]
+        self.is_compiled = is_compiled()
+        self._engines = _make(slots, threads, realtime) if self.is_compiled else [PureMediaEngine(slots=slots)]
         self._slots = slots
         self._used = 0  # threads that have been started
         self._lock = threading.Lock()
@@ -179,9 +199,16 @@ class MediaEngines:
             self._engines[self._used].start()
             self._used += 1
 
-    def _at(self, slot: int) -> tuple[MediaEngine, int]:
+    def _at(self, slot: int) -> tuple[MediaEngine | PureMediaEngine, int]:
         its_slot, index = divmod(slot, len(self._engines))
         return self._engines[index], its_slot
+
+
+def _make(slots: int, threads: int, realtime: bool) -> list[MediaEngine | PureMediaEngine]:
+    from cmw.net._media import MediaEngine
+
+    each = -(-slots // threads)
+    return [MediaEngine(slots=each, realtime=realtime) for _ in range(threads)]
 
 
 def _merge(parts: list[PacingSnapshot]) -> PacingSnapshot:

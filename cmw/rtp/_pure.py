@@ -277,7 +277,7 @@ class StreamTable:
     def snapshot(self, slot: int) -> StreamSnapshot:
         """Return the figures of `slot`; changes nothing."""
         stream = self._stream(slot)
-        return _snapshot(stream.sender, stream.receiver, stream.control)
+        return stream_snapshot(stream.sender, stream.receiver, stream.control)
 
     def pacing(self) -> HistogramDict:
         """Return the histogram of lateness in microseconds, in the wire form that all histograms share."""
@@ -318,7 +318,7 @@ def _require_unsigned(bits: int, *values: int) -> None:
             raise OverflowError(f"expected 0 .. 2^{bits} - 1, got {value}")
 
 
-def _snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: ControlSession) -> StreamSnapshot:
+def stream_snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: ControlSession) -> StreamSnapshot:
     received, expected = receiver.packets_received, receiver.packets_expected
     jitter = receiver.jitter if receiver.jitter.count else None
     spacing = receiver.spacing

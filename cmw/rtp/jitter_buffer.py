@@ -34,7 +34,7 @@ class JitterBuffer:
     """Counts of one stream's packets in the buffer; its delay in 1/256 RTP unit."""
 
     def __init__(self, settings: BufferSettings, clock_hz: int) -> None:
-        self._settings = settings
+        self.settings = settings
         self.pushed = 0
         self.late = 0
         self.mean_q12 = 0
@@ -44,11 +44,11 @@ class JitterBuffer:
     @property
     def is_adaptive(self) -> bool:
         """Tell whether the delay changes."""
-        return self._settings.min_ns != self._settings.max_ns
+        return self.settings.min_ns != self.settings.max_ns
 
     def set_clock(self, clock_hz: int) -> None:
         """Begin with the delay of the settings, in units of `clock_hz`."""
-        self.delay_q8, self._min_q8, self.max_q8 = (rtp_units(ns, clock_hz, fraction_bits=8) for ns in self._settings)
+        self.delay_q8, self._min_q8, self.max_q8 = (rtp_units(ns, clock_hz, fraction_bits=8) for ns in self.settings)
         self.restart()
 
     def restart(self) -> None:

@@ -111,6 +111,21 @@ class SendSchedule:
         self._marker_due = False
         self._next_packet += 1
 
+    def keep_back(self) -> None:
+        """Let the next packet of the schedule pass unsent: silence, which is no skip."""
+        self._marker_due = True
+        self._next_packet += 1
+
+    @property
+    def next_packet(self) -> int:
+        """Return the number of the next packet of the schedule."""
+        return self._next_packet
+
+    @property
+    def first_timestamp(self) -> int:
+        """Return the timestamp of packet 0."""
+        return self._first_timestamp
+
     def stamp_as(self, packet: bytearray, timestamp: int, marker: bool, *, now: Nanos) -> None:
         """Write a header out of schedule: the caller brings timestamp and marker."""
         second = marker << 7 | self.payload_type

@@ -125,6 +125,17 @@ class ReceiveStatistics:
             return PacketVerdict.WRONG_PAYLOAD_TYPE
         return verdict
 
+    def begin_anew(self) -> None:
+        """Forget all that came: it was somebody else's."""
+        type(self).__init__(
+            self,
+            clock_hz=self.clock_hz,
+            payload_type=self._payload_type,
+            event_payload_type=self._event_payload_type,
+            late_limit_ns=self._late_limit_ns,
+            buffer=self.buffer.settings,
+        )
+
     def change_payload(self, *, payload_type: int, event_payload_type: int, clock_hz: int) -> None:
         """Measure another payload type from now on; the counters go on."""
         self._payload_type = payload_type

@@ -115,6 +115,8 @@ class Worker:
             self._health = HealthServer(port, self._health_state, metrics=self._metrics_page)
             await self._health.start()
         self._start_link()
+        if not home.engine.is_compiled:
+            self._log.warn("media in plain Python: a few hundred endpoints at most, and later packets")
         self._log.info(
             "worker started",
             version=cmw.__version__,
@@ -282,7 +284,7 @@ class Worker:
             host=platform.node(),
             sip_ip=home.sip,
             media_ip=home.media,
-            engine="compiled",
+            engine="compiled" if self._stations.home.engine.is_compiled else "pure",
         )
         token = settings.worker_token.get_secret_value()
         files = None

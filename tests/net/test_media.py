@@ -19,6 +19,7 @@ from cmw.core.address import PortRange
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net._media import MediaEngine
 from cmw.net.media import MediaMode, ReceivedFormat, open_media_pair
+from cmw.net.media_pure import PureMediaEngine
 from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.ports import PortPool
 from cmw.rtp.snapshot import StreamSnapshot
@@ -40,9 +41,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-@pytest.fixture
-def engine() -> Iterator[MediaEngine]:
-    made = MediaEngine(slots=64)
+@pytest.fixture(params=["compiled", "pure"])
+def engine(request: pytest.FixtureRequest) -> Iterator[MediaEngine]:
+    made: Any = MediaEngine(slots=64) if request.param == "compiled" else PureMediaEngine(slots=64)
     made.start()
     yield made
     made.stop()

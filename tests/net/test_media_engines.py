@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,37 @@ def test_commands_and_the_trace_reach_every_thread(engines: MediaEngines) -> Non
     engines.set_trace(False)
     engines.take_trace(10000)
     assert engines.take_trace(10) == ([], 0)
+
+
+def test_in_plain_python_there_is_one_thread_and_the_results_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CMW_PURE", "1")
+    engines = MediaEngines(slots=4, threads=3)
+    assert (len(engines), engines.is_compiled) == (1, False)
+    assert "plain Python" in engines.scheduling
+    pool = PortPool(PORTS)
+    source = engines.add_source(bytes(160), 160)
+    engines.start()
+    ends = [open_media_pair(engines, pool, IP, 0) for _ in range(2)]
+    for n, (slot, _) in enumerate(ends):
+        start(engines, slot, ends[n ^ 1][1], source)
+    wait_until(lambda: all(seen.packets_received > 5 for _, seen in engines.snapshot_all()))
+    engines.stop()
+    for slot, _ in ends:
+        engines.stop_stream(slot)
+    seen = dict(engines.snapshot_all())
+    assert [one.packets_lost for one in seen.values()] == [0, 0]
+    assert engines.close_pacing_interval().packets == sum(one.packets_sent for one in seen.values())
+    for slot, _ in ends:
+        engines.close(slot)
+
+
+def test_a_missing_module_is_a_reason_to_fall_back_and_a_broken_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CMW_PURE", raising=False)
+    assert media_engines.is_compiled()
+    monkeypatch.setitem(sys.modules, "cmw.net._media", None)
+    with pytest.raises(ModuleNotFoundError):
+        __import__("cmw.net._media")
+    assert not media_engines.is_compiled()
 
 
 def test_one_thread_or_more() -> None:
