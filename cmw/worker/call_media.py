@@ -81,9 +81,10 @@ class CallMedia:
     def __init__(self, station: Station, audio: AudioChoice) -> None:
         self._station = station
         self._audio = audio
+        policy = make_policy(audio.codecs, audio.ptime_ms, audio.rtcp_mux)  # before there is anything to give back
         self._slot, self._port = open_media_pair(station.engine, station.ports, station.addresses.media, audio.dscp)
         self._negotiator = Negotiator(
-            make_policy(audio.codecs, audio.ptime_ms, audio.rtcp_mux),
+            policy,
             address=station.addresses.sdp,
             rtp_port=self._port,
             session_id=station.ids.timestamp(),

@@ -95,6 +95,7 @@ class SideCall:
             body = media.accept(offer.body) if offer.body else media.offer()
         except (CmwError, OSError) as error:
             status = getattr(error, "hint", 0) or SERVICE_UNAVAILABLE
+            self._close_media()
             self._station.command(lambda agent, now: agent.reject(offer.call, status=status, now=now))
             return
         self.is_answered = True

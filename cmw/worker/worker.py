@@ -116,7 +116,7 @@ class Worker:
             await self._health.start()
         self._start_link()
         if not home.engine.is_compiled:
-            self._log.warn("media in plain Python: a few hundred endpoints at most, and later packets")
+            self._log.warn("media in plain Python", expect="a few hundred endpoints at most, and late packets")
         self._log.info(
             "worker started",
             version=cmw.__version__,

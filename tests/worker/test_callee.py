@@ -10,7 +10,7 @@ from cmw.load.outcome import EndpointReport
 from cmw.net.media import ReceivedFormat
 from cmw.sip import CallOffered
 from cmw.sip.message import Request
-from cmw.worker.call_media import AudioChoice
+from cmw.worker.call_media import AudioChoice, CallMedia
 from cmw.worker.callee import AnswerChoice, Callee
 from cmw.worker.reporting import endpoint_report
 from tests.support.sip_party import SDP
@@ -333,6 +333,13 @@ def test_rtp_and_rtcp_share_a_port_when_the_plan_wants_it(wanted: bool, rtcp_por
     assert (b"a=rtcp-mux\r\n" in stage.party.responses("INVITE")[-1].body) is wanted
     in_dialog(stage, "BYE", 2)
     finish(stage, callee)
+
+
+def test_media_that_cannot_be_described_keeps_no_ports() -> None:
+    stage = Stage()
+    with pytest.raises(KeyError, match="opus"):
+        CallMedia(stage.station, AudioChoice(codecs=("opus",)))
+    assert (stage.station.ports.in_use, stage.engine.streams) == (0, {})
 
 
 @pytest.mark.parametrize("wanted", [False, True])
