@@ -51,3 +51,13 @@ def test_what_decides_is_said(limits: list[tuple[int, int]]) -> None:
 def test_no_limit_of_descriptors(limits: list[tuple[int, int]]) -> None:
     limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert endpoint_capacity(PortRange(10000, 65535)) == 27768
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cores", "threads"), [(3, 2.0, 3), (None, 8.0, 7), (None, 2.0, 1), (None, 1.0, 1), (None, 2.5, 1)]
+)
+def test_one_core_is_left_for_signalling(
+    monkeypatch: pytest.MonkeyPatch, wanted: int | None, cores: float, threads: int
+) -> None:
+    monkeypatch.setattr(capacity, "limits_of_machine", lambda: (cores, None))
+    assert capacity.media_threads(wanted) == threads
