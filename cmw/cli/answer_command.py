@@ -165,7 +165,9 @@ def answer(
     )
     if log_level not in LEVELS:
         raise typer.BadParameter(f"found {log_level!r}, expected {', '.join(LEVELS)}", param_hint="--log-level")
-    configure_logging(log_level, "json" if json_wanted else "pretty", sys.stderr, colours=is_coloured(sys.stderr))
+    form = "json" if json_wanted else "pretty"
+    # Who was called and who registered is what this command is asked for: every line counts.
+    configure_logging(log_level, form, sys.stderr, colours=is_coloured(sys.stderr), limits_repeats=False)
     address = parse_listen(listen, "--listen")
     sdp_ip = parse_ip(sdp_ip, "--sdp-ip") if sdp_ip is not None else None
     ports = PortRange(*parse_ports(rtp_ports, "--rtp-ports"))

@@ -82,7 +82,12 @@ class Log(structlog.BoundLoggerBase):
 
 
 def configure_logging(
-    level: str = "info", format: str = "json", stream: TextIO | None = None, *, colours: bool | None = None
+    level: str = "info",
+    format: str = "json",
+    stream: TextIO | None = None,
+    *,
+    colours: bool | None = None,
+    limits_repeats: bool = True,
 ) -> None:
     """Send all logs of the process to `stream`, those of libraries too.
 
@@ -91,12 +96,13 @@ def configure_logging(
         format: ``json`` or ``pretty``.
         stream: standard output when None.
         colours: of ``pretty``; None means yes unless NO_COLOR is set.
+        limits_repeats: whether lines of one event are counted instead of shown once there are many in a second.
     """
     out = stream or sys.stdout
     coloured = colours if colours is not None else not os.environ.get("NO_COLOR")
     render = render_json if format == "json" else _PrettyRenderer(coloured)
     structlog.configure(
-        processors=[RepeatLimit(render), _stamp, mask_secrets, render],
+        processors=[*([RepeatLimit(render)] if limits_repeats else []), _stamp, mask_secrets, render],
         wrapper_class=_ActiveLog,
         context_class=dict,
         logger_factory=lambda name="", *_: _Writer(out, name),

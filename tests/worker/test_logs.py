@@ -163,6 +163,13 @@ def test_a_logger_made_by_name_without_ours_writes_the_same_lines(stream: io.Str
     ]
 
 
+def test_a_log_that_is_a_record_shows_every_line(stream: io.StringIO) -> None:
+    configure_logging("info", "json", stream, limits_repeats=False)
+    for k in range(REPEATS + 5):
+        get_logger().info("registered", user=k)
+    assert [json.loads(line)["user"] for line in stream.getvalue().splitlines()] == list(range(REPEATS + 5))
+
+
 def test_a_reader_that_went_away_stops_nothing() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
