@@ -865,7 +865,7 @@ cdef class MediaEngine:
         if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
         elif self.tracing:
-            self._trace(s, 1, 1, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
+            self._trace(s, 1, not shared, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
 
     # receiving
 

@@ -528,7 +528,7 @@ class PureMediaEngine:
         except OSError:
             s.counts["rtcp_send_errors"] += 1
         else:
-            self._note(s, True, True, report, monotonic_ns(), s.control_peer)
+            self._note(s, True, s.peer != s.control_peer, report, monotonic_ns(), s.control_peer)
 
     # Private: receiving.
 

@@ -18,6 +18,7 @@ from cmw.sip.hop import Hop, Transport
 from tests.support.certificates import Authority
 from tests.support.phone import TCP, TLS, UDP, WS, WSS, phone
 from tests.support.processes import Callee, cmw
+from tests.support.runs import call
 
 pytestmark = pytest.mark.loopback
 
@@ -48,6 +49,24 @@ def test_udp_and_tcp_by_default(tmp_path: Path, loopback_ip: NewIp) -> None:
     with Callee(tmp_path, ip) as callee:
         assert call_over(tmp_path, callee, ip, [UDP, TCP], None) == [200] * 2
         assert callee.stop()["calls"] == 2
+
+
+def test_30_ms_a_packet_on_one_port_and_every_packet_told(tmp_path: Path, loopback_ip: NewIp) -> None:
+    words = ("--rtcp-mux", "--symmetric", "--log-level", "trace")
+    with Callee(tmp_path, loopback_ip(), *words) as callee:
+        options = ("--ptime", "30ms", "--rtcp-mux", "--symmetric", "--duration", "1s")
+        result = call(tmp_path, loopback_ip(), callee.target, *options)
+        callee.stop()
+    result.expect(0)
+    packets = [entry for entry in callee.log if entry["event"] in ("RTP", "RTCP")]
+    rtp = [entry for entry in packets if entry["event"] == "RTP"]
+    assert {entry["size"] for entry in rtp} == {12 + 240}
+    assert len(packets) > len(rtp)
+    assert len({entry["local_port"] for entry in packets}) == 1
+    heard = [entry["seq"] for entry in rtp if entry["direction"] == "in"]
+    assert len(heard) == result.sent == result.received
+    assert heard == [(heard[0] + n) % 65536 for n in range(len(heard))]
+    assert len({entry["remote"] for entry in packets}) == 1, "RTP and RTCP of the caller have one port"
 
 
 def test_tls_and_secure_websockets_with_a_certificate(tmp_path: Path, loopback_ip: NewIp) -> None:
