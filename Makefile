@@ -4,13 +4,13 @@
 #   make test    the tests                    ARGS="tests/sip -k digest" narrows them
 #   make fuzz    hostile input for a minute a target, on all cores   CMW_FUZZ_SECONDS=600 for longer
 #   make check   format, lint, strict types, stubs of the compiled modules, layers
-#   make bench   the benches                  ARGS="..." narrows them, CALLS=500 loads the media thread more
+#   make bench   the benches                  ARGS="..." narrows them, SECONDS=60 makes the windows of media longer
 #   make peers   the real programs that some tests talk to (Debian packages; needs root)
 #   make image   the container image, with docker or podman     make image-test  runs it, in limits (needs root)
 #   make clean   remove what the others made
 
 PYTHON_SOURCES := cmw tests bench setup.py
-CALLS ?= 100
+SECONDS ?= 2
 COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd cmw/sip/*.pyx)
 IN := .venv/bin
 
@@ -41,7 +41,10 @@ check: setup
 
 bench: setup
 	@$(IN)/python -m pytest bench --benchmark-enable $(ARGS)
-	@$(IN)/python -m bench.media --calls $(CALLS) --seconds 10
+	@$(IN)/python -m bench.media_tiers --seconds $(SECONDS) --rounds 3 --tiers 25 200 500 1000 2000
+	@$(IN)/python -m bench.media_peer --seconds $(SECONDS) --rounds 1
+	@$(IN)/python -m bench.media_jitter --endpoints 200 --seconds $(SECONDS) --rounds 1
+	@$(IN)/python -m bench.media_memory --endpoints 100 500
 	@$(IN)/python -m bench.gateway
 	@if command -v sipp >/dev/null; then $(IN)/python -m bench.sip_calls; fi
 

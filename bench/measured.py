@@ -44,7 +44,8 @@ class MeasuredProcess:
     ) -> None:
         if self._process.returncode is None:
             self._process.kill()
-            self._reap(time.monotonic() + self._patience_s)
+            if self._process.returncode is None:  # `kill` looks first whether it has ended by itself
+                self._reap(time.monotonic() + self._patience_s)
         os.close(self._output)
         os.close(self._errors)
 

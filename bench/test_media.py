@@ -1,14 +1,55 @@
-"""The media bench once, small and untimed, so that it cannot rot; `python -m bench.media` measures."""
+"""Every media bench once, small and untimed, so that none can rot; docs/media-benches.md says how to measure."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+
 import pytest
 
-from bench.media import measure
+from bench import media, media_jitter, media_memory, media_peer, media_tiers
+from bench.tiers import TIERS
+
+pytestmark = pytest.mark.loopback
+HAS_COMPILER = shutil.which(os.environ.get("CC", "cc")) is not None
 
 
-@pytest.mark.loopback
-def test_the_bench_runs_and_loses_nothing() -> None:
-    result = measure(5, 0.3)
+def test_both_ends_in_one_engine_lose_nothing() -> None:
+    result = media.measure(5, 0.3)
     assert result["packets_sent"] > 0
     assert result["packets_lost"] == result["kernel_drops"] == 0
+
+
+@pytest.mark.benchmark(group="a second in memory")
+@pytest.mark.parametrize("tier", TIERS[:5], ids=lambda tier: str(tier.endpoints))
+def test_a_second_in_memory(benchmark: pytest.FixtureRequest, tier: media_tiers.Tier) -> None:
+    benchmark(media_tiers.memory_second, tier.endpoints)  # type: ignore[operator]
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler for the baseline")
+def test_a_tier_stands_beside_its_baseline(capsys: pytest.CaptureFixture[str]) -> None:
+    media_tiers.main(["--tiers", "25", "--seconds", "0.3", "--json", "--no-spin"])
+    (tier,) = json.loads(capsys.readouterr().out)["tiers"]
+    assert tier["packets_lost"] == 0
+    assert tier["baseline_ratio"] > 0
+    assert tier["in_memory"]["baseline_ratio"] > 0
+
+
+def test_peers_on_two_cores_lose_nothing() -> None:
+    result = media_peer.compare(4, 0.3, 1, spin=False)
+    assert result["packets"] > 0
+    assert result["packets_lost"] == 0
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler for the receiver")
+def test_a_receiver_that_is_not_ours_hears_every_stream() -> None:
+    heard = media_jitter.sent_by_us(4, 0.3, spin=False)
+    assert heard["streams"] == 4
+    assert heard["packets"] > 4 * 10
+
+
+def test_memory_is_the_slope_over_counts() -> None:
+    found = media_memory.measure([2, 4], 0)
+    assert [row["endpoints"] for row in found["rows"]] == [2, 4]
+    assert found["rows"][0]["in_call"] >= found["rows"][0]["idle"] > 1 << 20
