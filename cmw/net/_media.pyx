@@ -5,7 +5,7 @@ The thread wakes on an absolute grid (1 ms), takes the lock once and serves the 
 
     send      every stream whose packet is due: header stamped in front of a ready-made frame, one sendto
     receive   every socket that has something: dated by the kernel, so that a late tick is nobody's jitter
-    report    RTCP of the streams whose interval is over (looked at every 64th tick)
+    report    RTCP of the streams whose interval is over (each looked at every 64th tick)
 
 Python calls take the same lock for as long as it takes to copy a structure, without the GIL; a lock with priority
 inheritance, so that the thread never waits for a preempted caller. No Python object is made for a packet.
@@ -64,7 +64,8 @@ cdef enum:
     BURST = 64                      # datagrams read from a socket that had some in the last tick too
     SOURCES = 1024
     PORTION = 32                    # slots that snapshot_all copies at a time
-    REPORT_TICKS = 64               # RTCP is looked at every 64th tick
+    CATCH_UP = 4                    # late ticks served without sleep; then others get the lock and the core
+    REPORT_TICKS = 64               # each stream's RTCP is looked at every 64th tick
     TRACE_ENTRIES = 8192            # packets that the trace holds until they are asked for
     EARLY_PACKETS = 2048            # kept for streams that are not started yet, all slots together
     EARLY_BYTES = 560               # larger ones are not kept: 60 ms of G.711 with every header fit
@@ -761,6 +762,7 @@ cdef class MediaEngine:
 
     cdef void _loop(self) noexcept nogil:
         cdef int64_t missed
+        cdef int behind = 0             # ticks that were late in a row
         cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
         cdef int64_t wake_ns = now_ns - now_ns % self.tick_ns + self.tick_ns
         cdef int64_t due_ns = wake_ns
@@ -775,8 +777,11 @@ cdef class MediaEngine:
             due_ns = wake_ns + self.tick_ns * (1 if self.open_count else IDLE_TICKS)
             wake_ns += self.tick_ns * (1 if self.open_count else IDLE_TICKS)
             now_ns = clock_ns(CLOCK_MONOTONIC)
-            if wake_ns <= now_ns:
-                missed = (now_ns - wake_ns) // self.tick_ns + 1
+            if wake_ns > now_ns:
+                behind = 0
+            else:  # serve the last point that passed at once: waiting for the next makes that one as long again
+                behind = behind + 1 if behind < CATCH_UP else 0
+                missed = (now_ns - wake_ns) // self.tick_ns + (behind == 0)
                 self.ticks_missed += missed
                 wake_ns += missed * self.tick_ns
             pthread_mutex_unlock(&self.lock)
@@ -792,10 +797,11 @@ cdef class MediaEngine:
             if self.next_due[i] <= now_ns:
                 self._send_packet(i)
         self._drain_ready()
-        if self.tick % REPORT_TICKS == 0:
-            for i in range(self.high_water):
-                if self.states[i] == ACTIVE and self._report_due(&self.slots[i], now_ns):
-                    self._send_report(&self.slots[i], 0)
+        i = <int>(self.tick % REPORT_TICKS)     # a few at each tick: all at once would keep packets waiting
+        while i < self.high_water:
+            if self.states[i] == ACTIVE and self._report_due(&self.slots[i], now_ns):
+                self._send_report(&self.slots[i], 0)
+            i += REPORT_TICKS
 
     cdef bint _report_due(self, Slot* s, int64_t now_ns) noexcept nogil:
         return rtcp_due(&s.sender, &s.receiver, &s.control, now_ns)
