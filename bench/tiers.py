@@ -48,4 +48,8 @@ IDLE_KIB = 24
 """Memory of an endpoint that is registered, in a call and idle."""
 
 VOID_P99_US = 250.0
-"""A window in which the control thread was later than this was disturbed: half of the smallest bound."""
+VOID_MAX_US = 5000.0
+"""A window in which the control thread was later, in a hundredth of the time or once, was disturbed.
+
+Half of the smallest bound; and at two thirds of a core, an engine that was stopped needs thrice as long to catch up.
+"""
