@@ -55,6 +55,7 @@ DEBUG_VARIABLE = "CMW_DEBUG"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command that `arguments` (without the program's name) ask for, and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs inherit that it is ignored
     _log_warnings()
     sys.exit(run_command(list(sys.argv[1:] if arguments is None else arguments)))
 

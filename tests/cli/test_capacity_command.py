@@ -59,7 +59,11 @@ def test_a_tier_is_measured_with_real_calls(loopback_ip: Callable[[], str]) -> N
 
 @pytest.mark.loopback
 def test_ctrl_c_ends_both_sides_too(loopback_ip: Callable[[], str]) -> None:
-    process = start("--tier", "5", "--seconds", "600", "--ip", loopback_ip())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script's background jobs inherit it
+    try:
+        process = start("--tier", "5", "--seconds", "600", "--ip", loopback_ip())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert process.stderr is not None
     process.stderr.readline()
     sides = [os.pidfd_open(child) for child in _children_of(process.pid)]
