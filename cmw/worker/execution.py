@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import nan
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
@@ -36,6 +36,11 @@ from cmw.worker.ways import Ways
 
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
+
+PORTION = 150
+"""Endpoints that are looked at, or reported on, in one go: some 10 ms of the loop."""
+
+ItemT = TypeVar("ItemT")
 
 MAX_WAIT: Final[Nanos] = 60 * SECOND
 """How far ahead a start may lie; beyond it the clocks cannot be right."""
@@ -343,35 +348,53 @@ class RunExecution:
         A tick that comes more than a second late closes the seconds it missed as one, under the number of the first;
         a number is never used twice.
         """
-        now = self._alarm.now()
-        snapshots = dict(self._station.engine.snapshot_all())
         assert self._started_at is not None
         closed = self._second
-        next_second = max(closed + 1, (now - self._started_at) // SECOND)
-        traffic = self._meter.read(self._streams(snapshots))
-        untrusted = self._watch.close_window(closed, next_second - 1, traffic, self._read_sip())
-        rows: list[tuple[int, Row]] = []
-        for endpoint in self._endpoints:
-            row = endpoint.close_interval(snapshots, now)
-            if row is not None:
-                rows.append((endpoint.settings.index, row))
-        self._station.engine.rate_streams([rating for e in self._endpoints if (rating := e.rating) is not None])
-        if rows:
-            self._uplink.send_samples(self._batch(rows, now, untrusted))
+        self._go_on(self._close_second(max(closed + 1, (self._alarm.now() - self._started_at) // SECOND)))
+
+    def _go_on(self, steps: Iterator[None]) -> None:
+        """Take one step now and the others later: messages and timers are served in between."""
+        if next(steps, self) is not self:
+            self._at(self._alarm.now(), lambda: self._go_on(steps))
+
+    def _close_second(self, next_second: int) -> Iterator[None]:
+        """Close the seconds before `next_second`, yielding after some endpoints each."""
+        seen: list[_Seen] = []
+        for number, endpoints in enumerate(_portions(self._endpoints)):
+            if number:
+                yield
+            seen += self._look_at(endpoints)
+        traffic = self._meter.read((one.endpoint.settings.index, one.snapshot) for one in seen)
+        untrusted = self._watch.close_window(self._second, next_second - 1, traffic, self._read_sip())
         self._report_progress()
-        self._second = next_second
-        if self._second > closed + 1:
-            self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=self._second - 1)
+        closed, self._second = self._second, next_second
+        for number, portion in enumerate(_portions(seen)):
+            if number:
+                yield
+            self._report_rows(portion, closed, untrusted)
+        if next_second > closed + 1:
+            self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=next_second - 1)
         self._tick_later()
 
-    def _streams(self, snapshots: Mapping[int, StreamSnapshot]) -> Iterator[tuple[int, StreamSnapshot]]:
-        """Yield what the streams of this run have counted, by endpoint."""
-        for endpoint in self._endpoints:
-            media = endpoint.media
-            if media is not None and media.slot in snapshots:
-                yield endpoint.settings.index, snapshots[media.slot]
+    def _look_at(self, endpoints: Sequence[Endpoint]) -> Iterator[_Seen]:
+        """Yield what the streams of some endpoints have counted."""
+        engine, now = self._station.engine, self._alarm.now()
+        for endpoint in endpoints:
+            if endpoint.media is not None:
+                yield _Seen(endpoint, endpoint.media.slot, engine.snapshot(endpoint.media.slot), now)
 
-    def _batch(self, rows: list[tuple[int, Row]], now: Nanos, untrusted: int) -> SampleBatch:
+    def _report_rows(self, seen: Sequence[_Seen], second: int, untrusted: int) -> None:
+        """Send the samples of some endpoints, and tell the engine how their streams are rated."""
+        rows = [
+            (one.endpoint.settings.index, row)
+            for one in seen
+            if (row := one.endpoint.close_interval({one.slot: one.snapshot}, one.at)) is not None
+        ]
+        self._station.engine.rate_streams([rating for one in seen if (rating := one.endpoint.rating) is not None])
+        if rows:
+            self._uplink.send_samples(self._batch(rows, second, seen[0].at, untrusted))
+
+    def _batch(self, rows: list[tuple[int, Row]], second: int, at: Nanos, untrusted: int) -> SampleBatch:
         """Return the samples of a second, and which bounds this worker broke in it."""
         columns: dict[str, array[Any]] = {UNTRUSTED: array("I", [untrusted] * len(rows))}
         for key, code in COLUMNS.items():
@@ -381,8 +404,8 @@ class RunExecution:
                 columns[key] = column
         return SampleBatch(
             run_id=self.share.run_id,
-            second=self._second,
-            at_unix_ms=self._wall.unix_at(now) // MILLISECOND,
+            second=second,
+            at_unix_ms=self._wall.unix_at(at) // MILLISECOND,
             endpoints=array("I", [index for index, _ in rows]),
             columns=columns,
         )
@@ -491,3 +514,18 @@ def _called_groups(share: RunShare) -> set[str]:
     endpoints = (endpoint for group in share.groups.values() for endpoint in group.endpoints)
     led_to = (callee for endpoint in endpoints for callee in (endpoint.callee, endpoint.transfers_to))
     return {callee.group for callee in led_to if callee is not None and callee.group is not None}
+
+
+class _Seen(NamedTuple):
+    """What the stream of an endpoint had counted at an instant."""
+
+    endpoint: Endpoint
+    slot: int
+    snapshot: StreamSnapshot
+    at: Nanos
+
+
+def _portions(items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
+    """Yield the items some at a time."""
+    for first in range(0, len(items), PORTION):
+        yield items[first : first + PORTION]

@@ -23,6 +23,7 @@ from cmw.load.share import RunShare
 from cmw.load.split import split_run, whole_run
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import Lookup
+from cmw.worker import execution
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from tests.support.sip_party import SDP
@@ -252,7 +253,10 @@ def test_what_our_own_sip_socket_lost_during_the_run_is_told() -> None:
     play(scene)
 
 
-def test_every_endpoint_and_second_of_a_call_has_one_sample() -> None:
+@pytest.mark.parametrize("portion", [execution.PORTION, 3, 1])
+def test_every_endpoint_and_second_of_a_call_has_one_sample(monkeypatch: pytest.MonkeyPatch, portion: int) -> None:
+    monkeypatch.setattr(execution, "PORTION", portion)
+
     async def scene() -> None:
         run = Scene()
         await run.start()
@@ -267,6 +271,7 @@ def test_every_endpoint_and_second_of_a_call_has_one_sample() -> None:
             assert 9 <= len(seconds) <= 10  # of a call of 10 s, whose first and last second may be parts
         for at, batch in run.uplink.batches:
             assert at == start + (batch.second + 1) * SECOND
+            assert len(batch.endpoints) <= portion
             rates = dict(batch.columns)["send.packets_sent_rate_ps"]
             assert all(rate == pytest.approx(50, abs=1) for rate in rates)
 
