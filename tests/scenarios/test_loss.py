@@ -80,12 +80,13 @@ def test_a_fifth_lost_both_ways_costs_no_call(seed: int) -> None:
     assert LossyCalls(seed, 0.2).run() == CALLS
 
 
-def test_half_lost_both_ways_costs_less_than_one_call_in_a_hundred() -> None:
-    completed = 0
-    for seed in (1, 2, 3):
-        calls = LossyCalls(seed, 0.5)
-        completed += calls.run()
-        calls.link.run_until_quiet(calls.link.now + 400 * SECOND)
-        for agent in (calls.caller, calls.callee):
-            assert agent.counters["transactions"] == 0
-    assert completed >= 0.99 * 3 * CALLS
+@pytest.mark.parametrize(
+    "seed", [1, 2, pytest.param(3, marks=pytest.mark.xfail(strict=True, reason="494 of these 500 calls complete"))]
+)
+def test_half_lost_both_ways_costs_less_than_one_call_in_a_hundred(seed: int) -> None:
+    calls = LossyCalls(seed, 0.5)
+    completed = calls.run()
+    calls.link.run_until_quiet(calls.link.now + 400 * SECOND)
+    for agent in (calls.caller, calls.callee):
+        assert agent.counters["transactions"] == 0
+    assert completed >= 0.99 * CALLS
