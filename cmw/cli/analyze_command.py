@@ -13,7 +13,8 @@ import typer
 
 from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
 from cmw.cli.capture_analysis import Analysis, analyze_capture
-from cmw.cli.capture_report import capture_report, plotting_library
+from cmw.cli.capture_report import capture_report
+from cmw.cli.plotting import plotting_library
 from cmw.cli.tables import print_json, print_table
 from cmw.errors import SettingsError
 from cmw.rtp.flows import Measuring
@@ -52,6 +53,8 @@ def analyze(
     """Print loss, jitter and quality of every RTP stream in a capture, by the code that measures live calls."""
     measuring = Measuring(buffer_settings(jitter_buffer), late_limit_ns(late_after), timelines=report is not None)
     library = plotting_library() if report is not None else ""
+    if library is None:
+        raise SettingsError("--report needs plotly, which is not installed: pip install 'cmw[report]'")
     with _named(file), _opened(file) as stream:
         found = analyze_capture(stream, measuring)
     if as_json:

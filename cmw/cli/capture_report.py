@@ -11,7 +11,6 @@ from typing import Any
 from cmw.cli.capture_analysis import Analysis
 from cmw.cli.tables import show
 from cmw.core.clock import SECOND
-from cmw.errors import SettingsError
 from cmw.rtp.timeline import TimelinePoint
 
 MAX_PLOTS = 50
@@ -33,19 +32,6 @@ _LAYOUT = {
     "xaxis3": {"title": {"text": "seconds of the stream"}},
     "showlegend": False,
 }
-
-
-def plotting_library() -> str:
-    """Return the source of the plotting library as it is installed; it goes into each page, so that pages work offline.
-
-    Raises:
-        SettingsError: it is not installed.
-    """
-    try:
-        from plotly.offline import get_plotlyjs  # type: ignore[import-untyped,unused-ignore]
-    except ImportError:
-        raise SettingsError("--report needs plotly, which is not installed: pip install 'cmw[report]'") from None
-    return str(get_plotlyjs())
 
 
 def capture_report(

@@ -39,6 +39,7 @@ COMMANDS = {
     "tests": Command("cmw.cli.tests_command:app", "Keep and run tests on a gateway."),
     "runs": Command("cmw.cli.runs_command:app", "Start, watch and stop runs on a gateway."),
     "analyze": Command("cmw.cli.analyze_command:analyze", "Measure every RTP stream in a pcap or pcapng file."),
+    "report": Command("cmw.cli.report_command:report", "Write the pages of a run's report again."),
     "compare": Command(
         "cmw.cli.compare_command:compare_runs", "Show how two runs differ, and what is more than chance."
     ),

@@ -6,16 +6,21 @@ import contextlib
 import csv
 import json
 import tempfile
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from cmw.cli.plotting import plotting_library
 from cmw.errors import SettingsError
+from cmw.load.endpoints_file import read_endpoints
 from cmw.load.junit import junit_xml
 from cmw.load.outcome import EndpointReport
 from cmw.load.report import endpoints_csv
 from cmw.load.report_html import report_html
+from cmw.load.run_timeline import FIGURES, RunTimeline
 from cmw.load.summary import Summary
 
 SAMPLE_HEAD = ("endpoint", "second", "at_unix_ms")
@@ -30,14 +35,10 @@ def report_directory(directory: Path) -> Iterator[None]:
         SettingsError: it cannot be made or written to.
     """
     is_new = not directory.exists()
-    try:
+    with _writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except OSError as error:
-        raise SettingsError(
-            f"{directory}: the report cannot be written: {error.strerror or error}; --output names another"
-        ) from None
     try:
         yield
     finally:
@@ -65,23 +66,87 @@ async def write_report(
         SettingsError: the directory or a file in it cannot be written.
     """
     reports = [EndpointReport.model_validate(report) for report in endpoints]
-    try:
-        _write_texts(directory, summary, reports)
+    found = Summary.model_validate(summary)
+    timeline = RunTimeline(found.endpoints.total)
+    with _writing(directory):
+        _write_documents(directory, summary, reports)
         with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*SAMPLE_HEAD, *sample_keys], restval="", lineterminator="\n")
             writer.writeheader()
             async for row in samples:
                 writer.writerow(row)
+                timeline.add(row)
+        _write_pages(directory, found, reports, timeline)
+
+
+def _write_documents(directory: Path, summary: Mapping[str, Any], reports: Sequence[EndpointReport]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (directory / "endpoints.csv").write_text(endpoints_csv(reports), encoding="utf-8")
+
+
+def render_report(directory: Path) -> Summary:
+    """Write junit.xml and report.html anew from the other files of a report, and return the summary.
+
+    Raises:
+        SettingsError: a file cannot be read or written, or is not what it should be.
+    """
+    with _reading(directory / "summary.json") as text:
+        summary = Summary.model_validate_json(text)
+    with _reading(directory / "endpoints.csv") as text:
+        reports = read_endpoints(text.splitlines(keepends=True))
+    timeline = RunTimeline(summary.endpoints.total)
+    samples = directory / "samples.csv"
+    try:
+        with samples.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                timeline.add(_sample(row))
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(samples, error) from None
+    with _writing(directory):
+        _write_pages(directory, summary, reports, timeline)
+    return summary
+
+
+def _sample(row: Mapping[str, str]) -> dict[str, float | None]:
+    known = {key: float(row[key]) if row.get(key) else None for key in FIGURES}
+    return {
+        **known,
+        "endpoint": int(row["endpoint"]),
+        "second": int(row["second"]),
+        "untrusted": int(row["untrusted"] or 0),
+    }
+
+
+def _write_pages(directory: Path, summary: Summary, reports: Sequence[EndpointReport], timeline: RunTimeline) -> None:
+    (directory / "junit.xml").write_text(junit_xml(summary), encoding="utf-8")
+    page = report_html(summary, reports, timeline, library=plotting_library())
+    (directory / "report.html").write_text(page, encoding="utf-8")
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise SettingsError(
             f"{directory}: the report cannot be written: {error.strerror or error}; --output names another"
         ) from None
 
 
-def _write_texts(directory: Path, summary: Mapping[str, Any], reports: list[EndpointReport]) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    (directory / "endpoints.csv").write_text(endpoints_csv(reports), encoding="utf-8")
-    found = Summary.model_validate(summary)
-    (directory / "junit.xml").write_text(junit_xml(found), encoding="utf-8")
-    (directory / "report.html").write_text(report_html(found, reports), encoding="utf-8")
+@contextmanager
+def _reading(file: Path) -> Iterator[str]:
+    """Give the text of a file, and say which it is when that is not what is expected."""
+    try:
+        yield file.read_text(encoding="utf-8")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"{file}: {where}: {first['msg']}, found {first['input']!r:.100}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> SettingsError:
+    why = (error.strerror if isinstance(error, OSError) else None) or error
+    return SettingsError(f"{file}: cannot be read as a file of a report: {why}")

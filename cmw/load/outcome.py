@@ -57,6 +57,10 @@ class CallReport(ReportModel):
     codec: Line = ""
     early_media: bool = False
     """Audio was agreed on before the answer."""
+    due_ms: Span | None = None
+    """Outbound: when the plan wanted it, from the start of the run."""
+    placed_ms: Span | None = None
+    """When the INVITE left, or came, likewise."""
     timing: dict[str, Span | None] = Field(default_factory=dict)
     """Keys of cmw.metrics.keys.TIMING_KEYS; absent or None when the instant did not come."""
 

@@ -19,14 +19,14 @@ UNTRUSTED = "untrusted"
 """Column of samples beside the metrics: which bounds the worker broke in that second, the sum of 2 to the power of
 their numbers in cmw.load.generator_bounds; 0 for a second that counts."""
 
-_CALL_TIMING = tuple(key for key in TIMING_KEYS if key != "registration_time_ms")
-_FORMULA_STARTS = ("=", "+", "-", "@")
+CALL_TIMING = tuple(key for key in TIMING_KEYS if key != "registration_time_ms")
+FORMULA_STARTS = ("=", "+", "-", "@")
 
 ENDPOINT_COLUMNS: tuple[str, ...] = (
     "index", "name", "group", "worker", "phase", "outcome", "blame", "reason",
     "registration_attempted", "registration_succeeded", "registration_status", "registration_time_ms",
-    "call_attempted", "call_answered", "direction", "call_id", "target", "status_code", "codec",
-    *_CALL_TIMING, "one_way", "one_way_missing", "silent", "early_media", *SIGNALLING_COUNTS, "dtmf_received", *COLUMNS,
+    "call_attempted", "call_answered", "direction", "call_id", "target", "status_code", "codec", "due_ms", "placed_ms",
+    *CALL_TIMING, "one_way", "one_way_missing", "silent", "early_media", *SIGNALLING_COUNTS, "dtmf_received", *COLUMNS,
 )  # fmt: skip
 
 
@@ -82,8 +82,8 @@ def _endpoint_row(report: EndpointReport) -> list[object]:
         report.reason,
         registration.attempted, registration.succeeded, registration.status or None, registration.time_ms,
         call.attempted, call.answered, call.direction if call.attempted else None, call.call_id, call.target,
-        call.status_code or None, call.codec,
-        *(call.timing.get(key) for key in _CALL_TIMING), report.one_way, report.one_way_missing,
+        call.status_code or None, call.codec, call.due_ms, call.placed_ms,
+        *(call.timing.get(key) for key in CALL_TIMING), report.one_way, report.one_way_missing,
         report.silent, call.early_media,
         *(getattr(report.signalling, key) for key in SIGNALLING_COUNTS), report.signalling.dtmf_received,
         *(sides[column.side].get(column.metric.key) for column in COLUMNS.values()),
@@ -100,5 +100,5 @@ def _cell(value: object) -> object:
         return f"{value:.7g}"
     if isinstance(value, str):
         text = "".join(c if c.isprintable() else " " for c in value)
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        return f"'{text}" if text.startswith(FORMULA_STARTS) else text
     return value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from cmw.core.words import OutcomeKind, Verdict
 from cmw.load.outcome import EndpointReport
+from cmw.load.report_calls import call_tables
+from cmw.load.report_charts import CHART_STYLE, charts_html
+from cmw.load.report_parts import number, pair, table, tag
+from cmw.load.run_timeline import RunTimeline
 from cmw.load.summary import NO_STATUS, Q, Summary
 from cmw.metrics.keys import METRICS, by_key
 
-WORST_CALLS = 20
 UNTRUSTED_ROWS = 100
 
 _STYLE = """
@@ -33,26 +36,37 @@ td.id { font: 12px/1.9 ui-monospace, monospace; overflow-wrap: anywhere; min-wid
 summary { cursor: pointer; font-weight: 600; } dt { margin-top: .6rem; font-weight: 600; } dd { margin: 0 0 0 1.5rem; }
 """
 
-Cell = tuple[str, str]
-"""Text, not yet escaped, and a class."""
 
+def report_html(
+    summary: Summary,
+    reports: Iterable[EndpointReport],
+    timeline: RunTimeline | None = None,
+    *,
+    library: str | None = None,
+    evidence: Mapping[int, str] | None = None,
+) -> str:
+    """Return the page.
 
-def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
-    """Return the page."""
-    run = summary.run
+    Args:
+        timeline: the samples of the run; without it the page has no charts.
+        library: source of the plotting library; without it neither.
+        evidence: for the endpoints that have it, by index, the path of its directory from that of the page.
+    """
+    run, every = summary.run, list(reports)
     parts = [
         f"<h1>{escape(run.name)}</h1>",
         f'<p class="muted">run {escape(run.id)} · {escape(run.status)} · '
-        f"{escape(run.started_at or 'not started')} · {_number(run.duration_s)} s</p>",
+        f"{escape(run.started_at or 'not started')} · {number(run.duration_s)} s</p>",
         _verdict(summary),
         _limits(summary),
         _cards(summary),
         _thresholds(summary),
+        _charts(summary, every, timeline, library),
         _outcomes(summary),
         _failures(summary),
         _timing(summary),
         _media(summary),
-        _worst(list(reports)),
+        call_tables(every, evidence or {}),
         _generator(summary),
         _untrusted(summary),
         _glossary(summary),
@@ -61,7 +75,7 @@ def report_html(summary: Summary, reports: Iterable[EndpointReport]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(run.name)}: {escape(run.verdict)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(run.name)}: {escape(run.verdict)}</title><style>{_STYLE}{CHART_STYLE}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
 
@@ -92,6 +106,14 @@ def verdict_sentence(summary: Summary) -> str:
     return f"The run ended as {summary.run.status}."
 
 
+def _charts(summary: Summary, reports: list[EndpointReport], timeline: RunTimeline | None, library: str | None) -> str:
+    if timeline is None:
+        return ""
+    if library is None:
+        return "<p class=\"muted\">Charts need plotly: pip install 'cmw[report]', then cmw report.</p>"
+    return charts_html(summary, reports, timeline, library)
+
+
 def _verdict(summary: Summary) -> str:
     colour = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.INVALID: "odd"}[summary.run.verdict]
     return (
@@ -112,7 +134,7 @@ def _cards(summary: Summary) -> str:
     if registrations.attempted:
         colour = "bad" if registrations.failed else ""
         cards.append(("registered", f"{registrations.succeeded} of {registrations.attempted}", colour))
-    shown = "".join(f"<div>{escape(name)}{_tag('b', value, colour)}</div>" for name, value, colour in cards)
+    shown = "".join(f"<div>{escape(name)}{tag('b', value, colour)}</div>" for name, value, colour in cards)
     return f'<div class="cards">{shown}</div>'
 
 
@@ -121,13 +143,13 @@ def _thresholds(summary: Summary) -> str:
         [
             (threshold.metric, ""),
             (threshold.expression, ""),
-            (_number(threshold.value), "n"),
+            (number(threshold.value), "n"),
             ("passed" if threshold.passed else "failed", "good" if threshold.passed else "bad"),
             (threshold.note, ""),
         ]
         for threshold in summary.thresholds
     ]
-    return _table("Thresholds", ["metric", "must hold", "value|n", "result", ""], rows)
+    return table("Thresholds", ["metric", "must hold", "value|n", "result", ""], rows)
 
 
 def _outcomes(summary: Summary) -> str:
@@ -140,9 +162,9 @@ def _outcomes(summary: Summary) -> str:
             rows.append([(kind, colour), (str(count), "n"), (share, "n")])
     codes = [[("no answer" if code == NO_STATUS else code, ""), (str(count), "n")]
              for code, count in summary.calls.by_status_code.items()]  # fmt: skip
-    return _pair(
-        _table("Endpoints by outcome", ["outcome", "endpoints|n", "share|n"], rows),
-        _table("Calls by final status", ["status", "calls|n"], codes),
+    return pair(
+        table("Endpoints by outcome", ["outcome", "endpoints|n", "share|n"], rows),
+        table("Calls by final status", ["status", "calls|n"], codes),
     )
 
 
@@ -158,7 +180,7 @@ def _failures(summary: Summary) -> str:
         ]
         for failure in summary.failures
     ]
-    return _table("Why endpoints failed", ["count|n", "outcome", "blame", "status|n", "reason", "for example"], rows)
+    return table("Why endpoints failed", ["count|n", "outcome", "blame", "status|n", "reason", "for example"], rows)
 
 
 def _timing(summary: Summary) -> str:
@@ -171,26 +193,8 @@ def _media(summary: Summary) -> str:
         populations.append(_quantiles(title, {key: value for key, value in side.items() if isinstance(value, Q)}))
         rows = [[(key, ""), (str(total), "n"), (by_key[key].unit, "")] for key, total in side.items()
                 if isinstance(total, int)]  # fmt: skip
-        totals.append(_table(f"{title}: totals", ["metric", "total|n", "unit"], rows))
-    return "".join(populations) + _pair(*totals)
-
-
-def _worst(reports: list[EndpointReport]) -> str:
-    """Return the table of the calls that sounded worst, judged by the MOS of what they received."""
-    heard = [(mos, report) for report in reports if (mos := report.media.receive.get("mos")) is not None]
-    heard.sort(key=lambda item: (item[0], item[1].index))
-    rows = [
-        [
-            (report.name, "k"),
-            (_number(mos), "n"),
-            *((_number(report.media.receive.get(key)), "n") for key in ("packets_lost", "jitter_ms", "rtt_ms")),
-            (report.call.target, "id"),
-            (report.call.call_id, "id"),
-        ]
-        for mos, report in heard[:WORST_CALLS]
-    ]
-    head = ["endpoint", "MOS|n", "lost|n", "jitter ms|n", "RTT ms|n", "peer", "Call-ID"]
-    return _table("Worst calls", head, rows)
+        totals.append(table(f"{title}: totals", ["metric", "total|n", "unit"], rows))
+    return "".join(populations) + pair(*totals)
 
 
 def _limits(summary: Summary) -> str:
@@ -199,15 +203,15 @@ def _limits(summary: Summary) -> str:
             (limit.resource, "bad"),
             (limit.metric, ""),
             (limit.worker, ""),
-            (_number(limit.value), "n"),
-            (_number(limit.bound), "n"),
-            (_number(limit.first_second), "n"),
+            (number(limit.value), "n"),
+            (number(limit.bound), "n"),
+            (number(limit.first_second), "n"),
             (limit.reason, ""),
         ]
         for limit in summary.generator.limits
     ]
     head = ["resource", "figure", "worker", "value|n", "bound|n", "first second|n", "why it matters"]
-    return _table("Generator: broken bounds", head, rows)
+    return table("Generator: broken bounds", head, rows)
 
 
 def _untrusted(summary: Summary) -> str:
@@ -218,14 +222,14 @@ def _untrusted(summary: Summary) -> str:
             (one.worker, ""),
             (one.resource, "odd"),
             (one.metric, ""),
-            (_number(one.value), "n"),
-            (_number(one.bound), "n"),
+            (number(one.value), "n"),
+            (number(one.bound), "n"),
         ]
         for one in part.untrusted[:UNTRUSTED_ROWS]
     ]
     more = len(part.untrusted) - len(rows)
     title = f"Untrusted seconds: {part.untrusted_seconds} of {part.seconds}" + (f", {more} more rows" if more else "")
-    return _table(title, ["second|n", "worker", "resource", "figure", "value|n", "bound|n"], rows)
+    return table(title, ["second|n", "worker", "resource", "figure", "value|n", "bound|n"], rows)
 
 
 def _generator(summary: Summary) -> str:
@@ -236,21 +240,21 @@ def _generator(summary: Summary) -> str:
         ("loop lag p50 / p99 / max, ms", _three(part.loop_lag_ms)),
         ("packets skipped", str(part.packets_skipped)),
         ("send errors", str(part.send_errors)),
-        ("dropped by the kernel", _number(part.kernel_drops)),
-        ("SIP dropped by the kernel", _number(part.sip_kernel_drops)),
+        ("dropped by the kernel", number(part.kernel_drops)),
+        ("SIP dropped by the kernel", number(part.sip_kernel_drops)),
         ("SIP never sent", str(part.sip_unsent)),
         ("sample batches lost", str(part.samples_dropped)),
         *((f"calls without {resource}", str(count)) for resource, count in part.shortages.items()),
         ("untrusted seconds", f"{part.untrusted_seconds} of {part.seconds}"),
-        ("CPU seconds", _number(part.cpu_seconds)),
-        ("memory, MiB", _number(part.rss_bytes / 2**20)),
-        ("CPU steal ratio", _number(part.cpu_steal_ratio)),
+        ("CPU seconds", number(part.cpu_seconds)),
+        ("memory, MiB", number(part.rss_bytes / 2**20)),
+        ("CPU steal ratio", number(part.cpu_steal_ratio)),
         ("scheduling", ", ".join(part.scheduling) or "not known"),
     ]
     workers = [[(one.name, "k"), (one.id, "id"), (str(one.endpoints), "n")] for one in summary.workers]
-    return _pair(
-        _table("Generator", ["figure", "value"], [[(k, ""), (v, "")] for k, v in facts]),
-        _table("Workers", ["name", "id", "endpoints|n"], workers),
+    return pair(
+        table("Generator", ["figure", "value"], [[(k, ""), (v, "")] for k, v in facts]),
+        table("Workers", ["name", "id", "endpoints|n"], workers),
     )
 
 
@@ -282,45 +286,18 @@ def _quantiles(title: str, populations: dict[str, Q]) -> str:
             (key, ""),
             (by_key[key].unit, ""),
             (str(q.count), "n"),
-            *((_number(value), "n") for value in (q.mean, q.min, q.p5, q.p50, q.p95, q.p99, q.max)),
+            *((number(value), "n") for value in (q.mean, q.min, q.p5, q.p50, q.p95, q.p99, q.max)),
         ]
         for key, q in populations.items()
         if q.count
     ]
     head = ["metric", "unit", "count|n", "mean|n", "min|n", "p5|n", "p50|n", "p95|n", "p99|n", "max|n"]
-    return _table(title, head, rows)
-
-
-def _table(title: str, head: list[str], rows: list[list[Cell]]) -> str:
-    """Return a titled table; nothing without rows. A head that ends in ``|n`` is a column of numbers."""
-    if not rows:
-        return ""
-    heads = "".join(_tag("th", name.removesuffix("|n"), "n" if name.endswith("|n") else "") for name in head)
-    lines = "\n".join(f"<tr>{''.join(_tag('td', text, css) for text, css in row)}</tr>" for row in rows)
-    return f"<section><h2>{escape(title)}</h2>\n<table>\n<tr>{heads}</tr>\n{lines}\n</table></section>\n"
-
-
-def _pair(*sections: str) -> str:
-    """Return sections side by side where there is room."""
-    return f'<div class="pair">{"".join(sections)}</div>\n' if any(sections) else ""
-
-
-def _tag(name: str, text: str, css: str) -> str:
-    return f'<{name} class="{css}">{escape(text)}</{name}>' if css else f"<{name}>{escape(text)}</{name}>"
+    return table(title, head, rows)
 
 
 def _figure(value: Q | int | None) -> str:
-    return _number(value.p50 if isinstance(value, Q) else value)
+    return number(value.p50 if isinstance(value, Q) else value)
 
 
 def _three(q: Q) -> str:
-    return " / ".join(_number(value) for value in (q.p50, q.p99, q.max)) if q.count else "not measured"
-
-
-def _number(value: float | None) -> str:
-    """Return a number for people: whole numbers as they are, others with four significant digits; a dash for none."""
-    if value is None:
-        return "–"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value)}"
-    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return " / ".join(number(value) for value in (q.p50, q.p99, q.max)) if q.count else "not measured"

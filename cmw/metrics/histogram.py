@@ -134,7 +134,7 @@ class ExponentialHistogram:
         count = self.count
         if not count:
             return [None] * len(qs)
-        ordered = self._ascending()
+        ordered = self.ascending()
         found: list[float | None] = []
         value, seen = 0.0, 0
         for q in qs:
@@ -182,7 +182,7 @@ class ExponentialHistogram:
         """Set sum, min and max from the wire form, or from the buckets where it has none."""
         if not self.count:
             return
-        values = list(self._ascending())
+        values = list(self.ascending())
         self._min = _number(wire, "min", values[0][0])
         self._max = max(_number(wire, "max", values[-1][0]), self._min)
         self._sum = _number(wire, "sum", sum(value * count for value, count in values))
@@ -199,7 +199,7 @@ class ExponentialHistogram:
             if count:
                 buckets[offset + k] = count
 
-    def _ascending(self) -> Iterator[tuple[float, int]]:
+    def ascending(self) -> Iterator[tuple[float, int]]:
         """Yield a value that stands for each bucket, and its count, from the least to the greatest."""
         for index in sorted(self._negative, reverse=True):
             yield -self._middle(index), self._negative[index]

@@ -51,6 +51,8 @@ class CallRecord:
     target: str = ""
     status: int = 0
     early_media: bool = False
+    due_at: Nanos | None = None
+    """When the plan wants it to be placed."""
     times: CallTimes = field(default_factory=CallTimes)
 
 

@@ -277,8 +277,8 @@ class RunExecution:
             to = share.transfers_to
             endpoint.transfer_uri = targets.get(to.group or "", {}).get(str(to.position))
         if isinstance(endpoint, Caller):
-            begin = partial(self._place_call, endpoint, group, share, targets)
-            self._starts.add(start + (share.starts_at_ns or 0), begin)
+            endpoint.call.due_at = start + (share.starts_at_ns or 0)
+            self._starts.add(endpoint.call.due_at, partial(self._place_call, endpoint, group, share, targets))
         elif isinstance(endpoint, Callee) and group.answer is not None and not endpoint.call.attempted:
             if share.expects_call:
                 endpoint.expect_call(start + group.answer.wait_ns)
@@ -444,7 +444,7 @@ class RunExecution:
         self._station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             self._station.set_inbound_options(endpoint.settings.user, None)
-        report = endpoint_report(endpoint, self.share.run_id)
+        report = endpoint_report(endpoint, self.share.run_id, self._started_at)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
         self._finish_if_done()
 

@@ -15,8 +15,12 @@ MAX_TEXT = 500
 """Characters of a text in a report."""
 
 
-def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
-    """Return the report of a closed endpoint."""
+def endpoint_report(endpoint: Endpoint, run_id: str, began_at: Nanos | None = None) -> EndpointReport:
+    """Return the report of a closed endpoint.
+
+    Args:
+        began_at: when the run began; None when it never did.
+    """
     outcome = endpoint.lifecycle.outcome
     assert outcome is not None, "only closed endpoints report"
     figures = endpoint.figures
@@ -34,7 +38,7 @@ def endpoint_report(endpoint: Endpoint, run_id: str) -> EndpointReport:
         blame=outcome.blame if outcome.kind is not OutcomeKind.SUCCESS else None,
         reason=_bounded(outcome.reason),
         registration=_registration(endpoint.registration),
-        call=_call(endpoint.call, figures),
+        call=_call(endpoint.call, figures, began_at),
         signalling=_signalling(endpoint),
         media=MediaReport(send=figures.totals("send"), receive=figures.totals("receive")) if figures else MediaReport(),
         one_way=bool(missing),
@@ -53,7 +57,7 @@ def _registration(record: RegistrationRecord) -> RegistrationReport:
     )
 
 
-def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
+def _call(record: CallRecord, figures: CallFigures | None, began_at: Nanos | None) -> CallReport:
     timing = _timing(record.times, is_outbound=record.direction == "outbound")
     if figures is not None and figures.first_packet_delay_ms is not None:
         timing["first_packet_delay_ms"] = figures.first_packet_delay_ms
@@ -68,6 +72,8 @@ def _call(record: CallRecord, figures: CallFigures | None) -> CallReport:
         status_code=record.status,
         codec=figures.codec if figures is not None else "",
         early_media=record.early_media,
+        due_ms=_span_ms(began_at, record.due_at),
+        placed_ms=_span_ms(began_at, record.times.invite_at),
         timing=timing,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cmw.cli.report_files import report_directory, write_report
+from cmw.cli.report_files import render_report, report_directory, write_report
 from cmw.errors import SettingsError
 from tests.load.runs import reports, summary
 
@@ -81,3 +81,37 @@ def test_an_error_of_the_run_is_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the run"), report_directory(tmp_path / "x"):
         raise RuntimeError("the run")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_report_is_rendered_again_from_its_files(tmp_path: Path) -> None:
+    sample = {"endpoint": 1, "second": 0, "at_unix_ms": 5, "receive.mos": 4.3, "send.rtt_ms": None, "untrusted": 0}
+    ended = [report.model_dump(mode="json") for report in reports()]
+    keys = ["receive.mos", "send.rtt_ms", "untrusted"]
+    asyncio.run(write_report(tmp_path, summary().to_document(), ended, keys, rows(sample, sample | {"second": 1})))
+    names = ("report.html", "junit.xml")
+    before = {name: (tmp_path / name).read_text() for name in names}
+    for name in names:
+        (tmp_path / name).unlink()
+    assert render_report(tmp_path) == summary()
+    assert {name: (tmp_path / name).read_text() for name in names} == before
+    assert "MOS received by endpoint and second" in before["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("summary.json", None, "No such file"),
+        ("summary.json", "{}", "run: Field required"),
+        ("endpoints.csv", "index\nx\n", "index: Input should be a valid integer"),
+        ("samples.csv", "second\n1\n", "'endpoint'"),
+        ("samples.csv", "endpoint,second,untrusted\n1,x,0\n", "invalid literal"),
+    ],
+)
+def test_a_file_that_is_none_is_named(tmp_path: Path, name: str, text: str | None, fault: str) -> None:
+    write(tmp_path)
+    if text is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=f"{name}: .*{fault}"):
+        render_report(tmp_path)

@@ -74,9 +74,10 @@ def busy(index: int, group: str = "callers", **changes: Any) -> EndpointReport:
 def summary(
     *, thresholds: dict[str, Any] | None = None, endpoints: list[EndpointReport] | None = None,
     health: dict[str, RunTotals] | None = None, samples: SampleAggregate | None = None, info: RunInfo = INFO,
+    planned: tuple[int, int] = (2, 2),
 ) -> Summary:  # fmt: skip
-    """Return the summary of a run of two callers and two callees."""
-    plan = parse_plan(two_groups(thresholds=thresholds or {}))
+    """Return the summary of a run of two callers and two callees, or as many as `planned`."""
+    plan = parse_plan(two_groups(*planned, thresholds=thresholds or {}))
     return build_summary(
         info,
         plan,
