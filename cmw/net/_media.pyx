@@ -1056,9 +1056,7 @@ cdef class MediaEngine:
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
     ) noexcept nogil:
         """A report may still come after the stream has ended: the peer's last one, with its BYE."""
-        if state == OPEN:
-            s.packets_before_start += 1
-        elif not same_host(source, s.rtcp_peer.address):
+        if state == OPEN or not same_host(source, s.rtcp_peer.address):
             s.rtcp_strangers += 1
         elif (
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns) <= RTCP_BYE_RECEIVED

@@ -666,9 +666,7 @@ class PureMediaEngine:
             )
 
     def _take_control(self, s: _Slot, arrival: _Arrival) -> None:
-        if s.state == "open":
-            s.before_start += 1
-        elif arrival.source[0] != s.control_peer[0]:
+        if s.state == "open" or arrival.source[0] != s.control_peer[0]:
             s.counts["rtcp_strangers"] += 1
         elif s.control.receive(arrival.data, arrival.at_ns) <= ControlVerdict.BYE_RECEIVED and s.learns_control:
             s.learns_control = False

@@ -138,13 +138,13 @@ class StreamSnapshot(NamedTuple):
 
     # what only the owner of the sockets knows: 0 and None from the tables alone
     packets_before_start: int = 0
-    """Datagrams that came before the stream began."""
+    """Media datagrams that came before the stream began and do not count in it."""
     packets_after_stop: int = 0
     """Datagrams that came after it was stopped."""
     kernel_drops: int = 0
     """Datagrams that found the socket's buffer full."""
     rtcp_strangers: int = 0
-    """Control datagrams from other addresses."""
+    """Control datagrams from other addresses, or from before the stream began."""
     rtcp_send_errors: int = 0
     """Control packets that the kernel or the peer's host refused."""
     network_errors: int = 0

@@ -585,6 +585,13 @@ def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
     assert (party.seen.packets_lost, party.seen.out_of_order_packets) == (0, 1)
 
 
+def test_a_report_before_the_stream_is_no_early_media(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+    party = Party(engine, pool)
+    outsider.say(party.port + 1, 0, payload_type=200)  # on the control port, whatever it says
+    wait_until(lambda: party.seen.rtcp_strangers == 1)
+    assert party.seen.packets_before_start == 0
+
+
 def test_early_packets_of_others_and_of_an_earlier_opening_do_not_count(
     engine: MediaEngine, pool: PortPool, outsider: Outsider
 ) -> None:
