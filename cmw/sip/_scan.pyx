@@ -59,6 +59,19 @@ cdef struct Row:
     int start
     int end
 
+cdef struct ViaParts:  # offsets into the text of an ordinary Via
+    Py_ssize_t host       # where sent-by begins
+    Py_ssize_t host_end
+    Py_ssize_t sent_by_end
+    int port              # 0 for none
+
+cdef struct AddressParts:  # offsets into the text of an ordinary address
+    Py_ssize_t display
+    Py_ssize_t display_end
+    Py_ssize_t uri
+    Py_ssize_t uri_end
+    Py_ssize_t params
+
 cdef unsigned char _kinds[256]
 cdef unsigned char _lower[256]
 cdef int _letters[256]
@@ -75,6 +88,12 @@ cdef tuple _names = _KNOWN_NAMES
 cdef list _names_as_bytes = [name.encode() for name in _KNOWN_NAMES]
 cdef dict _ids = {spelling: _KNOWN_NAMES.index(name) for spelling, name in _SPELLINGS.items()}
 cdef int CONTENT_LENGTH = _ids["Content-Length"]
+cdef int VIA = _ids["Via"]
+cdef int FROM = _ids["From"]
+cdef int TO = _ids["To"]
+cdef int CALL_ID = _ids["Call-ID"]
+cdef int CSEQ = _ids["CSeq"]
+cdef int TIMESTAMP = _ids["Timestamp"]
 
 
 cdef int _mark(bytes chars, int kind) except -1:
@@ -363,6 +382,17 @@ cdef class Headers:
             at = self._find(known, canonical, at + 1)
         return values
 
+    def count(self, str name not None):
+        """Return how many rows of `name` there are."""
+        cdef str canonical = _canonical(name)
+        cdef int known = _id(canonical)
+        cdef Py_ssize_t found = 0
+        cdef Py_ssize_t at = self._find(known, canonical, 0)
+        while at >= 0:
+            found += 1
+            at = self._find(known, canonical, at + 1)
+        return found
+
     def get_tokens(self, str name not None):
         """Return the elements of a comma-separated header such as Allow or Supported, over all its rows."""
         return split_tokens(self.get_all(name))
@@ -436,6 +466,220 @@ cdef class Headers:
 
     def __repr__(self):
         return f"Headers({self._as_list()!r})"
+
+    # values of the usual shape, without taking all of them apart
+
+    cdef const char* _first(self, int known, Py_ssize_t* size) noexcept:
+        """Return the bytes of the first value of a name; NULL when there is none, or not as plain ASCII."""
+        cdef Py_ssize_t index
+        cdef Row* row
+        for index in range(self._count):
+            row = &self._rows[index]
+            if row.known != known:
+                continue
+            if row.value == NULL:
+                size[0] = row.end - row.start
+                return PyBytes_AS_STRING(self._data) + row.start
+            if not PyUnicode_IS_COMPACT_ASCII(<object> row.value):
+                return NULL
+            size[0] = PyUnicode_GET_LENGTH(<object> row.value)
+            return PyUnicode_DATA(<object> row.value)
+        return NULL
+
+    cdef bint _is_usual(self, const char* method, Py_ssize_t method_size) except -1:
+        """Tell whether Via, From, To, Call-ID and CSeq are there and ordinary.
+
+        Args:
+            method: what the CSeq has to name; NULL for any.
+        """
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t at
+        cdef long number
+        cdef ViaParts via
+        cdef AddressParts address
+        cdef const char* text = self._first(VIA, &size)
+        if text == NULL or not _read_via(text, size, &via):
+            return False
+        text = self._first(FROM, &size)
+        if text == NULL or not _read_address(text, size, &address):
+            return False
+        text = self._first(TO, &size)
+        if text == NULL or not _read_address(text, size, &address):
+            return False
+        text = self._first(CALL_ID, &size)
+        if text == NULL or size == 0:
+            return False
+        for at in range(size):
+            if not 33 <= <unsigned char> text[at] <= 126:
+                return False
+        text = self._first(CSEQ, &size)
+        at = _read_cseq(text, size, &number) if text != NULL else -1
+        if at < 0:
+            return False
+        return method == NULL or (size - at - 1 == method_size and memcmp(text + at + 1, method, method_size) == 0)
+
+    cdef Py_ssize_t _length(self, Py_ssize_t rest) except -2:
+        """Return how long the body is, -1 when that has to be read thoroughly."""
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t at
+        cdef Py_ssize_t value = 0
+        cdef const char* text
+        if self._find(CONTENT_LENGTH, "", 0) < 0:
+            return rest
+        text = self._first(CONTENT_LENGTH, &size)
+        if text == NULL or not 0 < size < 7 or not _is_all(text, 0, size, DIGIT):
+            return -1
+        for at in range(size):
+            value = value * 10 + text[at] - 48
+        return value if value <= rest else -1
+
+    def plain_tag(self, str name not None):
+        """Return the tag of the first value of `name`, "" when it has none; None when it has to be read thoroughly."""
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t start
+        cdef Py_ssize_t end = 0
+        cdef AddressParts parts
+        cdef int known = _id(name)
+        cdef const char* text = self._first(known, &size)
+        if known == UNKNOWN or text == NULL or not _read_address(text, size, &parts):
+            return None
+        start = _find_param(text, parts.params, size, b"tag", 3, &end)
+        return "" if start < 0 else _cut(text, start, end)
+
+    def plain_seq(self):
+        """Return the number of the CSeq; None when it has to be read thoroughly."""
+        cdef Py_ssize_t size = 0
+        cdef long number = 0
+        cdef const char* text = self._first(CSEQ, &size)
+        if text == NULL or _read_cseq(text, size, &number) < 0:
+            return None
+        return number
+
+    def plain_client_key(self):
+        """Return the key of a response and its sent-by as it is written; None when they have to be read thoroughly.
+
+        The key is the branch and the method of the CSeq, with a space between.
+        """
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t seq_size = 0
+        cdef Py_ssize_t start
+        cdef Py_ssize_t at
+        cdef Py_ssize_t end = 0
+        cdef long number
+        cdef ViaParts via
+        cdef const char* seq = self._first(CSEQ, &seq_size)
+        cdef const char* text = self._first(VIA, &size)
+        cdef char* out
+        if text == NULL or seq == NULL or not _read_via(text, size, &via):
+            return None
+        at = _read_cseq(seq, seq_size, &number)
+        start = _find_param(text, via.sent_by_end, size, b"branch", 6, &end)
+        if at < 0 or start < 0 or start == end:
+            return None
+        key = PyUnicode_New(end - start + seq_size - at, 127)
+        out = PyUnicode_DATA(key)
+        memcpy(out, text + start, end - start)
+        memcpy(out + end - start, seq + at, seq_size - at)
+        return key, _cut(text, via.host, via.sent_by_end)
+
+    def plain_server_key(self, str method not None):
+        """Return the key of a request: branch and sent-by in lower case, the method; None to read it thoroughly."""
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t start
+        cdef Py_ssize_t index
+        cdef Py_ssize_t end = 0
+        cdef Py_ssize_t branch_size
+        cdef ViaParts via
+        cdef const char* text = self._first(VIA, &size)
+        cdef char* out
+        if text == NULL or not _read_via(text, size, &via) or not PyUnicode_IS_COMPACT_ASCII(method):
+            return None
+        start = _find_param(text, via.sent_by_end, size, b"branch", 6, &end)
+        branch_size = end - start
+        if start < 0 or branch_size <= 7 or memcmp(text + start, b"z9hG4bK", 7) != 0:
+            return None
+        if via.port == 0 or text[via.host_end + 1] == b"0":
+            return None                        # the port has to be written in one way
+        size = branch_size + 1 + via.sent_by_end - via.host
+        key = PyUnicode_New(size + 1 + PyUnicode_GET_LENGTH(method), 127)
+        out = PyUnicode_DATA(key)
+        for index in range(branch_size):
+            out[index] = _lower[<unsigned char> text[start + index]]
+        out[branch_size] = b" "
+        for index in range(via.sent_by_end - via.host):
+            out[branch_size + 1 + index] = _lower[<unsigned char> text[via.host + index]]
+        out[size] = b" "
+        memcpy(out + size + 1, PyUnicode_DATA(method), PyUnicode_GET_LENGTH(method))
+        return key
+
+    def stamp_plain_via(self, str host not None, int port):
+        """Write into an ordinary top Via where it came from, as `Via.stamped` does.
+
+        Returns:
+            Whether it is done and the answer goes back there; if not, it has to be read thoroughly.
+        """
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t start
+        cdef Py_ssize_t end = 0
+        cdef Py_ssize_t last = 0
+        cdef ViaParts via
+        cdef const char* text = self._first(VIA, &size)
+        if text == NULL or not _is_plain(host) or not _read_via(text, size, &via):
+            return False
+        if (via.port and text[via.host_end + 1] == b"0") or not _are_names_low(text, via.sent_by_end, size):
+            return False                       # it would be written otherwise than it came
+        if _find_param(text, via.sent_by_end, size, b"received", 8, &end) >= 0:
+            return False
+        if _find_param(text, via.sent_by_end, size, b"maddr", 5, &end) >= 0:
+            return False
+        start = _find_param(text, via.sent_by_end, size, b"rport", 5, &end)
+        if start < 0:
+            return via.port == port and PyUnicode_GET_LENGTH(host) == via.host_end - via.host and (
+                memcmp(PyUnicode_DATA(host), text + via.host, via.host_end - via.host) == 0
+            )
+        if text[start - 1] == b"=" or _find_param(text, end, size, b"rport", 5, &last) >= 0:
+            return False
+        before, after = _cut(text, 0, start), _cut(text, end, size)
+        self._change(self._find(VIA, "", 0), f"{before}={port}{after};received={host}")
+        return True
+
+    def plain_reply(self, str tag, rows):
+        """Return the rows of a response: Via, From, To, Call-ID, CSeq and Timestamp as they stand, `rows` after them.
+
+        Args:
+            tag: for To when it has none; None leaves it as it is.
+            rows: pairs of name and value.
+
+        Returns:
+            None when To has to be read thoroughly.
+        """
+        cdef Py_ssize_t index
+        cdef Py_ssize_t start
+        cdef Py_ssize_t size = 0
+        cdef Py_ssize_t end = 0
+        cdef AddressParts parts
+        cdef Headers reply
+        cdef int known
+        cdef bint is_tagged = tag is None
+        cdef const char* text
+        if tag is not None:
+            text = self._first(TO, &size)
+            if text == NULL or not _read_address(text, size, &parts):
+                return None
+            start = _find_param(text, parts.params, size, b"tag", 3, &end)
+            is_tagged = start >= 0
+            if start == end or self._find(TO, "", self._find(TO, "", 0) + 1) >= 0:
+                return None
+        reply = Headers.__new__(Headers)
+        reply._data = self._data
+        for index in range(self._count):
+            known = self._rows[index].known
+            if known == TO and not is_tagged:
+                reply._put(reply._count, TO, "", f"{_cut(text, 0, size)};tag={tag}")
+            elif known in (VIA, FROM, TO, CALL_ID, CSEQ, TIMESTAMP):
+                reply._take(&self._rows[index])
+        reply.extend(rows)
+        return reply
 
     # writing
 
@@ -680,6 +924,56 @@ def scan_head(bytes data not None, Py_ssize_t start):
     return line, headers, body_at, fault
 
 
+def plain_message(bytes data not None):
+    """Take an ordinary message apart by one look.
+
+    Returns:
+        Method, Request-URI, rows and body of a request; status, reason phrase, rows and body of a response. None when
+        it has to be read thoroughly, be it because something is wrong with it.
+    """
+    cdef const char* text = PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t end
+    cdef Py_ssize_t method_end = -1
+    cdef Py_ssize_t body_at
+    cdef Py_ssize_t length
+    cdef Headers headers
+    cdef const char* found = <const char*> memchr(text, b"\n", size)
+    if found == NULL or size > 0x7fffffff or found == text or (found - 1)[0] != b"\r":
+        return None
+    end = found - text - 1
+    if size > end + 2 and text[end + 2] in b" \t":
+        return None
+    if memcmp(text, b"SIP/2.0 ", 8) != 0:
+        method_end = _end_of_method(text, end)
+        if method_end < 0:
+            return None
+    elif not 12 <= end <= MAX_LINE or not _is_all(text, 8, 11, DIGIT) or text[11] != b" " or not _is_phrase(text, end):
+        return None
+    headers = Headers.__new__(Headers)
+    fault, body_at = headers._scan(data, end + 2)
+    if fault is not None or body_at < 0 or not headers._is_usual(text if method_end >= 0 else NULL, method_end):
+        return None
+    length = headers._length(size - body_at)
+    if length < 0:
+        return None
+    body = data[body_at : body_at + length] if length else b""
+    if method_end >= 0:
+        return _method(text, 0, method_end), _cut(text, method_end + 1, end - 8), headers, body
+    return (text[8] - 48) * 100 + (text[9] - 48) * 10 + text[10] - 48, _cut(text, 12, end), headers, body
+
+
+cdef bint _is_phrase(const char* text, Py_ssize_t end) noexcept nogil:
+    """Tell whether a status line has a status of 100 to 699 and an ordinary reason phrase."""
+    cdef Py_ssize_t at
+    if not b"1" <= text[8] <= b"6":
+        return False
+    for at in range(12, end):
+        if not _is_printable(text[at]):
+            return False
+    return True
+
+
 # values of the usual shape
 
 
@@ -744,6 +1038,72 @@ cdef tuple _plain_params(const char* text, Py_ssize_t at, Py_ssize_t end, int na
     return tuple(params)
 
 
+cdef bint _are_params(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """Tell whether header parameters go from a semicolon to the end, as `_plain_params` would read them."""
+    cdef Py_ssize_t start
+    cdef Py_ssize_t count = 0
+    while at < end:
+        if text[at] != b";" or count == MAX_PARAMS:
+            return False
+        count += 1
+        at += 1
+        start = at
+        while at < end and _kinds[<unsigned char> text[at]] & TOKEN:
+            at += 1
+        if at == start:
+            return False
+        if at < end and text[at] == b"=":
+            at += 1
+            while at < end and _kinds[<unsigned char> text[at]] & PARAM_VALUE:
+                at += 1
+    return True
+
+
+cdef Py_ssize_t _find_param(
+    const char* text, Py_ssize_t at, Py_ssize_t end, const char* name, Py_ssize_t size, Py_ssize_t* value_end
+) noexcept nogil:
+    """Return where the value of the first parameter of a name begins, -1 when there is none.
+
+    Where it has no value, that is where its name ends, and `value_end` too. `text` is what `_are_params` let pass.
+    """
+    cdef Py_ssize_t start
+    cdef Py_ssize_t index
+    cdef Py_ssize_t value
+    while at < end:
+        at += 1
+        start = at
+        while at < end and text[at] != b";" and text[at] != b"=":
+            at += 1
+        value = at
+        if at - start == size:
+            for index in range(size):
+                if _lower[<unsigned char> text[start + index]] != <unsigned char> name[index]:
+                    break
+            else:
+                if at < end and text[at] == b"=":
+                    value += 1
+                while at < end and text[at] != b";":
+                    at += 1
+                value_end[0] = at
+                return value
+        while at < end and text[at] != b";":
+            at += 1
+    return -1
+
+
+cdef bint _are_names_low(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
+    """Tell whether the names of parameters are in lower case."""
+    cdef bint is_name = True
+    for at in range(at, end):
+        if text[at] == b";":
+            is_name = True
+        elif text[at] == b"=":
+            is_name = False
+        elif is_name and _lower[<unsigned char> text[at]] != <unsigned char> text[at]:
+            return False
+    return True
+
+
 cdef Py_ssize_t _end_of_host(const char* text, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
     """Return where a host name or an IPv4 address ends, -1 when it is neither, or has to be looked at."""
     cdef Py_ssize_t start = at
@@ -796,20 +1156,23 @@ def plain_request_line(str line not None):
     """Return method and Request-URI of an ordinary request line; None when it has to be read thoroughly."""
     cdef const char* text
     cdef Py_ssize_t size
-    cdef Py_ssize_t at = 0
-    cdef Py_ssize_t start
+    cdef Py_ssize_t end
     if not _is_text(line):
         return None
     text = PyUnicode_DATA(line)
     size = PyUnicode_GET_LENGTH(line)
+    end = _end_of_method(text, size)
+    return None if end < 0 else (_method(text, 0, end), _cut(text, end + 1, size - 8))
+
+
+cdef Py_ssize_t _end_of_method(const char* text, Py_ssize_t size) noexcept nogil:
+    """Return where the method of an ordinary request line ends, -1 when it is none."""
+    cdef Py_ssize_t at = 0
     while at < size and _kinds[<unsigned char> text[at]] & TOKEN:
         at += 1
-    start = at + 1
     if at == 0 or size - at < 10 or size > MAX_LINE or text[at] != b" " or memcmp(text + size - 8, b" SIP/2.0", 8) != 0:
-        return None
-    if not _is_all(text, start, size - 8, URI_CHAR):
-        return None
-    return _method(text, 0, at), _cut(text, start, size - 8)
+        return -1
+    return at if _is_all(text, at + 1, size - 8, URI_CHAR) else -1
 
 
 cdef str _method(const char* text, Py_ssize_t start, Py_ssize_t end):
@@ -829,128 +1192,159 @@ def plain_via(str value not None):
     """Return transport, host, port and parameters of an ordinary Via; None when it has to be read thoroughly."""
     cdef const char* text
     cdef Py_ssize_t size
-    cdef Py_ssize_t at
-    cdef Py_ssize_t start = 12
-    cdef int port = 0
-    cdef str transport
+    cdef ViaParts parts
     cdef tuple params
     if not _is_text(value):
         return None
     text = PyUnicode_DATA(value)
     size = PyUnicode_GET_LENGTH(value)
+    if not _read_via(text, size, &parts):
+        return None
+    params = _plain_params(text, parts.sent_by_end, size, TOKEN, PARAM_VALUE)
+    port = parts.port if parts.port else None
+    return _cut(text, 8, parts.host - 1), _cut(text, parts.host, parts.host_end), port, params
+
+
+cdef bint _read_via(const char* text, Py_ssize_t size, ViaParts* parts) noexcept nogil:
+    """Take an ordinary Via apart; return False when it has to be read thoroughly."""
+    cdef Py_ssize_t at
     if size < 13 or memcmp(text, b"SIP/2.0/", 8) != 0:
-        return None
-    if memcmp(text + 8, b"UDP ", 4) == 0:
-        transport = "UDP"
-    elif memcmp(text + 8, b"TCP ", 4) == 0:
-        transport = "TCP"
-    elif memcmp(text + 8, b"TLS ", 4) == 0:
-        transport = "TLS"
-    elif memcmp(text + 8, b"WSS ", 4) == 0:
-        transport = "WSS"
-    elif memcmp(text + 8, b"WS ", 3) == 0:
-        transport, start = "WS", 11
+        return False
+    if memcmp(text + 8, b"WS ", 3) == 0:
+        at = 11
+    elif text[11] == b" " and (
+        memcmp(text + 8, b"UDP", 3) == 0
+        or memcmp(text + 8, b"TCP", 3) == 0
+        or memcmp(text + 8, b"TLS", 3) == 0
+        or memcmp(text + 8, b"WSS", 3) == 0
+    ):
+        at = 12
     else:
-        return None
-    at = host_end = _end_of_host(text, start, size)
+        return False
+    parts.host = at
+    at = _end_of_host(text, at, size)
     if at < 0:
-        return None
+        return False
+    parts.host_end = at
+    parts.port = 0
     if at < size and text[at] == b":":
-        at = _end_of_port(text, at, size, &port)
+        at = _end_of_port(text, at, size, &parts.port)
         if at < 0:
-            return None
-    params = _plain_params(text, at, size, TOKEN, PARAM_VALUE)
-    if params is None:
-        return None
-    return transport, _cut(text, start, host_end), port if port else None, params
+            return False
+    parts.sent_by_end = at
+    return _are_params(text, at, size)
 
 
 def plain_name_addr(str value not None):
     """Return display name, URI and parameters of an ordinary address; None when it has to be read thoroughly."""
     cdef const char* text
     cdef Py_ssize_t size
-    cdef Py_ssize_t at = 0
-    cdef Py_ssize_t start
-    cdef str display = ""
-    cdef tuple params
+    cdef AddressParts parts
     if not _is_text(value):
         return None
     text = PyUnicode_DATA(value)
     size = PyUnicode_GET_LENGTH(value)
+    if not _read_address(text, size, &parts):
+        return None
+    return (
+        _cut(text, parts.display, parts.display_end),
+        _cut(text, parts.uri, parts.uri_end),
+        _plain_params(text, parts.params, size, TOKEN, PARAM_VALUE),
+    )
+
+
+cdef bint _read_address(const char* text, Py_ssize_t size, AddressParts* parts) noexcept nogil:
+    """Take an ordinary address apart; return False when it has to be read thoroughly."""
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t start
+    parts.display = parts.display_end = 0
     if size and text[0] == b'"':
         at = 1
         while at < size and text[at] != b'"':
-            if text[at] == b"\\" or text[at] < 32 or text[at] == 127:
-                return None
+            if text[at] == b"\\" or not _is_printable(text[at]):
+                return False
             at += 1
         if at + 1 >= size:
-            return None
-        display = _cut(text, 1, at)
+            return False
+        parts.display, parts.display_end = 1, at
         at += 1
     else:
         while at < size and text[at] != b"<" and text[at] != b":":
-            if text[at] in b'">,;' or text[at] < 32 or text[at] == 127:
-                return None
+            if text[at] in b'">,;' or not _is_printable(text[at]):
+                return False
             at += 1
         if at < size and text[at] == b":":
-            return _plain_addr_spec(text, size)
+            return _read_addr_spec(text, size, parts)
         start = at
         while start and text[start - 1] == b" ":
             start -= 1
-        if start:
-            if text[0] == b" ":
-                return None
-            display = _cut(text, 0, start)
+        if start and text[0] == b" ":
+            return False
+        parts.display_end = start
     while at < size and text[at] == b" ":
         at += 1
     if at >= size or text[at] != b"<":
-        return None
+        return False
     at += 1
-    start = at
+    parts.uri = at
     while at < size and _kinds[<unsigned char> text[at]] & URI_CHAR:
         at += 1
-    if at == start or at >= size or text[at] != b">":
-        return None
-    params = _plain_params(text, at + 1, size, TOKEN, PARAM_VALUE)
-    return None if params is None else (display, _cut(text, start, at), params)
+    if at == parts.uri or at >= size or text[at] != b">":
+        return False
+    parts.uri_end, parts.params = at, at + 1
+    return _are_params(text, at + 1, size)
 
 
-cdef tuple _plain_addr_spec(const char* text, Py_ssize_t size):
-    """Return an address without angle brackets, up to whose colon there is no other mark."""
+cdef bint _read_addr_spec(const char* text, Py_ssize_t size, AddressParts* parts) noexcept nogil:
+    """Take an address without angle brackets apart, up to whose colon there is no other mark."""
     cdef Py_ssize_t at = 0
-    cdef tuple params
+    cdef Py_ssize_t start
     while text[at] != b":":
         if not _kinds[<unsigned char> text[at]] & TOKEN or text[at] in b"!%*_`'~":
-            return None
+            return False
         at += 1
     if at == 0 or _kinds[<unsigned char> text[0]] & DIGIT or text[0] in b"+-.":
-        return None
+        return False
     at += 1
     start = at
     while at < size and _kinds[<unsigned char> text[at]] & SPEC_CHAR:
         at += 1
     if at == start:
-        return None
-    params = _plain_params(text, at, size, TOKEN, PARAM_VALUE)
-    return None if params is None else ("", _cut(text, 0, at), params)
+        return False
+    parts.uri, parts.uri_end, parts.params = 0, at, at
+    return _are_params(text, at, size)
+
+
+cdef inline bint _is_printable(char byte) noexcept nogil:
+    """Tell whether a byte is ASCII and no control character."""
+    return 32 <= <unsigned char> byte < 127
 
 
 def plain_cseq(str value not None):
     """Return number and method of an ordinary CSeq; None when it has to be read thoroughly."""
     cdef const char* text
     cdef Py_ssize_t size
-    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t end
     cdef long number = 0
     if not _is_text(value):
         return None
     text = PyUnicode_DATA(value)
     size = PyUnicode_GET_LENGTH(value)
+    end = _read_cseq(text, size, &number)
+    return None if end < 0 else (number, _method(text, end + 1, size))
+
+
+cdef Py_ssize_t _read_cseq(const char* text, Py_ssize_t size, long* number) noexcept nogil:
+    """Read an ordinary CSeq; return where its number ends, -1 when it has to be read thoroughly."""
+    cdef Py_ssize_t at = 0
+    cdef long value = 0
     while at < size and at < 10 and _kinds[<unsigned char> text[at]] & DIGIT:
-        number = number * 10 + text[at] - 48
+        value = value * 10 + text[at] - 48
         at += 1
-    if at == 0 or at >= size or text[at] != b" " or number > 0x7fffffff or not _is_all(text, at + 1, size, TOKEN):
-        return None
-    return number, _method(text, at + 1, size)
+    if at == 0 or at >= size or text[at] != b" " or value > 0x7fffffff or not _is_all(text, at + 1, size, TOKEN):
+        return -1
+    number[0] = value
+    return at
 
 
 def plain_uri(str value not None):

@@ -102,6 +102,10 @@ class Headers:
         name = canonical_name(name)
         return [value for key, value in self._rows if key == name]
 
+    def count(self, name: str) -> int:
+        """Return how many rows of `name` there are."""
+        return len(self.get_all(name))
+
     def get_tokens(self, name: str) -> list[str]:
         """Return the elements of a comma-separated header such as Allow or Supported, over all its rows."""
         return split_tokens(self.get_all(name))
@@ -117,6 +121,42 @@ class Headers:
         other = Headers()
         other._rows = self._rows.copy()
         return other
+
+    def plain_tag(self, name: str) -> str | None:
+        """Return the tag of the first value of `name`, "" when it has none; None when it has to be read thoroughly."""
+        return None
+
+    def plain_seq(self) -> int | None:
+        """Return the number of the CSeq; None when it has to be read thoroughly."""
+        return None
+
+    def plain_client_key(self) -> tuple[str, str] | None:
+        """Return the key of a response and its sent-by as it is written; None when they have to be read thoroughly."""
+        return None
+
+    def plain_server_key(self, method: str) -> str | None:
+        """Return the key of a request: branch and sent-by in lower case, the method; None to read it thoroughly."""
+        return None
+
+    def stamp_plain_via(self, host: str, port: int) -> bool:
+        """Write into an ordinary top Via where it came from, as `Via.stamped` does.
+
+        Returns:
+            Whether it is done and the answer goes back there; if not, it has to be read thoroughly.
+        """
+        return False
+
+    def plain_reply(self, tag: str | None, rows: Iterable[tuple[str, str]]) -> Headers | None:
+        """Return the rows of a response: Via, From, To, Call-ID, CSeq and Timestamp as they stand, `rows` after them.
+
+        Args:
+            tag: for To when it has none; None leaves it as it is.
+            rows: pairs of name and value.
+
+        Returns:
+            None when To has to be read thoroughly.
+        """
+        return None
 
     def serialize(self, start_line: str, body: bytes) -> bytes:
         """Return a message: start line, rows, the Content-Length that `body` asks for, and `body`.
@@ -221,6 +261,16 @@ def _split_head(data: bytes, start: int) -> tuple[bytes, int]:
     else:
         end, body_at = len(data) - data.endswith(b"\n"), -1
     return data[start:end].removesuffix(b"\r"), body_at
+
+
+def plain_message(data: bytes) -> tuple[str, str, Headers, bytes] | tuple[int, str, Headers, bytes] | None:
+    """Take an ordinary message apart by one look.
+
+    Returns:
+        Method, Request-URI, rows and body of a request; status, reason phrase, rows and body of a response. None when
+        it has to be read thoroughly, be it because something is wrong with it.
+    """
+    return None
 
 
 def plain_request_line(line: str) -> tuple[str, str] | None:

@@ -129,10 +129,10 @@ class Call:
     def request_received(self, transaction: Transaction, source: Hop, *, now: Nanos) -> None:
         """Take a request of the peer within a dialog of the call."""
         request = transaction.request
-        leg = self._find_leg(request.from_.tag or "")
+        leg = self._find_leg(request.from_tag)
         if leg is None:
             self._stray_request(transaction, source, now)
-        elif not leg.dialog.accepts(request.cseq.number):
+        elif not leg.dialog.accepts(request.seq):
             # "the request is out of order and MUST be rejected with a 500" RFC 3261 12.2.2
             self.stack.respond(transaction, 500, "CSeq Out of Order", now=now)
         else:
@@ -143,7 +143,7 @@ class Call:
     def ack_received(self, ack: Request, source: Hop, *, now: Nanos) -> None:
         """Take an ACK within the dialog; one that was taken already has no effect."""
         unacked = self._unacked
-        if unacked is None or ack.cseq.number != unacked.request.cseq.number:
+        if unacked is None or ack.seq != unacked.request.seq:
             return
         self._take_ack(ack.body, now)
         self.rearm()
@@ -304,7 +304,7 @@ class Call:
         headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS and is_home]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
-        ack = dialog.make_request("ACK", seq=invite.request.cseq.number, headers=headers, body=body)
+        ack = dialog.make_request("ACK", seq=invite.request.seq, headers=headers, body=body)
         return self.stack.sender.send(
             ack,
             NOBODY,

@@ -43,7 +43,7 @@ class CallServer:
         request = fact.request
         if request.method == "CANCEL":
             self._cancel_received(fact, now)
-        elif request.to.tag is not None:
+        elif request.to_tag:
             call = self._find_call(request)
             if call is None:
                 self._answer(fact, Refusal(481), now)
@@ -122,9 +122,9 @@ class CallServer:
         if not isinstance(tag, str):
             tag = self._stack.ids.tag()
         self._stack.respond(fact.transaction, 200, to_tag=tag, now=now)
-        if isinstance(owner, Call) and cancelled.key.method == "INVITE":
+        if isinstance(owner, Call) and cancelled.method == "INVITE":
             owner.cancel_received(cancelled, reason, now=now)
 
     def _find_call(self, request: Request) -> Call | None:
-        call = self._stack.dialogs.get((request.call_id, request.to.tag or ""))
+        call = self._stack.dialogs.get((request.call_id, request.to_tag))
         return call if isinstance(call, Call) else None

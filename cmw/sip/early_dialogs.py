@@ -47,7 +47,7 @@ class EarlyDialogs:
 
     def take(self, invite: Request, response: Response, source: Hop) -> Leg | None:
         """Return the dialog of a response with a tag, None when there are too many."""
-        tag = response.to.tag or ""
+        tag = response.to_tag
         leg = self.legs.get(tag)
         if leg is None:
             if len(self.legs) >= MAX_LEGS:
@@ -68,7 +68,7 @@ class EarlyDialogs:
             leg.receiver = ReliableReceiver()
         arrival = leg.receiver.receive(rseq)
         if arrival is Arrival.NEW:
-            self._unacknowledged[leg.remote_tag] = RAck(rseq, invite.cseq.number)
+            self._unacknowledged[leg.remote_tag] = RAck(rseq, invite.seq)
         elif arrival is Arrival.REPEATED and leg.remote_tag in self._lost:
             self._send_prack(leg, self._lost.pop(leg.remote_tag), b"", now)
         return arrival

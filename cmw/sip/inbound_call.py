@@ -106,7 +106,7 @@ class InboundCall(Call):
         self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
         request = self._invite.request
         expires_s = read_seconds(request.headers.get("Expires"))
-        if expires_s is not None and request.to.tag is None:
+        if expires_s is not None and not request.to_tag:
             self.timers.set(CallTimer.EXPIRY, now + expires_s * SECOND)
         self.rearm()
         self.emit(

@@ -76,6 +76,7 @@ class OwnAddresses:
 
     Attributes:
         transports: what we can send over, in the order in which the listeners were given.
+        sent_by: how we write ourselves into Via.
     """
 
     def __init__(self, listeners: Iterable[Listener], ids: Ids) -> None:
@@ -92,7 +93,7 @@ class OwnAddresses:
         self.transports = tuple(self._by_transport)
         self._has_families = len(self._by_family) > len(self._by_transport)
         vias = [parse_via(f"{address.via_start}own") for address in self._by_family.values()]
-        self._sent_by = frozenset([(via.host, via.port) for via in vias])
+        self.sent_by = frozenset([address.sent_by for address in self._by_family.values()])
         self._comparable = frozenset([_comparable(via) for via in vias])
 
     def __contains__(self, transport: Transport) -> bool:
@@ -107,7 +108,7 @@ class OwnAddresses:
 
     def has_written(self, via: Via) -> bool:
         """Tell whether the sent-by of a Via is one of ours, in whatever spelling. Source: RFC 3261 18.1.2."""
-        return (via.host, via.port) in self._sent_by or _comparable(via) in self._comparable
+        return _comparable(via) in self._comparable
 
     @property
     def first(self) -> OwnAddress:

@@ -90,6 +90,24 @@ class _Message:
         return parse_name_addr(self.headers.get("To") or "")
 
     @property
+    def seq(self) -> int:
+        """Return the number of the CSeq."""
+        seq = self.headers.plain_seq()
+        return self.cseq.number if seq is None else seq
+
+    @property
+    def from_tag(self) -> str:
+        """Return the tag of From, "" when it has none."""
+        tag = self.headers.plain_tag("From")
+        return self.from_.tag or "" if tag is None else tag
+
+    @property
+    def to_tag(self) -> str:
+        """Return the tag of To, "" when it has none."""
+        tag = self.headers.plain_tag("To")
+        return self.to.tag or "" if tag is None else tag
+
+    @property
     def call_id(self) -> str:
         """Return the Call-ID, "" when there is none."""
         return self.headers.get("Call-ID") or ""
@@ -153,6 +171,14 @@ def parse_message(data: bytes) -> Request | Response:
     if len(data) > MAX_MESSAGE_BYTES:
         found = f"expected at most {MAX_MESSAGE_BYTES} bytes, found {len(data)}"
         raise MalformedMessageError(found, DiscardReason.TOO_LONG)
+    plain = scan.plain_message(data)
+    if plain is None:
+        return _parse_thoroughly(data)
+    first, second, headers, body = plain
+    return Request(first, second, headers, body) if isinstance(first, str) else Response(first, second, headers, body)
+
+
+def _parse_thoroughly(data: bytes) -> Request | Response:
     start = 0 if data[:1] not in (b"\r", b"\n") else len(data) - len(data.lstrip(b"\r\n"))
     line, headers, body_at, fault = scan.scan_head(data, start)
     plain = scan.plain_request_line(line)
@@ -290,6 +316,9 @@ def make_response(
         headers: rows to add, Content-Type among them if there is a body. Record-Route is for the caller to copy.
         body: the body.
     """
+    plain = request.headers.plain_reply(to_tag, headers)
+    if plain is not None:
+        return Response(status, reason or reason_phrase(status), plain, body)
     rows = request.headers.select(_COPIED)
     if to_tag is not None and (to := rows.get("To")) is not None:
         rows.set("To", _tagged(to, to_tag))

@@ -134,7 +134,7 @@ class OutboundCall(Call):
 
     def response_received(self, sent: ClientRequest, response: Response, source: Hop, *, now: Nanos) -> None:
         """Take a response to our INVITE, or to a request within a dialog."""
-        if sent.method != "INVITE" or sent.request.to.tag is not None:
+        if sent.method != "INVITE" or sent.request.to_tag:
             super().response_received(sent, response, source, now=now)
             return
         if not self._is_redirected:
@@ -279,7 +279,7 @@ class OutboundCall(Call):
         if self.state not in (CallState.CALLING, CallState.PROCEEDING, CallState.CANCELLING):
             return
         leg = None
-        if response.status > 100 and response.to.tag is not None:
+        if response.status > 100 and response.to_tag:
             leg = self._early.take(sent.request, response, source)
             if leg is None:
                 self._ignore_fork()
@@ -354,7 +354,7 @@ class OutboundCall(Call):
 
     def _succeed(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
         """Take a 2xx: the first makes the call, its repetitions are acknowledged again, those of forks released."""
-        remote_tag = response.to.tag or ""
+        remote_tag = response.to_tag
         leg = self.leg
         if leg is not None and leg.is_confirmed and leg.remote_tag == remote_tag:
             self.counts.retransmissions_received += 1
@@ -488,7 +488,7 @@ class OutboundCall(Call):
         """Answer a request of a callee whose responses we have not seen, or do not want."""
         request = transaction.request
         if self.leg is not None and self.leg.is_confirmed:
-            is_fork = request.method == "BYE" and (request.from_.tag or "") in self._forks
+            is_fork = request.method == "BYE" and request.from_tag in self._forks
             self.stack.respond(transaction, 200 if is_fork else 481, now=now)
         elif request.method == "BYE":
             self._bye_received(transaction, now)

@@ -79,5 +79,7 @@ REASON_PHRASES = {
 
 def reason_phrase(status: int) -> str:
     """Return the usual phrase of a status, or its class when it has none."""
-    classes = ("", "Progress", "Success", "Redirection", "Client Error", "Server Error", "Global Failure")
-    return REASON_PHRASES.get(status) or classes[status // 100 if 100 <= status <= 699 else 0] or "Unknown"
+    return REASON_PHRASES.get(status) or _CLASSES[status // 100 if 100 <= status <= 699 else 0] or "Unknown"
+
+
+_CLASSES = ("", "Progress", "Success", "Redirection", "Client Error", "Server Error", "Global Failure")

@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from cmw.core.clock import Nanos
 from cmw.sip.hop import Datagram, Hop
 from cmw.sip.message import Request, Response, serialize_message
 from cmw.sip.timing import Timer, Timing
-from cmw.sip.transaction_tables import Action, Input, State, Table
-from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE, Via
+from cmw.sip.transaction_tables import REPEATING, Action, Input, State, Step, Table, step_of
+from cmw.sip.via import DEFAULT_PORT, MAGIC_COOKIE
 
 OVERHEAD_BYTES = 1700
 """What a transaction takes beside its messages: measured, 100,000 of them without any."""
 
 
-class TransactionKey(NamedTuple):
-    """What tells one transaction from another.
-
-    Args:
-        side: ``client`` or ``server``.
-        branch: branch of the top Via; for a peer of RFC 2543 all that has to be the same instead.
-        sent_by: host and port of the top Via; empty for clients, whose branches are their own.
-        method: INVITE for the ACK of a failure response too.
-    """
-
-    side: str
-    branch: str
-    sent_by: str
-    method: str
-
-
-def client_key(branch: str, method: str) -> TransactionKey:
+def client_key(branch: str, method: str) -> str:
     """Return the key that a response finds its transaction by. Source: RFC 3261 17.1.3."""
-    return TransactionKey("client", branch, "", method)
+    return f"{branch} {method}"
 
 
-def server_key(request: Request, via: Via | None = None) -> TransactionKey:
-    """Return the key that a request finds its transaction by. Source: RFC 3261 17.2.3.
+def server_key(request: Request, method: str = "") -> str:
+    """Return the key that a request finds its transaction by: branch, sent-by and method. Source: RFC 3261 17.2.3.
+
+    Of a peer of RFC 2543, all that has to be the same takes the place of the branch.
 
     Args:
         request: the request.
-        via: its top Via, where that is at hand.
+        method: that of the transaction; by default the request's own, INVITE for an ACK.
     """
-    if via is None:
-        via = request.top_via
-    method = "INVITE" if request.method == "ACK" else request.method
+    method = method or ("INVITE" if request.method == "ACK" else request.method)
+    plain = request.headers.plain_server_key(method)
+    if plain is not None:
+        return plain
+    via = request.top_via
     branch = via.branch
     if branch is None or not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:  # RFC 4475 3.2.1
-        cseq = request.cseq.number
-        branch = f"{request.headers.get('Via')}|{request.call_id}|{request.from_.tag}|{cseq}|{request.uri}"
-    return TransactionKey("server", branch.lower(), f"{via.host.lower()}:{via.port or DEFAULT_PORT}", method)
+        seq = request.seq
+        branch = f"{request.headers.get('Via')}|{request.call_id}|{request.from_tag or None}|{seq}|{request.uri}"
+    return f"{branch.lower()} {via.host.lower()}:{via.port or DEFAULT_PORT} {method}"
 
 
 class Transaction:
@@ -60,6 +48,7 @@ class Transaction:
 
     Args:
         key: what the layer finds it by.
+        method: of the request.
         table: which of the four machines it is.
         request: the request that it is about; `SHED` once nobody asks for it any more.
         destination: where its messages go.
@@ -79,8 +68,10 @@ class Transaction:
         "_end_at",
         "destination",
         "due_at",
+        "is_client",
         "key",
         "merge_key",
+        "method",
         "owner",
         "reopened",
         "request",
@@ -92,7 +83,8 @@ class Transaction:
 
     def __init__(
         self,
-        key: TransactionKey,
+        key: str,
+        method: str,
         table: Table,
         request: Request,
         destination: Hop,
@@ -100,7 +92,9 @@ class Transaction:
         data: bytes = b"",
     ) -> None:
         self.key = key
+        self.method = method
         self.table = table
+        self.is_client = table.is_client
         self.request = request
         self.destination = destination
         self.owner = owner
@@ -165,18 +159,18 @@ class Transaction:
             timing: the base values of the timers.
             out: takes the datagrams to send.
         """
-        self.state, actions = self.table.rows[self.state, event]
-        return self._carry_out(actions, message, timing, out, now) if actions else actions
+        self.state, step = self.table.steps[self.state, event]
+        return () if step is None else self._take(step, message, timing, out, now)
 
     def begin(self, timing: Timing, out: list[Datagram], *, now: Nanos) -> None:
         """Carry out the actions of the first row."""
-        self._carry_out(self.table.start[1], None, timing, out, now)
+        self._take(self.table.first_step, None, timing, out, now)
 
     def listen_for_success(self, timing: Timing, *, now: Nanos) -> None:
         """Be an INVITE of a client that was accepted, whatever it was before."""
         self.state = State.ACCEPTED
         self.stop_timers()
-        self._carry_out((Action.START_M,), None, timing, [], now)
+        self._take(_LISTEN, None, timing, [], now)
 
     def stop_timers(self) -> None:
         """Forget every timer."""
@@ -184,15 +178,16 @@ class Transaction:
 
     def shed(self) -> None:
         """Let go of what it is not asked for any more, once it only lingers: there are thousands of those."""
-        if self.key.side == "server":
-            if self.state in (State.COMPLETED, State.CONFIRMED):
+        state = self.state
+        if not self.is_client:
+            if state is State.COMPLETED or state is State.CONFIRMED:
                 self.request = SHED
-        elif self.state in (State.COMPLETED, State.ACCEPTED):
-            self.request = SHED
-            if self.state is State.ACCEPTED or self.key.method != "INVITE":
+        elif state is State.ACCEPTED:
+            self.request, self._data = SHED, b""
+        elif state is State.COMPLETED:
+            self.request, self.owner = SHED, None
+            if self.method != "INVITE":
                 self._data = b""
-            if self.state is State.COMPLETED:
-                self.owner = None
 
     def settle(self, tag: str) -> None:
         """Let go of the call that the INVITE began, which is over; its tag answers a CANCEL that comes late."""
@@ -200,39 +195,33 @@ class Transaction:
         if self.state is State.ACCEPTED:
             self.request, self._data = SHED, b""
 
-    def _carry_out(
-        self,
-        actions: tuple[Action, ...],
-        message: Request | Response | None,
-        timing: Timing,
-        out: list[Datagram],
-        now: Nanos,
+    def _take(
+        self, step: Step, message: Request | Response | None, timing: Timing, out: list[Datagram], now: Nanos
     ) -> tuple[Action, ...]:
-        left: tuple[Action, ...] = ()
-        for action in actions:
-            if action in _FOR_THE_LAYER:
-                left = (*left, action) if left else _ALONE[action]
-            elif action is Action.SEND:
-                if message is not None:
-                    self._data = serialize_message(message)
-                out.append(Datagram(self._data, self.destination))
-            elif action is Action.STOP_ALL:
-                self._again = self._end = None
-            elif (timer := _ENDS.get(action)) is not None:
-                self._end, self._end_at = timer, now + timing.durations[timer]
-            elif (timer := _BEGINS_REPEATING.get(action)) is not None:
-                self._repeat(timer, timing.durations[timer], now)
-            elif (timer := _REPEATS.get(action)) is not None:
-                self._repeat(timer, timing.doubled(timer, self._again_ns), now)
-            elif action is Action.E_AT_T2:
-                self._repeat(Timer.E, timing.t2_ns, now)
-            elif action is Action.SEND_AGAIN:
-                self._send_again(out)
-            elif action is Action.SEND_ACK and isinstance(message, Response):
-                self._send_ack(message, out)
+        sends, stops, end, repeats, left = step
+        if stops:
+            self._again = self._end = None
+        if sends is Action.SEND:
+            if message is not None:
+                self._data = serialize_message(message)
+            out.append(Datagram(self._data, self.destination))
+        elif sends is Action.SEND_AGAIN:
+            self._send_again(out)
+        elif sends is Action.SEND_ACK and isinstance(message, Response):
+            self._send_ack(message, out)
+        if end is not None:
+            self._end, self._end_at = end, now + timing.durations[end]
+        if repeats is not None:
+            self._repeat(repeats, timing, now)
         return left
 
-    def _repeat(self, timer: Timer, interval_ns: Nanos, now: Nanos) -> None:
+    def _repeat(self, action: Action, timing: Timing, now: Nanos) -> None:
+        """Arm the timer that sends again."""
+        timer = REPEATING[action]
+        if action in _DOUBLES:
+            interval_ns = timing.doubled(timer, self._again_ns)
+        else:
+            interval_ns = timing.t2_ns if action is Action.E_AT_T2 else timing.durations[timer]
         self._again, self._again_ns, self._again_at = timer, interval_ns, now + interval_ns
 
     def _send_again(self, out: list[Datagram]) -> None:
@@ -251,21 +240,8 @@ class Transaction:
 SHED: Final = Request("", "")
 """Stands for the request of a transaction that let go of it."""
 
-_FOR_THE_LAYER = frozenset((Action.PASS_UP, Action.TIME_OUT, Action.FAIL))
-_ALONE = {action: (action,) for action in _FOR_THE_LAYER}
-_ENDS = {
-    Action.START_B: Timer.B,
-    Action.START_D: Timer.D,
-    Action.START_F: Timer.F,
-    Action.START_H: Timer.H,
-    Action.START_I: Timer.I,
-    Action.START_J: Timer.J,
-    Action.START_K: Timer.K,
-    Action.START_L: Timer.L,
-    Action.START_M: Timer.M,
-}
-_BEGINS_REPEATING = {Action.START_A: Timer.A, Action.START_E: Timer.E, Action.START_G: Timer.G}
-_REPEATS = {Action.DOUBLE_A: Timer.A, Action.DOUBLE_E: Timer.E, Action.DOUBLE_G: Timer.G}
+_LISTEN: Final = step_of((Action.START_M,))
+_DOUBLES: Final = frozenset((Action.DOUBLE_A, Action.DOUBLE_E, Action.DOUBLE_G))
 
 
 def make_failure_ack(invite: Request, response: Response) -> Request:

@@ -14,12 +14,12 @@ from cmw.core.ids import Ids
 from cmw.core.timers import Deadline, DeadlineQueues
 from cmw.errors import LocalProtocolError
 from cmw.sip.discard_reason import DiscardReason
-from cmw.sip.hop import Datagram, Hop
+from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.message import Request, Response, make_response, serialize_message
 from cmw.sip.methods import CANCELLABLE
 from cmw.sip.timing import Timer, Timing
-from cmw.sip.transaction import Transaction, TransactionKey, client_key, make_cancel, server_key
+from cmw.sip.transaction import Transaction, client_key, make_cancel, server_key
 from cmw.sip.transaction_facts import (
     AckReceived,
     Fact,
@@ -29,13 +29,27 @@ from cmw.sip.transaction_facts import (
     TransportFailed,
 )
 from cmw.sip.transaction_tables import CLIENT_TABLES, SERVER_TABLES, Action, Input, State
-from cmw.sip.via import Via
 
 MAX_KEPT_BYTES = 256 << 20
 """What the server transactions may take together: four times those of 500 calls a second. Beyond it nothing is kept
 for retransmissions, and no new INVITE is taken: anybody may send requests, as long ones as he likes."""
 
 BUSY_HEADERS = (("Retry-After", "10"),)
+
+
+def stamp(request: Request, source: Hop) -> Hop:
+    """Write into the top Via where the request came from; return where its answer goes. Source: RFC 3261 18.2."""
+    if request.headers.stamp_plain_via(source.host, source.port):
+        return source
+    via = request.top_via.stamped(source)
+    request.headers.replace_first("Via", str(via))
+    return via.answer_hop(source)
+
+
+def response_key(response: Response) -> tuple[str, str]:
+    """Return the key of the transaction of a response, and sent-by as its Via has it; "" for one to be looked at."""
+    plain = response.headers.plain_client_key()
+    return plain or (client_key(response.top_via.branch or "", response.cseq.method), "")
 
 
 class TransactionLayer:
@@ -46,6 +60,9 @@ class TransactionLayer:
         ids: source of branches.
         timing: base values of the timers.
         out: takes the datagrams to send; shared with the user, so that order is kept.
+
+    Attributes:
+        facts: what happened, for the user to take away.
     """
 
     def __init__(self, *, own: OwnAddresses, ids: Ids, timing: Timing, out: list[Datagram]) -> None:
@@ -53,12 +70,13 @@ class TransactionLayer:
         self._ids = ids
         self._timing = timing
         self._out = out
-        self._transactions: dict[TransactionKey, Transaction] = {}
+        self._clients: dict[str, Transaction] = {}
+        self._servers: dict[str, Transaction] = {}
         self._merge_keys: dict[object, Transaction] = {}
         self._waiting: dict[Hop, dict[Transaction, None]] = {}
         self._answering: dict[int, dict[Transaction, None]] = {}
         self._due: DeadlineQueues[Transaction] = DeadlineQueues(set(timing.durations.values()))
-        self._facts: deque[Fact] = deque()
+        self.facts: deque[Fact] = deque()
         self.kept_bytes = 0
         self.retransmissions_received = 0
         self.retransmissions_sent = 0
@@ -66,7 +84,7 @@ class TransactionLayer:
         """INVITEs that were answered 503, because MAX_KEPT_BYTES was reached."""
 
     def __len__(self) -> int:
-        return len(self._transactions)
+        return len(self._clients) + len(self._servers)
 
     # inputs
 
@@ -74,11 +92,10 @@ class TransactionLayer:
         """Take a message from the network; return why it was discarded, None when it was not."""
         if isinstance(message, Response):
             return self._receive_response(message, source, now)
-        via = message.top_via.stamped(source)
-        message.headers.replace_first("Via", str(via))
+        destination = stamp(message, source)
         if message.method == "ACK":
             return self._receive_ack(message, source, now)
-        self._receive_request(message, via, source, now)
+        self._receive_request(message, source, destination, now)
         return None
 
     def handle_timeout(self, *, now: Nanos) -> None:
@@ -98,7 +115,7 @@ class TransactionLayer:
                 continue
             owner = transaction.owner
             if Action.FAIL in self._advance(transaction, Input.TRANSPORT_FAILED, None, now):
-                self._facts.append(TransportFailed(transaction, owner, reason))
+                self.facts.append(TransportFailed(transaction, owner, reason))
 
     def flow_lost(self, flow: int, hop: Hop, reason: str, *, now: Nanos) -> None:
         """Take the end of a connection: what waits on it fails, what is still to be answered goes another way.
@@ -130,12 +147,16 @@ class TransactionLayer:
             owner: is told with each of its facts.
             now: instant of the monotonic clock, nanoseconds.
         """
-        key = client_key(branch, request.method)
-        table = CLIENT_TABLES[request.method == "INVITE", destination.transport.is_reliable]
-        transaction = Transaction(key, table, request, destination, owner, data)
+        method = request.method
+        key = client_key(branch, method)
+        table = CLIENT_TABLES[method == "INVITE", destination.transport is not Transport.UDP]
+        transaction = Transaction(key, method, table, request, destination, owner, data)
         transaction.begin(self._timing, self._out, now=now)
-        self._transactions[key] = transaction
-        self._waiting.setdefault(destination, {})[transaction] = None
+        self._clients[key] = transaction
+        waiting = self._waiting.get(destination)
+        if waiting is None:
+            waiting = self._waiting[destination] = {}
+        waiting[transaction] = None
         self._due.set(transaction, transaction.next_timeout(), now=now)
         return transaction
 
@@ -148,9 +169,8 @@ class TransactionLayer:
         cancel = make_cancel(invite.request)
         for name, value in headers:
             cancel.headers.add(name, value)
-        return self.begin_client(
-            cancel, invite.key.branch, serialize_message(cancel), invite.destination, owner, now=now
-        )
+        branch = cancel.top_via.branch or ""
+        return self.begin_client(cancel, branch, serialize_message(cancel), invite.destination, owner, now=now)
 
     def respond(self, transaction: Transaction, response: Response, *, now: Nanos) -> None:
         """Send `response` through a server transaction; responses that come too late are dropped."""
@@ -182,12 +202,11 @@ class TransactionLayer:
 
     def find_invite(self, request: Request) -> Transaction | None:
         """Return the INVITE that a CANCEL, or an ACK, or the INVITE itself is about. Source: RFC 3261 9.2."""
-        return self._transactions.get(server_key(request)._replace(method="INVITE"))
+        return self._servers.get(server_key(request, "INVITE"))
 
     def find_cancelled(self, cancel: Request) -> Transaction | None:
         """Return what a CANCEL is about: an INVITE, or another request, on which it has no effect. RFC 3261 9.2."""
-        key = server_key(cancel)
-        found = (self._transactions.get(key._replace(method=method)) for method in CANCELLABLE)
+        found = (self._servers.get(server_key(cancel, method)) for method in CANCELLABLE)
         return next((transaction for transaction in found if transaction is not None), None)
 
     def await_late_success(self, transaction: Transaction, owner: object, *, now: Nanos) -> None:
@@ -197,7 +216,7 @@ class TransactionLayer:
         """
         transaction.owner = owner
         transaction.listen_for_success(self._timing, now=now)
-        self._transactions[transaction.key] = transaction
+        self._clients[transaction.key] = transaction
         self._no_longer_waiting(transaction)
         self._due.set(transaction, transaction.next_timeout(), now=now)
 
@@ -208,10 +227,6 @@ class TransactionLayer:
 
     # outputs
 
-    def next_fact(self) -> Fact | None:
-        """Return the next fact, None when all are drained."""
-        return self._facts.popleft() if self._facts else None
-
     def next_timeout(self) -> Deadline | None:
         """Return when to come back."""
         at = self._due.soonest()
@@ -220,20 +235,20 @@ class TransactionLayer:
     # private
 
     def _receive_response(self, response: Response, source: Hop, now: Nanos) -> DiscardReason | None:
-        if len(response.headers.get_all("Via")) > 1:
+        if response.headers.count("Via") > 1:
             return DiscardReason.SEVERAL_VIAS
-        via = response.top_via
-        transaction = self._transactions.get(client_key(via.branch or "", response.cseq.method))
+        key, sent_by = response_key(response)
+        transaction = self._clients.get(key)
         if transaction is None:
             return DiscardReason.STRAY_RESPONSE
-        if not self._own.has_written(via):
+        if sent_by not in self._own.sent_by and not self._own.has_written(response.top_via):
             return DiscardReason.FOREIGN_VIA
         status = response.status
         event = Input.RX_1XX if status < 200 else Input.RX_2XX if status < 300 else Input.RX_3XX_6XX
         known, owner = transaction.state, transaction.owner
         left = self._advance(transaction, event, response, now)
         if Action.PASS_UP in left:
-            self._facts.append(ResponseReceived(transaction, owner, response, source))
+            self.facts.append(ResponseReceived(transaction, owner, response, source))
         if status >= 200:
             self.retransmissions_received += transaction.state is known
             self._no_longer_waiting(transaction)
@@ -241,44 +256,46 @@ class TransactionLayer:
         return None
 
     def _receive_ack(self, ack: Request, source: Hop, now: Nanos) -> DiscardReason | None:
-        transaction = self._transactions.get(server_key(ack))
+        transaction = self._servers.get(server_key(ack))
         if transaction is None:
-            self._facts.append(AckReceived(ack, source))
+            self.facts.append(AckReceived(ack, source))
             return None
         if Action.PASS_UP in self._advance(transaction, Input.RX_ACK, ack, now):
-            self._facts.append(AckReceived(ack, source))
+            self.facts.append(AckReceived(ack, source))
         return None
 
-    def _receive_request(self, request: Request, via: Via, source: Hop, now: Nanos) -> None:
-        key = server_key(request, via)
-        known = self._transactions.get(key)
+    def _receive_request(self, request: Request, source: Hop, destination: Hop, now: Nanos) -> None:
+        """Take a request whose Via is stamped and whose answer goes to `destination`."""
+        key = server_key(request)
+        known = self._servers.get(key)
         if known is not None:
             self.retransmissions_received += 1
             self._advance(known, Input.RX_REQUEST, request, now)
             return
-        destination = via.answer_hop(source)
-        if self.kept_bytes > MAX_KEPT_BYTES and request.method == "INVITE" and request.to.tag is None:
+        method = request.method
+        if self.kept_bytes > MAX_KEPT_BYTES and method == "INVITE" and not request.to_tag:
             busy = make_response(request, 503, to_tag=self._ids.tag(), headers=BUSY_HEADERS)
             self.respond_stateless(busy, destination)
             self.invites_refused += 1
             return
-        is_reliable = destination.transport.is_reliable
-        transaction = Transaction(key, SERVER_TABLES[request.method == "INVITE", is_reliable], request, destination)
-        self._transactions[key] = transaction
+        transport = destination.transport
+        table = SERVER_TABLES[method == "INVITE", transport is not Transport.UDP]
+        transaction = Transaction(key, method, table, request, destination)
+        self._servers[key] = transaction
         if destination.flow:
             self._answering.setdefault(destination.flow, {})[transaction] = None
-            transaction.reopened = via.reopened_hop(destination.transport)
+            transaction.reopened = request.top_via.reopened_hop(transport)
         self._weigh(transaction, transaction.kept_bytes())
         is_merged = self._is_merged(transaction)
         transaction.begin(self._timing, self._out, now=now)
-        self._facts.append(RequestReceived(transaction, request, source, is_merged))
+        self.facts.append(RequestReceived(transaction, request, source, is_merged))
 
     def _is_merged(self, transaction: Transaction) -> bool:
         """Tell whether the same request is served already; the Request-URI counts, for a listener holds many users."""
         request = transaction.request
-        if request.method == "CANCEL" or request.to.tag is not None:
+        if request.method == "CANCEL" or request.to_tag:
             return False
-        merge_key = (request.call_id, request.from_.tag, request.cseq, request.uri)
+        merge_key = (request.call_id, request.from_tag, request.seq, request.method, request.uri)
         if merge_key in self._merge_keys:
             return True
         self._merge_keys[merge_key] = transaction
@@ -291,12 +308,12 @@ class TransactionLayer:
         sent = transaction.retransmissions
         left = transaction.advance(event, message, self._timing, self._out, now=now)
         self.retransmissions_sent += transaction.retransmissions - sent
-        if Action.TIME_OUT in left:
-            self._facts.append(TransactionTimedOut(transaction, transaction.owner))
-        if transaction.is_over:
+        if left and Action.TIME_OUT in left:
+            self.facts.append(TransactionTimedOut(transaction, transaction.owner))
+        if transaction.state is State.TERMINATED:
             self._drop(transaction)
-        else:
-            self._due.set(transaction, transaction.next_timeout(), now=now)
+        elif (at := transaction.next_timeout()) != transaction.due_at:
+            self._due.set(transaction, at, now=now)
         return left
 
     def _abandon(self, destination: Hop, reason: str) -> None:
@@ -304,7 +321,7 @@ class TransactionLayer:
         for transaction in list(self._waiting.get(destination, ())):
             owner = transaction.owner
             self.forget(transaction)
-            self._facts.append(TransportFailed(transaction, owner, reason))
+            self.facts.append(TransportFailed(transaction, owner, reason))
 
     def _weigh(self, transaction: Transaction, weight: int) -> None:
         self.kept_bytes += weight - transaction.weight
@@ -314,9 +331,12 @@ class TransactionLayer:
         transaction.stop_timers()
         transaction.owner = None
         self._due.set(transaction, None, now=0)
-        self._transactions.pop(transaction.key, None)
+        if transaction.is_client:
+            self._clients.pop(transaction.key, None)
+            self._no_longer_waiting(transaction)
+            return
+        self._servers.pop(transaction.key, None)
         self._weigh(transaction, 0)
-        self._no_longer_waiting(transaction)
         self._no_longer_answering(transaction)
         if transaction.merge_key is not None:
             del self._merge_keys[transaction.merge_key]

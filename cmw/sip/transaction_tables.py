@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 
 from cmw.sip.timing import Timer
 
@@ -93,8 +94,45 @@ class Action(Enum):
 Key = tuple[State, "Input | Timer"]
 Row = tuple[State, tuple[Action, ...]]
 
+Step = tuple[Action | None, bool, Timer | None, Action | None, tuple[Action, ...]]
+"""What the actions of a row come to: what is sent, whether the timers are stopped first, which timer ends the
+transaction, what becomes of the one that sends again, and what is left for the layer."""
 
-@dataclass(frozen=True, slots=True)
+_SENDING = frozenset((Action.SEND, Action.SEND_AGAIN, Action.SEND_ACK))
+_FOR_THE_LAYER = frozenset((Action.PASS_UP, Action.TIME_OUT, Action.FAIL))
+_ENDS = {
+    Action.START_B: Timer.B,
+    Action.START_D: Timer.D,
+    Action.START_F: Timer.F,
+    Action.START_H: Timer.H,
+    Action.START_I: Timer.I,
+    Action.START_J: Timer.J,
+    Action.START_K: Timer.K,
+    Action.START_L: Timer.L,
+    Action.START_M: Timer.M,
+}
+REPEATING = {
+    Action.START_A: Timer.A,
+    Action.START_E: Timer.E,
+    Action.START_G: Timer.G,
+    Action.DOUBLE_A: Timer.A,
+    Action.DOUBLE_E: Timer.E,
+    Action.DOUBLE_G: Timer.G,
+    Action.E_AT_T2: Timer.E,
+}
+"""The actions that arm a timer which sends again."""
+
+
+def step_of(actions: tuple[Action, ...]) -> Step:
+    """Return what the actions of a row come to: no row sends twice, or arms two timers of a kind."""
+    sends = next((each for each in actions if each in _SENDING), None)
+    end = next((_ENDS[each] for each in actions if each in _ENDS), None)
+    repeats = next((each for each in actions if each in REPEATING), None)
+    left = tuple([each for each in actions if each in _FOR_THE_LAYER])
+    return sends, Action.STOP_ALL in actions, end, repeats, left
+
+
+@dataclass(frozen=True)
 class Table:
     """One machine: the row it begins with, then its transitions.
 
@@ -109,6 +147,21 @@ class Table:
     inputs: tuple[Input | Timer, ...]
     start: Row
     rows: Mapping[Key, Row]
+
+    @cached_property
+    def is_client(self) -> bool:
+        """Tell whether it is a client's, which begins by sending."""
+        return Action.SEND in self.start[1]
+
+    @cached_property
+    def first_step(self) -> Step:
+        """Return what the actions at creation come to."""
+        return step_of(self.start[1])
+
+    @cached_property
+    def steps(self) -> dict[Key, tuple[State, Step | None]]:
+        """Return the transitions with what their actions come to, None for nothing."""
+        return {key: (state, step_of(actions) if actions else None) for key, (state, actions) in self.rows.items()}
 
 
 def ignore(state: State, *inputs: Input | Timer) -> dict[Key, Row]:

@@ -30,12 +30,12 @@ from cmw.sip.request_events import RequestFailed, RequestSucceeded
 from cmw.sip.sender import MAX_UDP_BYTES
 from cmw.sip.stack import Stack
 from cmw.sip.timing import Timing
-from cmw.sip.transaction_facts import AckReceived, Fact, RequestReceived
+from cmw.sip.transaction_facts import AckReceived, RequestReceived
 
 _LAST_CALL_EVENTS = (CallRejected, CallTimedOut, CallCancelled, CallEnded)
 _LAST_REQUEST_EVENTS = (RequestSucceeded, RequestFailed)
 _LAST_REGISTRATION_EVENTS = (RegistrationFailed, RegistrationEnded)
-_LAST_EVENTS = (*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS, *_LAST_REQUEST_EVENTS)
+_LAST_EVENTS = frozenset((*_LAST_CALL_EVENTS, *_LAST_REGISTRATION_EVENTS, *_LAST_REQUEST_EVENTS))
 
 
 class UserAgent(CallCommands):
@@ -80,7 +80,7 @@ class UserAgent(CallCommands):
     def receive_datagram(self, data: bytes, source: Hop, *, now: Nanos) -> None:
         """Take a datagram; whatever it holds, nothing is raised."""
         now = self._advance(now)
-        if not data.strip(b"\r\n\0"):
+        if data[:1] in b"\r\n\0" and not data.strip(b"\r\n\0"):
             self._discard(DiscardReason.KEEPALIVE, source, "", now)
             return
         try:
@@ -88,15 +88,11 @@ class UserAgent(CallCommands):
         except MalformedMessageError as error:
             self._refuse_malformed(error, source, now)
             return
-        self.receive_message(message, source, now=now)
+        self._take(message, source, now)
 
     def receive_message(self, message: Request | Response, source: Hop, *, now: Nanos) -> None:
         """Take a message that was parsed already, by a program that shares the socket with something else."""
-        now = self._advance(now)
-        reason = self._stack.layer.receive_message(message, source, now=now)
-        if reason is not None:
-            self._discard(reason, source, _describe(message), now)
-        self._absorb(now)
+        self._take(message, source, self._advance(now))
 
     def handle_timeout(self, *, now: Nanos) -> None:
         """Let every timer fire that is due."""
@@ -187,10 +183,11 @@ class UserAgent(CallCommands):
         """Return the next event, None when all are drained; a handle is good until the call after its last event."""
         if self._spent is not None:
             self._forget(self._spent)
-        if not self._stack.events:
+        events = self._stack.events
+        if not events:
             return None
-        event = self._stack.events.popleft()
-        if isinstance(event, _LAST_EVENTS):
+        event = events.popleft()
+        if type(event) in _LAST_EVENTS:
             self._spent = event
         return event
 
@@ -205,7 +202,7 @@ class UserAgent(CallCommands):
 
     def knows(self, request: Request) -> bool:
         """Tell whether a request belongs to a call of ours, or to an INVITE that we have answered."""
-        if (request.call_id, request.to.tag or "") in self._stack.dialogs:
+        if (request.call_id, request.to_tag) in self._stack.dialogs:
             return True
         return self._stack.layer.find_invite(request) is not None
 
@@ -259,18 +256,23 @@ class UserAgent(CallCommands):
         if answer is not None:
             self._stack.layer.respond_stateless(answer.response, answer.destination)
 
+    def _take(self, message: Request | Response, source: Hop, now: Nanos) -> None:
+        reason = self._stack.layer.receive_message(message, source, now=now)
+        if reason is not None:
+            self._discard(reason, source, _describe(message), now)
+        self._absorb(now)
+
     def _absorb(self, now: Nanos) -> None:
         """Carry every fact about a transaction to whom it concerns."""
-        layer = self._stack.layer
-        while (fact := layer.next_fact()) is not None:
-            if not self._stack.sender.take(fact, now=now):
-                self._dispatch(fact, now)
-
-    def _dispatch(self, fact: Fact, now: Nanos) -> None:
-        if isinstance(fact, RequestReceived):
-            self._request_received(fact, now)
-        elif isinstance(fact, AckReceived) and not self._ack_received(fact, now):
-            self._discard(DiscardReason.STRAY_ACK, fact.source, _describe(fact.request), now)
+        facts, sender = self._stack.layer.facts, self._stack.sender
+        while facts:
+            fact = facts.popleft()
+            if isinstance(fact, RequestReceived):
+                self._request_received(fact, now)
+            elif not isinstance(fact, AckReceived):
+                sender.take(fact, now=now)
+            elif not self._ack_received(fact, now):
+                self._discard(DiscardReason.STRAY_ACK, fact.source, _describe(fact.request), now)
 
 
 def _describe(message: Request | Response) -> str:

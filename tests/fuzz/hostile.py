@@ -611,7 +611,7 @@ class Scene:
         assert not any(left.values()), left
         stack = agent._stack
         layer = stack.layer
-        for name in ("_transactions", "_merge_keys", "_waiting", "_answering", "_due"):
+        for name in ("_clients", "_servers", "_merge_keys", "_waiting", "_answering", "_due"):
             assert not getattr(layer, name), name
         assert not stack.dialogs
         assert not stack.transfers

@@ -33,6 +33,7 @@ from cmw.sip.user_agent import UserAgent
 from cmw.sip.via import parse_via
 from tests.fuzz.hostile import Scene
 from tests.support.ids import CountingIds
+from tests.support.quick_look import compare_quick_look
 from tests.support.sip_link import listen_at
 from tests.support.sip_party import SDP
 from tests.support.torture import IPV6_SESSION, IPV6_TORTURE, SESSION, TORTURE
@@ -78,6 +79,7 @@ def read_message(data: bytes) -> None:
 def cut_alike(data: bytes) -> None:
     """Both twins of the scanner make the same of it."""
     data = data.lstrip(b"\r\n")
+    compare_quick_look(data)
     mine, plain = scan.scan_head(data, 0), _scan_pure.scan_head(data, 0)
     assert (mine[0], list(mine[1]), mine[2:]) == (plain[0], list(plain[1]), plain[2:])
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from cmw.errors import LocalProtocolError, RemoteProtocolError
 from cmw.sip import _scan_pure
 from cmw.sip.header_names import KNOWN_NAMES, MAX_HEADERS, MAX_LINE_BYTES, SPELLINGS
+from cmw.sip.headers import scan
 from cmw.sip.message import parse_cseq
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.uri import parse_uri
 from cmw.sip.via import parse_via
+from tests.support.quick_look import compare_quick_look
 
 WORDS = """
     Via From to Call-ID CSeq m Route X-New x é : , ; = < > " \\ ( [ ] @ ? % & / . - _ 0 10 192.0.2.1 host.example
@@ -203,3 +205,54 @@ def test_only_text_is_a_value(scanner: ModuleType, value: object) -> None:
     if scanner is not _scan_pure:
         with pytest.raises(TypeError):
             scanner.Headers().add("To", value)
+
+
+REQUEST = (
+    b"INVITE sip:bob@192.0.2.2:5060;user=phone SIP/2.0\r\n"
+    b"Via: SIP/2.0/UDP 192.0.2.1:5062;rport;branch=z9hG4bK5f\r\n"
+    b"Max-Forwards: 70\r\nFrom: Alice <sip:alice@192.0.2.2>;tag=8d\r\nTo: <sip:bob@192.0.2.2>\r\n"
+    b"Call-ID: 7c1a@192.0.2.1\r\nCSeq: 7 INVITE\r\nTimestamp: 3\r\nContent-Length: 4\r\n\r\nbody"
+)
+RESPONSE = (
+    b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5062;branch=z9hG4bK5f;rport=5062;received=192.0.2.1\r\n"
+    b"From: <sip:a@h>;tag=8d\r\nTo: sip:bob@192.0.2.2;tag=4\r\nCall-ID: 7\r\nCSeq: 7 INVITE\r\nl: 0\r\n\r\n"
+)
+CHANGES = [
+    (b"", b""),
+    (b"\r\nContent-Length: 4", b""),
+    (b"Content-Length: 4", b"Content-Length: 2"),
+    (b";rport;", b";rport=9;"),
+    (b";rport;", b";RPORT;"),
+    (b";rport;", b";rport;rport;"),
+    (b";rport;", b";received=1.2.3.4;rport;"),
+    (b";rport;", b";maddr=198.51.100.1;"),
+    (b";rport;", b";"),
+    (b":5062;rport;", b";"),
+    (b":5062;rport;", b":05062;"),
+    (b"z9hG4bK5f", b"z9hG4bKAb"),
+    (b"z9hG4bK5f", b"z9hG4bK"),
+    (b"z9hG4bK5f", b"1"),
+    (b";branch=z9hG4bK5f", b""),
+    (b"z9hG4bK5f", b"z9hG4bK5f, SIP/2.0/TCP p;branch=z9hG4bK6"),
+    (b"To: <sip:bob@192.0.2.2>", b"t: <sip:bob@192.0.2.2>;TAG=4"),
+    (b"To: <sip:bob@192.0.2.2>", b"To: <sip:bob@192.0.2.2>;tag"),
+    (b"To: <sip:bob@192.0.2.2>", b"To: <sip:bob@192.0.2.2>;tag="),
+    (b"From: Alice", b"From: Al\r\n ice"),
+]
+
+
+@pytest.mark.parametrize("message", [REQUEST, RESPONSE])
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_messages_are_read_by_one_look(message: bytes, old: bytes, new: bytes) -> None:
+    assert compare_quick_look(message.replace(old, new)) == (scan.IMPLEMENTATION == "compiled")
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"CSeq: 7 ", b"CSeq: 7  "), (b"SIP/2.0\r", b"SIP/2.1\r"), (b"INVITE\r", b"BYE\r"), (b"Call-ID: 7c", b"Call-ID: 7 c"), (b"Content-Length: 4", b"Content-Length: 5"), (b"To: ", b"To: <sip:x>\r\nTo: "), (b"Alice", b"\xff"), (b"\r\n\r\nbody", b"\r\n")])  # noqa: E501  # fmt: skip
+def test_messages_with_a_fault_are_read_thoroughly(old: bytes, new: bytes) -> None:
+    assert old in REQUEST
+    assert not compare_quick_look(REQUEST.replace(old, new))
+
+
+@given(st.sampled_from([REQUEST, RESPONSE]), TEXTS, st.integers(0, 400), st.integers(0, 4))
+def test_messages_are_never_read_otherwise(message: bytes, patch: str, at: int, width: int) -> None:
+    compare_quick_look(message[:at] + patch.encode("utf-8", "surrogateescape") + message[at + width :])

@@ -85,8 +85,8 @@ class Bench:
         self.absorb()
 
     def absorb(self) -> None:
-        while (fact := self.layer.next_fact()) is not None:
-            assert self.sender.take(fact, now=self.now)
+        while self.layer.facts:
+            assert self.sender.take(self.layer.facts.popleft(), now=self.now)
 
     def lookup(self) -> Lookup:
         (lookup,) = self.sender.lookups_to_make()
@@ -463,7 +463,7 @@ def test_what_is_still_to_be_answered_goes_to_the_via_when_its_connection_is_gon
     rows = [("From", "<sip:a@x>;tag=f"), ("To", "<sip:b@x>"), ("Call-ID", "c"), ("CSeq", "1 OPTIONS")]
     via = ("Via", "SIP/2.0/TCP 10.0.0.1:5070;branch=z9hG4bKx;rport")
     bench.layer.receive_message(Request("OPTIONS", "sip:b@x", Headers([via, *rows])), source, now=0)
-    fact = bench.layer.next_fact()
+    fact = bench.layer.facts.popleft()
     assert isinstance(fact, RequestReceived)
     bench.layer.flow_lost(3, source._replace(flow=0), "reset", now=0)
     bench.layer.respond(fact.transaction, make_response(fact.request, 200, to_tag="t"), now=0)

@@ -45,9 +45,8 @@ class Bench:
         return self.layer.begin_client(request, branch, serialize_message(request), destination, owner, now=now)
 
     def facts(self) -> list[Fact]:
-        found = []
-        while (fact := self.layer.next_fact()) is not None:
-            found.append(fact)
+        found = list(self.layer.facts)
+        self.layer.facts.clear()
         return found
 
     def sent(self) -> list[Request | Response]:

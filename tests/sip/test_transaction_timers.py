@@ -56,8 +56,7 @@ class Bench:
     def be_asked(self, method: str) -> Transaction:
         """Receive a request."""
         self.layer.receive_message(self.request(method), self.peer, now=self.now)
-        fact = self.layer.next_fact()
-        assert fact is not None
+        fact = self.layer.facts.popleft()
         transaction = fact.transaction  # type: ignore[union-attr]
         assert isinstance(transaction, Transaction)
         return transaction
@@ -88,9 +87,8 @@ class Bench:
         return self.now - BEGIN
 
     def timed_out(self) -> bool:
-        facts = []
-        while (fact := self.layer.next_fact()) is not None:
-            facts.append(fact)
+        facts = list(self.layer.facts)
+        self.layer.facts.clear()
         return any(isinstance(fact, TransactionTimedOut) for fact in facts)
 
 
