@@ -80,7 +80,7 @@ class Endpoint:
         self.call = CallRecord()
         self.signalling = SignallingRecord()
         self.figures: CallFigures | None = None
-        self.reach: Callable[[str], Reach] = lambda target: Reach()
+        self.reach: Callable[[str], Reach] = nowhere
         self.transfer_uri: str | None = None
         """Whom the scenario's transfer leads to, where that is an endpoint of a group."""
         self._station = station
@@ -645,6 +645,11 @@ class Endpoint:
 
 def _nothing() -> None:
     """What is told to nobody."""
+
+
+def nowhere(target: str) -> Reach:
+    """Return nothing of how a target is reached, which is for whoever made the endpoint to say."""
+    return Reach()
 
 
 def status_text(status: int, reason: str) -> str:

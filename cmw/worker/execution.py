@@ -23,7 +23,7 @@ from cmw.worker.alarm import Alarm
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
-from cmw.worker.endpoint import Endpoint
+from cmw.worker.endpoint import Endpoint, nowhere
 from cmw.worker.endpoint_records import Reach
 from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
 from cmw.worker.logs import get_logger
@@ -37,8 +37,11 @@ from cmw.worker.ways import Ways
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
 
-PORTION = 150
-"""Endpoints that are looked at, or reported on, in one go: some 10 ms of the loop."""
+PORTION = 40
+"""Endpoints that are looked at, or measured, in one go: a few milliseconds of the loop."""
+
+BATCH = 160
+"""Endpoints whose samples go to the gateway together, for each batch has a price of its own."""
 
 ItemT = TypeVar("ItemT")
 
@@ -94,6 +97,7 @@ class RunExecution:
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
         self._second = 0
+        self._closing: Iterator[None] = iter(())
         self._sip_before: SipTraffic | None = None
         self._sip_read = SipTraffic()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -136,6 +140,8 @@ class RunExecution:
         self._look_later()
         if self._endpoints:
             await self._ready.wait()
+        if self.finished.is_set():
+            return {"targets": {}, "failed": self.share.total_endpoints}
         self._ready.set()
         return {"targets": self._targets(), "failed": sum(_has_left(endpoint) for endpoint in self._endpoints)}
 
@@ -196,6 +202,7 @@ class RunExecution:
         """Let go of a run that could not be prepared; nothing is reported."""
         self.finished.set()
         self._let_go()
+        self._forget()
         self._watch.close()
 
     def when_finished(self, callback: Callable[[RunExecution], None]) -> None:
@@ -350,17 +357,18 @@ class RunExecution:
         """
         assert self._started_at is not None
         closed = self._second
-        self._go_on(self._close_second(max(closed + 1, (self._alarm.now() - self._started_at) // SECOND)))
+        self._closing = self._close_second(max(closed + 1, (self._alarm.now() - self._started_at) // SECOND))
+        self._go_on()
 
-    def _go_on(self, steps: Iterator[None]) -> None:
+    def _go_on(self) -> None:
         """Take one step now and the others later: messages and timers are served in between."""
-        if next(steps, self) is not self:
-            self._at(self._alarm.now(), lambda: self._go_on(steps))
+        if next(self._closing, self) is not self:
+            self._at(self._alarm.now(), self._go_on)
 
     def _close_second(self, next_second: int) -> Iterator[None]:
         """Close the seconds before `next_second`, yielding after some endpoints each."""
         seen: list[_Seen] = []
-        for number, endpoints in enumerate(_portions(self._endpoints)):
+        for number, endpoints in enumerate(_portions(self._endpoints, PORTION)):
             if number:
                 yield
             seen += self._look_at(endpoints)
@@ -368,10 +376,13 @@ class RunExecution:
         untrusted = self._watch.close_window(self._second, next_second - 1, traffic, self._read_sip())
         self._report_progress()
         closed, self._second = self._second, next_second
-        for number, portion in enumerate(_portions(seen)):
-            if number:
+        for batch in _portions(seen, BATCH):
+            rows: list[tuple[int, Row]] = []
+            for portion in _portions(batch, PORTION):
+                rows += self._measure(portion)
                 yield
-            self._report_rows(portion, closed, untrusted)
+            if rows:
+                self._uplink.send_samples(self._batch(rows, closed, batch[0].at, untrusted))
         if next_second > closed + 1:
             self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=next_second - 1)
         self._tick_later()
@@ -383,16 +394,15 @@ class RunExecution:
             if endpoint.media is not None:
                 yield _Seen(endpoint, endpoint.media.slot, engine.snapshot(endpoint.media.slot), now)
 
-    def _report_rows(self, seen: Sequence[_Seen], second: int, untrusted: int) -> None:
-        """Send the samples of some endpoints, and tell the engine how their streams are rated."""
+    def _measure(self, seen: Sequence[_Seen]) -> list[tuple[int, Row]]:
+        """Return the samples of some endpoints, and tell the engine how their streams are rated."""
         rows = [
             (one.endpoint.settings.index, row)
             for one in seen
             if (row := one.endpoint.close_interval({one.slot: one.snapshot}, one.at)) is not None
         ]
         self._station.engine.rate_streams([rating for one in seen if (rating := one.endpoint.rating) is not None])
-        if rows:
-            self._uplink.send_samples(self._batch(rows, second, seen[0].at, untrusted))
+        return rows
 
     def _batch(self, rows: list[tuple[int, Row]], second: int, at: Nanos, untrusted: int) -> SampleBatch:
         """Return the samples of a second, and which bounds this worker broke in it."""
@@ -451,6 +461,8 @@ class RunExecution:
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
             return
+        for _ in self._closing:  # what is left of the second before
+            pass
         self.finished.set()
         self._let_go()
         if self._started_at is not None:
@@ -469,6 +481,17 @@ class RunExecution:
         self._uplink.report("run_done", self.share.run_id, {"generator": totals.model_dump(mode="json")})
         if self._on_finished is not None:
             self._on_finished(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the endpoints, which refer to the run: old circles are seldom collected."""
+        for endpoint in self._endpoints:
+            endpoint.reach = nowhere
+        self._endpoints.clear()
+        self._shares.clear()
+        self._callees.clear()
+        self._takes_any.clear()
+        self._on_finished = None
 
     def _read_sip(self) -> SipTraffic:
         """Return what has passed of SIP since the last reading, and was lost here."""
@@ -525,7 +548,7 @@ class _Seen(NamedTuple):
     at: Nanos
 
 
-def _portions(items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
-    """Yield the items some at a time."""
-    for first in range(0, len(items), PORTION):
-        yield items[first : first + PORTION]
+def _portions(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
+    """Yield the items so many at a time."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

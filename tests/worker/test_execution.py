@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -253,9 +255,12 @@ def test_what_our_own_sip_socket_lost_during_the_run_is_told() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("portion", [execution.PORTION, 3, 1])
-def test_every_endpoint_and_second_of_a_call_has_one_sample(monkeypatch: pytest.MonkeyPatch, portion: int) -> None:
+@pytest.mark.parametrize(("portion", "size"), [(execution.PORTION, execution.BATCH), (2, 3), (1, 1)])
+def test_every_endpoint_and_second_of_a_call_has_one_sample(
+    monkeypatch: pytest.MonkeyPatch, portion: int, size: int
+) -> None:
     monkeypatch.setattr(execution, "PORTION", portion)
+    monkeypatch.setattr(execution, "BATCH", size)
 
     async def scene() -> None:
         run = Scene()
@@ -271,7 +276,7 @@ def test_every_endpoint_and_second_of_a_call_has_one_sample(monkeypatch: pytest.
             assert 9 <= len(seconds) <= 10  # of a call of 10 s, whose first and last second may be parts
         for at, batch in run.uplink.batches:
             assert at == start + (batch.second + 1) * SECOND
-            assert len(batch.endpoints) <= portion
+            assert len(batch.endpoints) <= size
             rates = dict(batch.columns)["send.packets_sent_rate_ps"]
             assert all(rate == pytest.approx(50, abs=1) for rate in rates)
 
@@ -842,3 +847,20 @@ def test_after_the_end_the_run_takes_no_calls_and_reports_nothing_more() -> None
         assert run.stage.station.takers == []
 
     play(scene)
+
+
+def test_the_endpoints_of_a_finished_run_are_freed_without_the_collector() -> None:
+    async def scene() -> None:
+        run = Scene()
+        await run.start()
+        endpoints = [weakref.ref(endpoint) for endpoint in run.run._endpoints]
+        await run.go_on(70)  # beyond what transactions keep of a call
+        assert run.run.finished.is_set()
+        assert len(endpoints) == 6
+        assert [endpoint() for endpoint in endpoints] == [None] * 6
+
+    gc.disable()
+    try:
+        play(scene)
+    finally:
+        gc.enable()
