@@ -82,6 +82,11 @@ class GatewayProcess:
         assert answer.is_success, answer.text
         return answer.json()["data"]
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
         """Return what the process has used so far. Source: proc(5)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()

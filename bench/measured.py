@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,16 +24,29 @@ class MeasuredProcess:
     Args:
         words: the command.
         directory: where it runs, for programs that leave files behind.
+        environment: instead of ours.
         patience_s: it is killed when it takes longer.
     """
 
-    def __init__(self, words: Iterable[str], *, directory: str | None = None, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        *,
+        directory: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.words = list(words)
         self.cpu_s = 0.0
         self._output, self._errors = os.memfd_create("output"), os.memfd_create("errors")
         self._patience_s = patience_s
         self._process = subprocess.Popen(
-            self.words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors, cwd=directory
+            self.words,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._errors,
+            cwd=directory,
+            env=environment,
         )
 
     def __enter__(self) -> MeasuredProcess:
@@ -53,6 +66,11 @@ class MeasuredProcess:
     def pid(self) -> int:
         """Return the number of the process."""
         return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether it has not ended."""
+        return self._process.poll() is None
 
     def cpu_ns(self) -> int:
         """Return the CPU time of a process that still runs, with what the kernel did for it."""

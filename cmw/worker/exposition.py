@@ -40,6 +40,7 @@ class Vitals(NamedTuple):
     """How the worker is at the moment of the look; None for what is not there yet.
 
     Args:
+        loop_tasks: how many tasks of the signalling loop are not done.
         pacing_us: how late every packet since the start left, microseconds.
     """
 
@@ -54,6 +55,7 @@ class Vitals(NamedTuple):
     spool_dropped_samples: int
     links_lost: int
     loop_lag_s: float
+    loop_tasks: int
     cpu_s: float
     rss_bytes: int
     pacing_us: ExponentialHistogram | None
@@ -169,6 +171,7 @@ class MetricsPage(Collector):
         yield _gauge("cmw_draining", "1 while no new runs are taken.", now.draining)
         yield _gauge("cmw_capacity_endpoints", "Endpoints that fit at once.", now.capacity)
         yield _gauge("cmw_event_loop_lag_seconds", "How late the signalling loop woke last.", now.loop_lag_s)
+        yield _gauge("cmw_event_loop_tasks", "Tasks of the signalling loop that are not done.", now.loop_tasks)
         yield _counter("cmw_process_cpu_seconds", "CPU time of the process, all threads.", now.cpu_s)
         yield _gauge("cmw_process_resident_memory_bytes", "Resident memory.", now.rss_bytes)
 

@@ -18,6 +18,7 @@ AT_REST = Vitals(
     spool_dropped_samples=0,
     links_lost=0,
     loop_lag_s=0,
+    loop_tasks=0,
     cpu_s=0,
     rss_bytes=0,
     pacing_us=ExponentialHistogram(),

@@ -251,6 +251,7 @@ class Worker:
             spool_dropped_samples=self.samples_dropped,
             links_lost=self._links_lost,
             loop_lag_s=generator.lag_ms / 1e3 if generator is not None else 0.0,
+            loop_tasks=len(asyncio.all_tasks()),
             cpu_s=cpu_seconds(),
             rss_bytes=rss_bytes(),
             pacing_us=generator.pacing if generator is not None else None,
