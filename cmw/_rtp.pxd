@@ -324,6 +324,12 @@ cdef void rtp_stamp(RtpSender* sender, uint8_t* packet, uint32_t payload_bytes) 
 cdef void rtp_stamp_as(
     RtpSender* sender, uint8_t* packet, uint32_t payload_bytes, uint32_t timestamp, bint marker,
     int64_t now_ns) noexcept nogil
+# Writes the header of an event (_rtp_events.pxd), 4 bytes of payload, that leaves instead of the next packet of the
+# schedule, which moves on as if that had left.
+cdef void rtp_stamp_event(
+    RtpSender* sender, uint8_t* packet, uint8_t payload_type, uint32_t timestamp, bint marker) noexcept nogil
+# The timestamp that the next packet of the schedule has.
+cdef uint32_t rtp_next_timestamp(const RtpSender* sender) noexcept nogil
 # Takes the last stamp back: the packet never left, so its sequence number is used again.
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil
 cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil

@@ -15,6 +15,8 @@ from libc.string cimport memcpy, memmove, memset
 
 from cmw.errors import LocalProtocolError
 
+from cmw._rtp_events cimport *
+
 
 cdef enum:
     SEQ_MOD = 65536
@@ -61,6 +63,9 @@ cdef object _StreamSnapshot = None
 cdef object _ReceptionBlock = None
 cdef object _parse_voip = None
 cdef object _parse_summary = None
+cdef object _EndedEvent = None
+cdef object _EventPacket = None
+cdef object _require_order = None
 
 
 @cython.final
@@ -198,6 +203,20 @@ cdef class StreamTable:
             &self.senders[slot], <uint8_t*>PyByteArray_AS_STRING(packet), <uint32_t>(size - RTP_HEADER_BYTES),
             timestamp, marker, now)
 
+    def next_timestamp(self, int slot):
+        """Return the timestamp that the next packet of the schedule has."""
+        self.require_open(slot)
+        return rtp_next_timestamp(&self.senders[slot])
+
+    def stamp_event(
+        self, int slot, bytearray packet not None, uint8_t payload_type, uint32_t timestamp, bint marker
+    ):
+        """Write the header of an event that leaves instead of the next packet of the schedule."""
+        self.require_packet(slot, packet)
+        rtp_stamp_event(
+            &self.senders[slot], <uint8_t*>PyByteArray_AS_STRING(packet), payload_type, timestamp, marker)
+        self.due_ns[slot] = rtp_next_due(&self.senders[slot])
+
     def send_failed(self, int slot):
         """Take the last stamp of `slot` back: the packet never left."""
         self.require_open(slot)
@@ -312,6 +331,62 @@ cdef class StreamTable:
         return size
 
 
+@cython.final
+cdef class EventSender:
+    """Turns queued digits into packets. Same names and results as cmw.rtp.telephone_event.EventSender."""
+
+    cdef RtpEventSender state
+
+    def __len__(self):
+        return self.state.count
+
+    def queue(self, int64_t code, *, int64_t payload_type, int64_t volume, int64_t duration, int64_t pause):
+        """Send a digit after those before it."""
+        cdef EventOrder order
+        load_types()
+        _require_order(code, payload_type, volume, duration, pause)
+        order.code, order.payload_type, order.volume = <uint8_t>code, <uint8_t>payload_type, <uint8_t>volume
+        order.duration, order.pause = <uint32_t>duration, <uint32_t>pause
+        if not events_queue(&self.state, &order):
+            raise LocalProtocolError(f"expected up to {EVENT_QUEUE} digits at once, found more")
+
+    def drop(self):
+        """Forget every digit that is not complete; return how many these were."""
+        cdef int dropped = self.state.count
+        events_drop(&self.state)
+        return dropped
+
+    def next_packet(self, uint32_t timestamp, uint32_t step):
+        """Return what leaves now; None for audio."""
+        cdef EventPacket out
+        if not events_next(&self.state, timestamp, step, &out):
+            return None
+        load_types()
+        return _EventPacket(
+            out.payload[:EVENT_BYTES], out.payload_type, out.timestamp, bool(out.marker), bool(out.is_last))
+
+
+@cython.final
+cdef class EventReceiver:
+    """Recognises each event once. Same names and results as cmw.rtp.telephone_event.EventReceiver."""
+
+    cdef RtpEventReceiver state
+
+    def receive(self, bytes payload not None, uint32_t timestamp, int64_t arrival_ns):
+        """Take a packet; return what ended with it."""
+        cdef EndedEvent out[2]
+        cdef int count = events_receive(
+            &self.state, <const uint8_t*>PyBytes_AS_STRING(payload), <uint32_t>len(payload), timestamp, arrival_ns, out)
+        load_types()
+        return [_EndedEvent(out[i].code, out[i].duration) for i in range(count)]
+
+    def expire(self, int64_t now):
+        """Return the event that ended because nothing more of it came."""
+        cdef EndedEvent out
+        load_types()
+        return [_EndedEvent(out.code, out.duration)] if events_expire(&self.state, now, &out) else []
+
+
 cdef int require_payload(uint32_t clock_hz, uint8_t payload_type) except -1:
     if not 1 <= clock_hz <= CLOCK_HZ_MAX:
         raise ValueError(f"clock_hz: expected 1 .. {CLOCK_HZ_MAX}, got {clock_hz}")
@@ -367,7 +442,7 @@ cdef int64_t rtp_next_due(const RtpSender* sender) noexcept nogil:
 
 
 cdef void rtp_stamp(RtpSender* sender, uint8_t* packet, uint32_t payload_bytes) noexcept nogil:
-    cdef uint32_t timestamp = sender.first_timestamp + <uint32_t>sender.next_packet * sender.timestamp_step
+    cdef uint32_t timestamp = rtp_next_timestamp(sender)
     cdef int64_t due_ns = sender.start_ns + sender.next_packet * sender.period_ns
     rtp_stamp_as(sender, packet, payload_bytes, timestamp, sender.marker_due, due_ns)
     if sender.packets_sent == 1:
@@ -397,6 +472,25 @@ cdef void rtp_stamp_as(
     sender.reference_ns = now_ns
     if sender.packets_sent == 1:
         sender.first_sent_ns = now_ns
+
+
+cdef void rtp_stamp_event(
+    RtpSender* sender, uint8_t* packet, uint8_t payload_type, uint32_t timestamp, bint marker
+) noexcept nogil:
+    cdef uint32_t of_schedule = rtp_next_timestamp(sender)
+    cdef int64_t due_ns = sender.start_ns + sender.next_packet * sender.period_ns
+    cdef uint8_t audio = sender.payload_type
+    sender.payload_type = payload_type
+    rtp_stamp_as(sender, packet, EVENT_BYTES, timestamp, marker, due_ns)
+    sender.payload_type = audio
+    if sender.packets_sent == 1:
+        sender.first_sent_ns += sender.lateness_ns
+    sender.reference_timestamp = of_schedule   # a sender report tells the time of the stream, not of the event
+    sender.next_packet += 1
+
+
+cdef uint32_t rtp_next_timestamp(const RtpSender* sender) noexcept nogil:
+    return sender.first_timestamp + <uint32_t>sender.next_packet * sender.timestamp_step
 
 
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil:
@@ -1696,10 +1790,14 @@ cdef inline double q12_to_ms(double value_q12, double clock_hz) noexcept nogil:
 
 
 cdef int load_types() except -1:
-    global _StreamSnapshot, _ReceptionBlock, _parse_voip, _parse_summary
+    global _StreamSnapshot, _ReceptionBlock, _parse_voip, _parse_summary, _EndedEvent, _EventPacket, _require_order
     if _StreamSnapshot is None:
         from cmw.rtp.extended_report import parse_summary, parse_voip
         from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
+        from cmw.rtp.telephone_event import EndedEvent, EventPacket, require_order
+        _EndedEvent = EndedEvent
+        _EventPacket = EventPacket
+        _require_order = require_order
         _ReceptionBlock = ReceptionBlock
         _parse_voip = parse_voip
         _parse_summary = parse_summary

@@ -32,7 +32,7 @@ def layer(ours: str, third_parties: str = "", *, pure: bool = False) -> Layer:
 
 
 BASE = "core errors"
-CORES = f"{BASE} sip rtp link metrics _rtp _twin"
+CORES = f"{BASE} sip rtp link metrics _rtp _rtp_events _twin"
 PROGRAM = f"{CORES} load net"
 LAYERS = {
     "__init__": layer("", pure=True),
@@ -41,7 +41,8 @@ LAYERS = {
     "core": layer("errors", pure=True),
     "sip": layer(f"{BASE} _twin", pure=True),
     "rtp": layer(f"{BASE} _rtp _twin", pure=True),
-    "_rtp": layer(f"{BASE} rtp", pure=True),  # the compiled half of rtp
+    "_rtp": layer(f"{BASE} rtp _rtp_events", pure=True),  # the compiled half of rtp
+    "_rtp_events": layer("", pure=True),  # shared by it and the media engine
     "_twin": layer(""),
     "metrics": layer(BASE, pure=True),
     "capture": layer(BASE, pure=True),

@@ -79,6 +79,13 @@ cdef extern from "<sys/socket.h>" nogil:
     uint8_t* CMSG_DATA(cmsghdr*)
 
 
+cdef extern from "<sys/eventfd.h>" nogil:
+    enum: EFD_CLOEXEC, EFD_NONBLOCK
+    int eventfd(unsigned int, int)
+    int eventfd_read(int, uint64_t*)
+    int eventfd_write(int, uint64_t)
+
+
 cdef extern from "<arpa/inet.h>" nogil:
     uint16_t htons(uint16_t)
     uint16_t ntohs(uint16_t)

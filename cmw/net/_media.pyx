@@ -19,6 +19,9 @@ from the negotiated port, which wins and starts the statistics again. Everything
 Where we send to is what was negotiated, whoever speaks; but a *symmetric* stream goes, once, to where two valid packets
 in a row came from, whatever their address, and stays there. Source: RFC 3264 5.1, RFC 3550 A.1, RFC 7362 3.
 
+Digits (RFC 4733) leave instead of audio, one packet at each packet time, out of a queue of the stream; those that come
+are recognised here. What became of them is told by `take_events`, and `event_fd` says that there is something.
+
 What it may be encoded in: every format that was agreed, and those of the agreement before for a while, because packets
 are under way when an agreement changes. The peer may go from one to another at any packet. Source: RFC 3264 5.1, 8.3.
 
@@ -31,17 +34,20 @@ import socket
 import threading
 
 from cmw.errors import CapacityError, LocalProtocolError
-from cmw.net.media import MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
+from cmw.net.media import DigitEvent, DigitFate, MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
 from cmw.rtp.g711 import linear_values
+from cmw.rtp.telephone_event import EVENT_CODES as _CODES
+from cmw.rtp.telephone_event import require_order
 
 cimport cython
 from libc.math cimport log10, lrint
 from libc.errno cimport EAGAIN, ENOBUFS, ENOMEM, errno
-from libc.stdint cimport INT64_MAX, int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clockid_t, timespec
 
+from cmw._rtp_events cimport *
 from cmw._rtp cimport *
 from cmw.net._linux cimport *
 from cmw.net._sockets cimport *
@@ -59,6 +65,11 @@ cdef enum:
     ECHO = 2
 
 cdef enum:
+    DIGIT_RECEIVED = 0              # cmw.net.media.DigitFate
+    DIGIT_SENT = 1
+    DIGIT_DROPPED = 2
+
+cdef enum:
     DATAGRAM_BYTES = 4096           # more of a datagram is not read
     EVENTS = 512                    # sockets that one epoll_wait may name
     BURST = 64                      # datagrams read from a socket that had some in the last tick too
@@ -69,6 +80,7 @@ cdef enum:
     TRACE_ENTRIES = 8192            # packets that the trace holds until they are asked for
     EARLY_PACKETS = 2048            # kept for streams that are not started yet, all slots together
     EARLY_BYTES = 560               # larger ones are not kept: 60 ms of G.711 with every header fit
+    TOLD_DIGITS = 4096              # kept until they are asked for
     IDLE_TICKS = 5                  # with no slot open, every 5th point of the grid is enough
     PCMU = 0                        # static payload types, RFC 3551 table 4
     PCMA = 8
@@ -124,6 +136,8 @@ cdef struct Slot:
     RtpSender sender
     RtpReceiver receiver
     RtcpSession control
+    RtpEventSender digits_out
+    RtpEventReceiver digits_in
     Peer rtp_peer
     Peer rtcp_peer
     Source source                   # frames belong to the engine
@@ -187,6 +201,14 @@ cdef struct TraceEntry:
     uint8_t marker
 
 
+# What became of a digit: cmw.net.media.DigitEvent.
+cdef struct ToldDigit:
+    double duration_ms
+    int32_t slot                    # below 0: of a slot that was closed since
+    uint8_t fate
+    uint8_t code
+
+
 @cython.final
 cdef class MediaEngine:
     """Send, receive and measure the RTP and RTCP of up to `slots` streams on one thread of its own.
@@ -232,6 +254,10 @@ cdef class MediaEngine:
     cdef int64_t traced             # entries written so far
     cdef int64_t trace_taken        # entries read so far
     cdef int64_t trace_lost
+    cdef ToldDigit told[TOLD_DIGITS]
+    cdef int told_count
+    cdef int64_t told_lost
+    cdef int told_fd
     cdef bint running
     cdef bint stopping
     cdef bint realtime
@@ -244,7 +270,7 @@ cdef class MediaEngine:
 
     def __cinit__(self, *, int slots, int tick_us=1000, bint realtime=True):
         cdef pthread_mutexattr_t attributes
-        self.epoll_fd = -1
+        self.epoll_fd = self.told_fd = -1
         if slots < 1 or not 100 <= tick_us <= 20000:
             raise LocalProtocolError(f"expected slots above 0 and tick_us in 100 .. 20000, got {slots} and {tick_us}")
         self.slots = <Slot*>calloc(slots, sizeof(Slot))
@@ -259,6 +285,9 @@ cdef class MediaEngine:
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
             raise OSError(errno, "epoll_create1")
+        self.told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.told_fd < 0:
+            raise OSError(errno, "eventfd")
         histogram_clear(&self.pacing_total)
         histogram_clear(&self.pacing_interval)
         pthread_mutexattr_init(&attributes)
@@ -278,6 +307,8 @@ cdef class MediaEngine:
             free(self.sources[i].frames)
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
+            if self.told_fd >= 0:
+                close(self.told_fd)
             pthread_mutex_destroy(&self.lock)
         free(self.trace)
         free(self.early)
@@ -567,8 +598,64 @@ cdef class MediaEngine:
                 s = &self.slots[slot]
                 s.muted = not on
                 if s.muted:
+                    self._drop_digits(slot)
                     s.received_at_mute = s.receiver.received_before + s.receiver.received
             pthread_mutex_unlock(&self.lock)
+
+    def send_digits(
+        self, int slot, str digits not None, *, int payload_type, int duration_ms, int pause_ms, int volume
+    ) -> None:
+        """Send digits instead of audio, one after the other and after those before them. Source: RFC 4733.
+
+        `take_events` tells of each one when it has left, or that it never will: because the stream was silenced.
+
+        Args:
+            digits: out of 0123456789*#ABCD; with those that wait already, up to 32.
+            payload_type: of telephone-event at the clock rate of what we send.
+            duration_ms: of each digit, 1 or more.
+            pause_ms: between the end of one and the beginning of the next.
+            volume: power below 0 dBm0, 0 .. 63 dB.
+
+        Raises:
+            LocalProtocolError: an argument is out of its range, there is no room, the slot has no running stream, or
+                its stream sends nothing: it is silenced, or its mode is not SEND_RECEIVE.
+        """
+        cdef EventOrder orders[EVENT_QUEUE]
+        cdef int count = len(digits)
+        cdef int i
+        cdef Slot* s
+        cdef bint active, sends
+        cdef int room = 0
+        cdef int64_t clock_hz
+        self._family(slot)
+        if self.states[slot] != ACTIVE:
+            raise LocalProtocolError(f"media slot {slot} has no running stream")
+        if not 0 < count <= EVENT_QUEUE:
+            raise LocalProtocolError(f"expected 1 .. {EVENT_QUEUE} digits, got {count}")
+        clock_hz = self.slots[slot].sender.clock_hz
+        for i in range(count):
+            code, duration, pause = _CODES.find(digits[i]), duration_ms * clock_hz // 1000, pause_ms * clock_hz // 1000
+            try:
+                require_order(code, payload_type, volume, duration, pause)
+            except ValueError as error:
+                raise LocalProtocolError(f"digit {digits[i]!r}: {error}") from None
+            orders[i] = EventOrder(duration, pause, code, payload_type, volume)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            s = &self.slots[slot]
+            active = self.states[slot] == ACTIVE
+            sends = s.mode == SEND_RECEIVE and not s.muted
+            room = <int>EVENT_QUEUE - s.digits_out.count
+            if active and sends and count <= room:
+                for i in range(count):
+                    events_queue(&s.digits_out, &orders[i])
+            pthread_mutex_unlock(&self.lock)
+        if not active:
+            raise LocalProtocolError(f"media slot {slot} has no running stream")
+        if not sends:
+            raise LocalProtocolError(f"media slot {slot} sends no stream of its own that digits could be part of")
+        if count > room:
+            raise LocalProtocolError(f"expected up to {room} digits beside those that wait, got {count}")
 
     def rate_streams(self, ratings) -> None:
         """Say these scores of what slots receive in their extended reports from now on.
@@ -666,6 +753,35 @@ cdef class MediaEngine:
     def close_pacing_interval(self):
         """Return the `PacingSnapshot` since the last call and begin the next interval."""
         return self._pacing(True)
+
+    @property
+    def event_fd(self) -> int:
+        """Return a descriptor that can be read from while `take_events` has something to tell; the engine's own."""
+        return self.told_fd
+
+    def take_events(self):
+        """Return what became of digits since the last call as `DigitEvent`, and how many found no room."""
+        cdef ToldDigit* copies = <ToldDigit*>malloc(sizeof(self.told))
+        cdef uint64_t times
+        cdef int count, i
+        cdef int64_t lost
+        if copies == NULL:
+            raise MemoryError
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            eventfd_read(self.told_fd, &times)
+            count = self.told_count
+            memcpy(copies, self.told, count * sizeof(ToldDigit))
+            self.told_count = 0
+            lost, self.told_lost = self.told_lost, 0
+            pthread_mutex_unlock(&self.lock)
+        try:
+            return [
+                DigitEvent(copies[i].slot, DigitFate(copies[i].fate), _CODES[copies[i].code], copies[i].duration_ms)
+                for i in range(count) if copies[i].slot >= 0
+            ], lost
+        finally:
+            free(copies)
 
     def set_trace(self, bint on) -> None:
         """Keep what `take_trace` returns, or no more; what is kept already can still be taken."""
@@ -799,8 +915,10 @@ cdef class MediaEngine:
         self._drain_ready()
         i = <int>(self.tick % REPORT_TICKS)     # a few at each tick: all at once would keep packets waiting
         while i < self.high_water:
-            if self.states[i] == ACTIVE and self._report_due(&self.slots[i], now_ns):
-                self._send_report(&self.slots[i], 0)
+            if self.states[i] == ACTIVE:
+                self._end_digit(i, now_ns)
+                if self._report_due(&self.slots[i], now_ns):
+                    self._send_report(&self.slots[i], 0)
             i += REPORT_TICKS
 
     cdef bint _report_due(self, Slot* s, int64_t now_ns) noexcept nogil:
@@ -839,12 +957,45 @@ cdef class MediaEngine:
                 s.sender.marker_due = 1
                 self.next_due[slot] = rtp_next_due(&s.sender)
                 return
+            if s.digits_out.count and self._send_digit(slot):
+                self.next_due[slot] = rtp_next_due(&s.sender)
+                return
             frame = s.sender.next_packet % s.source.frame_count  # after a skip, sound keeps step with the timestamps
             memcpy(self.packet + RTP_HEADER_BYTES, s.source.frames + frame * size, size)  # cheaper than an iovec
             histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
             rtp_stamp(&s.sender, self.packet, size)
             self._send_media(s, size)
         self.next_due[slot] = rtp_next_due(&s.sender)
+
+    cdef bint _send_digit(self, int slot) noexcept nogil:
+        """Send a packet of the first digit that waits; returns 0 when it is not its time yet."""
+        cdef Slot* s = &self.slots[slot]
+        cdef EventPacket event
+        if not events_next(&s.digits_out, rtp_next_timestamp(&s.sender), s.sender.timestamp_step, &event):
+            return 0
+        memcpy(self.packet + RTP_HEADER_BYTES, event.payload, EVENT_BYTES)
+        histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
+        rtp_stamp_event(&s.sender, self.packet, event.payload_type, event.timestamp, event.marker)
+        self._send_media(s, EVENT_BYTES)
+        if event.is_last:
+            self._tell(slot, DIGIT_SENT, event.code, event.duration * 1000.0 / s.sender.clock_hz)
+        return 1
+
+    cdef void _drop_digits(self, int slot) noexcept nogil:
+        cdef RtpEventSender* digits = &self.slots[slot].digits_out
+        cdef int i
+        for i in range(digits.count):
+            self._tell(slot, DIGIT_DROPPED, digits.orders[(digits.first + i) % EVENT_QUEUE].code, 0.0)
+        events_drop(digits)
+
+    cdef void _tell(self, int slot, uint8_t fate, uint8_t code, double duration_ms) noexcept nogil:
+        cdef ToldDigit* told = &self.told[self.told_count]
+        if self.told_count == TOLD_DIGITS:
+            self.told_lost += 1
+            return
+        told.slot, told.fate, told.code, told.duration_ms = slot, fate, code, duration_ms
+        self.told_count += 1
+        eventfd_write(self.told_fd, 1)
 
     cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
         if transmit(s.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
@@ -975,10 +1126,32 @@ cdef class MediaEngine:
         elif verdict <= RTP_NEW_SSRC:
             if s.symmetric:
                 follow_source(s, source)
-            if s.format.law and header.seq % ENERGY_PACKETS == 0:
+            if header.payload_type == s.receiver.event_payload_type:
+                self._take_digit(s, &header, arrival_ns)
+            elif s.format.law and header.seq % ENERGY_PACKETS == 0:
                 measure(s, self.datagram + header.payload_offset, header.payload_bytes)
             if s.mode == ECHO and verdict != RTP_DUPLICATE:
                 self._echo(s, &header)
+
+    cdef void _take_digit(self, Slot* s, const RtpHeader* header, int64_t arrival_ns) noexcept nogil:
+        cdef EndedEvent ended[2]
+        cdef int count = events_receive(
+            &s.digits_in, self.datagram + header.payload_offset, header.payload_bytes, header.timestamp, arrival_ns,
+            ended)
+        cdef int i
+        for i in range(count):
+            self._tell_ended(s, &ended[i])
+
+    cdef void _end_digit(self, int slot, int64_t now_ns) noexcept nogil:
+        """End a digit whose end was lost."""
+        cdef Slot* s = &self.slots[slot]
+        cdef EndedEvent ended
+        if s.digits_in.is_open and events_expire(&s.digits_in, now_ns, &ended):
+            self._tell_ended(s, &ended)
+
+    cdef void _tell_ended(self, const Slot* s, const EndedEvent* ended) noexcept nogil:
+        self._tell(
+            <int>(s - self.slots), DIGIT_RECEIVED, ended.code, ended.duration * 1000.0 / s.receiver.clock_hz)
 
     cdef void _audition(self, Slot* s, size_t size, int64_t arrival_ns, const uint8_t* source) noexcept nogil:
         """Hear who is not the negotiated peer: from the second packet in a row on it is, and the first one counts too.
@@ -1167,6 +1340,7 @@ cdef class MediaEngine:
         s.packets_after_stop = s.kernel_drops = s.rtcp_strangers = s.rtcp_send_errors = 0
         s.network_errors = 0
         clear_levels(s)
+        events_clear(&s.digits_out, &s.digits_in)
         s.early_counted = 0
         s.received_at_mute = -1
         s.echo_started = 0
@@ -1192,6 +1366,7 @@ cdef class MediaEngine:
         self._drain(slot, 0, EVENTS)
         self._drain(slot, 1, BURST)
         rtp_sender_stop(&s.sender)
+        self._end_digit(slot, INT64_MAX)
         self.next_due[slot] = INT64_MAX
         if s.sender.packets_sent or s.control.rtcp_sent:  # RFC 3550 6.3.7: who never sent anything says no BYE
             self._send_report(s, 1)
@@ -1199,8 +1374,12 @@ cdef class MediaEngine:
 
     cdef void _forget(self, int slot) noexcept nogil:
         cdef Slot* s = &self.slots[slot]
+        cdef int i
         epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtp_fd, NULL)
         epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtcp_fd, NULL)
+        for i in range(self.told_count):
+            if self.told[i].slot == slot:
+                self.told[i].slot = -1
         self.states[slot] = FREE
         self.open_count -= 1
 

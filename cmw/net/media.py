@@ -59,6 +59,28 @@ class PacingSnapshot(NamedTuple):
     """Longest time by which it was served late, since this was last told when an interval was closed."""
 
 
+class DigitFate(IntEnum):
+    """What became of a digit."""
+
+    RECEIVED = 0
+    """The peer sent it, and it is over."""
+    SENT = 1
+    """Its last packet has left."""
+    DROPPED = 2
+    """It will not be sent, or no further: the stream was silenced."""
+
+
+class DigitEvent(NamedTuple):
+    """A digit of a stream (RFC 4733)."""
+
+    slot: int
+    fate: DigitFate
+    digit: str
+    """One of 0123456789*#ABCD."""
+    duration_ms: float
+    """0 when it was dropped."""
+
+
 class TracedPacket(NamedTuple):
     """One packet as the trace tells it."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cmw._twin import pure_wanted
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.metrics.histogram import ExponentialHistogram
-from cmw.net.media import PacingSnapshot, TracedPacket
+from cmw.net.media import DigitEvent, PacingSnapshot, TracedPacket
 from cmw.net.media_pure import PureMediaEngine
 from cmw.rtp.snapshot import StreamSnapshot
 
@@ -120,6 +120,11 @@ class MediaEngines:
         engine, its_slot = self._at(slot)
         engine.set_sending(its_slot, on)
 
+    def send_digits(self, slot: int, digits: str, **order: int) -> None:
+        """Send digits instead of audio."""
+        engine, its_slot = self._at(slot)
+        engine.send_digits(its_slot, digits, **order)
+
     def rate_streams(self, ratings: Iterable[tuple[int, int, int, int]]) -> None:
         """Say these scores in extended reports."""
         shares: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
@@ -184,6 +189,20 @@ class MediaEngines:
     def close_pacing_interval(self) -> PacingSnapshot:
         """Return the same since the last call."""
         return _merge([engine.close_pacing_interval() for engine in self._engines])
+
+    @property
+    def event_fds(self) -> list[int]:
+        """Return descriptors of which one can be read from while `take_events` has something to tell."""
+        return [engine.event_fd for engine in self._engines]
+
+    def take_events(self) -> tuple[list[DigitEvent], int]:
+        """Return what became of digits since the last call, and how many found no room."""
+        count, found, missed = len(self._engines), [], 0
+        for index, engine in enumerate(self._engines):
+            events, lost = engine.take_events()
+            found += [event._replace(slot=event.slot * count + index) for event in events]
+            missed += lost
+        return found, missed
 
     def take_trace(self, most: int) -> tuple[list[TracedPacket], int]:
         """Return up to `most` packets of the trace in the order of their times, and how many found no room."""

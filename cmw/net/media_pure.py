@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
 import struct
@@ -22,7 +23,15 @@ from typing import Final, NamedTuple
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net.clock import monotonic_ns
-from cmw.net.media import MAX_FORMATS, MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
+from cmw.net.media import (
+    MAX_FORMATS,
+    DigitEvent,
+    DigitFate,
+    MediaMode,
+    PacingSnapshot,
+    ReceivedFormat,
+    TracedPacket,
+)
 from cmw.rtp._pure import stream_snapshot
 from cmw.rtp.control import ControlSession
 from cmw.rtp.extended_report import VoipRating
@@ -33,12 +42,14 @@ from cmw.rtp.packet import HEADER_BYTES, PacketError, parse_header
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS, ReceiveStatistics
+from cmw.rtp.telephone_event import EVENT_CODES, QUEUED_EVENTS, EndedEvent, EventReceiver, EventSender, require_order
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE, ControlVerdict, PacketVerdict
 
 TICK_NS: Final = MILLISECOND
 FORMER_NS: Final = 4 * SECOND
 EARLY_PACKETS: Final = 2048
 TRACE_PACKETS: Final = 8192
+TOLD_DIGITS: Final = 4096
 SWITCH_S: Final = 0.0005
 """How long other threads of the interpreter may go on when this one wants to run."""
 
@@ -84,7 +95,8 @@ class _Slot:
     learns_control: bool
     candidate: tuple[_Arrival, int, int] | None  # its first packet, SSRC and the sequence number that must follow
 
-    def __init__(self, rtp: socket.socket, rtcp: socket.socket, port: int) -> None:
+    def __init__(self, number: int, rtp: socket.socket, rtcp: socket.socket, port: int) -> None:
+        self.number = number
         self.rtp, self.rtcp, self.port = rtp, rtcp, port
         self.state = "open"
         self.early: deque[_Arrival] = deque(maxlen=EARLY_PACKETS)
@@ -103,6 +115,8 @@ class _Slot:
         self.is_muted = False
         self.echo_offset: int | None = None
         self.drops = {self.rtp: 0, self.rtcp: 0}
+        self.digits_out, self.digits_in = EventSender(), EventReceiver()
+        self.waiting: deque[tuple[str, float]] = deque()  # digits that wait, and how long each is, milliseconds
 
     def set_peers(self, rtp: Where, rtcp: Where, symmetric: bool) -> None:
         """Send there, and hear what comes from there."""
@@ -135,6 +149,14 @@ class PureMediaEngine:
         self._stall_ns = 0
         self._trace: deque[TracedPacket] | None = None
         self._trace_lost = 0
+        self._told_digits: list[DigitEvent] = []
+        self._told_lost = 0
+        self.event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def __del__(self) -> None:
+        """Give the descriptor back."""
+        if hasattr(self, "event_fd"):
+            os.close(self.event_fd)
 
     # Life.
 
@@ -184,7 +206,7 @@ class PureMediaEngine:
                 rtp.close()
                 raise
             number = next(n for n in range(self._most) if n not in self._slots)
-            self._slots[number] = _Slot(rtp, rtcp, rtp_port)
+            self._slots[number] = _Slot(number, rtp, rtcp, rtp_port)
             for made, control in ((rtp, False), (rtcp, True)):
                 self._by_fd[made.fileno()] = (number, control)
                 self._epoll.register(made.fileno(), select.EPOLLIN)
@@ -320,6 +342,31 @@ class PureMediaEngine:
             if s.state == "active":
                 s.is_muted = not on
                 s.muted_at = s.muted_at if on else s.receiver.packets_received
+                if not on:
+                    self._drop_digits(s)
+
+    def send_digits(
+        self, slot: int, digits: str, *, payload_type: int, duration_ms: int, pause_ms: int, volume: int
+    ) -> None:
+        """Send digits instead of audio."""
+        if not 0 < len(digits) <= QUEUED_EVENTS:
+            raise LocalProtocolError(f"expected 1 .. {QUEUED_EVENTS} digits, got {len(digits)}")
+        with self._active(slot) as s:
+            duration, pause = (each * s.sender.clock_hz // 1000 for each in (duration_ms, pause_ms))
+            for digit in digits:
+                try:
+                    require_order(EVENT_CODES.find(digit), payload_type, volume, duration, pause)
+                except ValueError as error:
+                    raise LocalProtocolError(f"digit {digit!r}: {error}") from None
+            if s.mode is not MediaMode.SEND_RECEIVE or s.is_muted:
+                raise LocalProtocolError(f"media slot {slot} sends no stream of its own that digits could be part of")
+            if len(digits) > (room := QUEUED_EVENTS - len(s.digits_out)):
+                raise LocalProtocolError(f"expected up to {room} digits beside those that wait, got {len(digits)}")
+            for digit in digits:
+                s.digits_out.queue(
+                    EVENT_CODES.index(digit), payload_type=payload_type, volume=volume, duration=duration, pause=pause
+                )
+                s.waiting.append((digit, duration * 1000 / s.sender.clock_hz))
 
     def rate_streams(self, ratings: Iterable[tuple[int, int, int, int]]) -> None:
         """Say these scores in extended reports."""
@@ -339,6 +386,7 @@ class PureMediaEngine:
         with self._lock:
             s = self._slot(slot)
             self._end(s)
+            self._told_digits = [event for event in self._told_digits if event.slot != slot]
             if s.state == "stopped":
                 self._skipped_before += s.sender.packets_skipped
             del self._slots[slot]
@@ -360,6 +408,15 @@ class PureMediaEngine:
             lost, self._trace_lost = self._trace_lost, 0
             kept = self._trace or deque()
             return [kept.popleft() for _ in range(min(most, len(kept)))], lost
+
+    def take_events(self) -> tuple[list[DigitEvent], int]:
+        """Return what became of digits, and how many found no room."""
+        with self._lock:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.event_fd)
+            told, self._told_digits = self._told_digits, []
+            lost, self._told_lost = self._told_lost, 0
+            return told, lost
 
     def snapshot(self, slot: int) -> StreamSnapshot:
         """Return the figures of a slot."""
@@ -452,6 +509,7 @@ class PureMediaEngine:
             while self._read(s, made, control):
                 pass
         s.sender.active = False
+        self._tell_ended(s, s.digits_in.expire(1 << 63))
         if s.sender.packets_sent or s.control.rtcp_sent:
             self._report(s, bye=True)
         s.state = "stopped"
@@ -477,8 +535,10 @@ class PureMediaEngine:
                 if self._ticks - reported >= 64:
                     reported = self._ticks
                     for s in self._slots.values():
-                        if s.state == "active" and s.control.is_due(now):
-                            self._report(s)
+                        if s.state == "active":
+                            self._tell_ended(s, s.digits_in.expire(now))
+                            if s.control.is_due(now):
+                                self._report(s)
                 self._cpu_s = time.thread_time()
             missed = max(0, (monotonic_ns() - wake) // TICK_NS)
             self._missed += missed
@@ -498,13 +558,38 @@ class PureMediaEngine:
         if s.is_muted:
             s.sender.keep_back()
             return
-        frames, size = s.source
-        start = s.sender.next_packet * size % len(frames)
         for histogram in self._pacing:
             histogram.record(s.sender.lateness_ns / 1000)
+        event = s.digits_out.next_packet(s.sender.next_timestamp, s.sender.timestamp_step)
+        if event is not None:
+            packet = bytearray(HEADER_BYTES) + event.payload
+            s.sender.stamp_event(packet, event.payload_type, event.timestamp, event.marker)
+            self._send(s, packet)
+            if event.is_last:
+                self._tell(s, DigitFate.SENT, *s.waiting.popleft())
+            return
+        frames, size = s.source
+        start = s.sender.next_packet * size % len(frames)
         packet = bytearray(HEADER_BYTES) + frames[start : start + size]
         s.sender.stamp(packet)
         self._send(s, packet)
+
+    def _drop_digits(self, s: _Slot) -> None:
+        s.digits_out.drop()
+        for digit, _ in s.waiting:
+            self._tell(s, DigitFate.DROPPED, digit, 0.0)
+        s.waiting.clear()
+
+    def _tell(self, s: _Slot, fate: DigitFate, digit: str, duration_ms: float) -> None:
+        if len(self._told_digits) == TOLD_DIGITS:
+            self._told_lost += 1
+            return
+        self._told_digits.append(DigitEvent(s.number, fate, digit, duration_ms))
+        os.eventfd_write(self.event_fd, 1)
+
+    def _tell_ended(self, s: _Slot, ended: list[EndedEvent]) -> None:
+        for code, duration in ended:
+            self._tell(s, DigitFate.RECEIVED, EVENT_CODES[code], duration * 1000 / s.receiver.clock_hz)
 
     def _send(self, s: _Slot, packet: bytearray) -> None:
         try:
@@ -637,7 +722,9 @@ class PureMediaEngine:
         if s.symmetric:
             self._follow(s, arrival.source)
         payload = arrival.data[header.payload_offset : header.payload_offset + header.payload_bytes]
-        if header.seq % 4 == 0 and (squares := _SQUARES.get(s.format.codec)) is not None:
+        if header.payload_type == s.events:
+            self._tell_ended(s, s.digits_in.receive(payload, header.timestamp, arrival.at_ns))
+        elif header.seq % 4 == 0 and (squares := _SQUARES.get(s.format.codec)) is not None:
             self._measure(s, sum(map(squares.__getitem__, payload)), len(payload))
         if echo and s.mode is MediaMode.ECHO and verdict != PacketVerdict.DUPLICATE and not s.is_muted:
             if s.echo_offset is None:

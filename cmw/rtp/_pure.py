@@ -19,7 +19,10 @@ from cmw.rtp.packet import HEADER_BYTES
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.snapshot import ReceptionBlock, StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS, ReceiveStatistics
+from cmw.rtp.telephone_event import EventReceiver, EventSender
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
+
+__all__ = ["EventReceiver", "EventSender", "StreamTable", "stream_snapshot"]
 
 CLOCK_HZ_MAX = 10_000_000
 LATE_LIMIT_MAX_NS = 60_000_000_000
@@ -225,6 +228,18 @@ class StreamTable:
         _require_packet(packet)
         _require_unsigned(32, timestamp)
         sender.stamp_as(packet, timestamp, marker, now=now)
+
+    def next_timestamp(self, slot: int) -> int:
+        """Return the timestamp that the next packet of the schedule has."""
+        return self._stream(slot).sender.next_timestamp
+
+    def stamp_event(self, slot: int, packet: bytearray, payload_type: int, timestamp: int, marker: bool) -> None:
+        """Write the header of an event that leaves instead of the next packet of the schedule."""
+        sender = self._stream(slot).sender
+        _require_packet(packet)
+        _require_unsigned(8, payload_type)
+        _require_unsigned(32, timestamp)
+        sender.stamp_event(packet, payload_type, timestamp, marker)
 
     def send_failed(self, slot: int) -> None:
         """Take the last stamp of `slot` back: the packet never left."""

@@ -103,12 +103,25 @@ class SendSchedule:
 
     def stamp(self, packet: bytearray) -> None:
         """Write the next header of the schedule into `packet`, count it as sent and move on."""
-        timestamp = (self._first_timestamp + self._next_packet * self._timestamp_step) % TIMESTAMP_MOD
+        self._stamp_due(packet, self.next_timestamp, self._marker_due)
+        self._marker_due = False
+
+    def stamp_event(self, packet: bytearray, payload_type: int, timestamp: int, marker: bool) -> None:
+        """Write the header of an event that leaves instead of the next packet of the schedule, which moves on.
+
+        A sender report tells the time of the stream, not of the event.
+        """
+        of_schedule, audio = self.next_timestamp, self.payload_type
+        self.payload_type = payload_type
+        self._stamp_due(packet, timestamp, marker)
+        self.payload_type = audio
+        self.reference_timestamp = of_schedule
+
+    def _stamp_due(self, packet: bytearray, timestamp: int, marker: bool) -> None:
         due = self.start_ns + self._next_packet * self.period_ns
-        self.stamp_as(packet, timestamp, self._marker_due, now=due)
+        self.stamp_as(packet, timestamp, marker, now=due)
         if self.packets_sent == 1:
             self.first_sent_ns = due + self.lateness_ns
-        self._marker_due = False
         self._next_packet += 1
 
     def keep_back(self) -> None:
@@ -120,6 +133,16 @@ class SendSchedule:
     def next_packet(self) -> int:
         """Return the number of the next packet of the schedule."""
         return self._next_packet
+
+    @property
+    def next_timestamp(self) -> int:
+        """Return the timestamp that the next packet of the schedule has."""
+        return (self._first_timestamp + self._next_packet * self._timestamp_step) % TIMESTAMP_MOD
+
+    @property
+    def timestamp_step(self) -> int:
+        """Return the RTP units in a packet."""
+        return self._timestamp_step
 
     @property
     def first_timestamp(self) -> int:
