@@ -252,5 +252,6 @@ async def _follow(
             raise InterruptedRunError(signals.first, run.reason) from None
         raise NotRunError(f"{run.status}: {run.reason}") from None
     keys = await gateway.sample_keys(run_id)
-    await write_report(report, summary, await gateway.endpoints(run_id), keys, gateway.samples(run_id))
+    endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
+    await write_report(report, summary, endpoints, keys, gateway.samples(run_id), evidence)
     return LocalResult(run, summary, report, signals.first)

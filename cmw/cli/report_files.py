@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cmw.cli.evidence_files import EvidenceFiles, evidence_in
 from cmw.cli.plotting import plotting_library
 from cmw.errors import SettingsError
 from cmw.load.endpoints_file import read_endpoints
@@ -53,21 +54,23 @@ async def write_report(
     endpoints: Iterable[Mapping[str, Any]],
     sample_keys: Iterable[str],
     samples: AsyncIterable[Mapping[str, Any]],
+    evidence: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Write summary.json, endpoints.csv, samples.csv, junit.xml and report.html into `directory`, made if need be.
+    """Write summary.json, endpoints.csv, samples.csv, evidence/, junit.xml and report.html into `directory`.
 
     Args:
         summary: the document of `cmw schema summary`.
         endpoints: final reports of the endpoints.
         sample_keys: the metrics that occur in the samples.
         samples: a mapping for each endpoint and second, written as it comes.
+        evidence: documents of `cmw.load.evidence.Evidence`.
 
     Raises:
         SettingsError: the directory or a file in it cannot be written.
     """
     reports = [EndpointReport.model_validate(report) for report in endpoints]
     found = Summary.model_validate(summary)
-    timeline = RunTimeline(found.endpoints.total)
+    timeline, kept = RunTimeline(found.endpoints.total), EvidenceFiles(evidence)
     with _writing(directory):
         _write_documents(directory, summary, reports)
         with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:
@@ -76,7 +79,8 @@ async def write_report(
             async for row in samples:
                 writer.writerow(row)
                 timeline.add(row)
-        _write_pages(directory, found, reports, timeline)
+                kept.add(row)
+        _write_pages(directory, found, reports, timeline, kept.write(directory, reports))
 
 
 def _write_documents(directory: Path, summary: Mapping[str, Any], reports: Sequence[EndpointReport]) -> None:
@@ -104,7 +108,7 @@ def render_report(directory: Path) -> Summary:
     except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError, TypeError) as error:
         raise _unreadable(samples, error) from None
     with _writing(directory):
-        _write_pages(directory, summary, reports, timeline)
+        _write_pages(directory, summary, reports, timeline, evidence_in(directory))
     return summary
 
 
@@ -118,9 +122,15 @@ def _sample(row: Mapping[str, str]) -> dict[str, float | None]:
     }
 
 
-def _write_pages(directory: Path, summary: Summary, reports: Sequence[EndpointReport], timeline: RunTimeline) -> None:
+def _write_pages(
+    directory: Path,
+    summary: Summary,
+    reports: Sequence[EndpointReport],
+    timeline: RunTimeline,
+    evidence: Mapping[int, str],
+) -> None:
     (directory / "junit.xml").write_text(junit_xml(summary), encoding="utf-8")
-    page = report_html(summary, reports, timeline, library=plotting_library())
+    page = report_html(summary, reports, timeline, library=plotting_library(), evidence=evidence)
     (directory / "report.html").write_text(page, encoding="utf-8")
 
 

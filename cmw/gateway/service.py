@@ -47,6 +47,7 @@ from cmw.gateway.views import Page, RunPart, RunView, WorkerView
 from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
+from cmw.load.evidence import KIND
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
 from cmw.metrics.keys import COLUMNS
@@ -271,6 +272,10 @@ class Gateway:
         """Return the final reports of the endpoints that have ended, by index."""
         await self._store.row(run_id)
         return await self._store.reports(run_id)
+
+    async def evidence(self, run_id: str) -> list[dict[str, Any]]:
+        """Return what workers kept of endpoints: documents of `cmw.load.evidence.Evidence`."""
+        return [event for event in await self._store.events(run_id) if event.get("kind") == KIND]
 
     async def endpoint_page(
         self, run_id: str, page: Page, *, outcome: str | None = None

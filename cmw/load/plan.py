@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_fields import (
     TEXT_SCHEMA,
     AlsoWritten,
@@ -339,6 +340,10 @@ class Plan(PlanModel):
         default_factory=dict,
     )
 
+    evidence: Evidence = plan_field(
+        "a mapping such as {calls: 20}", "whose SIP messages are kept", default_factory=Evidence
+    )
+
     @property
     def total_endpoints(self) -> int:
         """Return the endpoints of all groups together."""
@@ -358,7 +363,6 @@ LATER_FIELDS = frozenset(
         "stages",
         "assignment",
         "workers",
-        "evidence",
     }
 )
 """Fields that later versions bring: the message says so instead of guessing at a slip."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
@@ -53,6 +53,18 @@ def check_thresholds(thresholds: object, faults: Faults) -> None:
         for k, expression in enumerate(expressions if isinstance(expressions, list) else ()):
             if isinstance(expression, str):
                 _check_threshold(metric, expression, ("thresholds", metric, k), faults)
+
+
+def check_evidence(names: Sequence[str], groups: Mapping[str, Group], faults: Faults) -> None:
+    """Note every endpoint whose evidence is wanted and that the plan does not have."""
+    for k, name in enumerate(names):
+        group, _, number = name.rpartition("-")
+        of_group = groups[group].endpoints if group in groups else 0
+        if not (
+            number.isascii() and number.isdigit() and 1 <= int(number) <= of_group and f"{int(number):04d}" == number
+        ):
+            expected = f"expected the name of an endpoint, such as {next(iter(groups), 'callers')}-0001"
+            faults.add(("evidence", "endpoints", k), f"found {name!r}, {expected}")
 
 
 def _check_threshold(metric: str, expression: str, path: Path, faults: Faults) -> None:

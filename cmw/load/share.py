@@ -170,6 +170,15 @@ class GroupShare(ShareModel):
         return self.answer is None
 
 
+class EvidenceShare(ShareModel):
+    """Whose SIP messages a worker keeps."""
+
+    calls: int = Field(default=0, ge=0)
+    """So many endpoints that did not end well."""
+    endpoints: list[str] = Field(default_factory=list)
+    """And these, by name."""
+
+
 class RunShare(ShareModel):
     """What one worker does in a run."""
 
@@ -181,6 +190,7 @@ class RunShare(ShareModel):
     """From `prepare_run`: when every registration of the run has succeeded or failed."""
     run_within_ns: Nanos
     """From `start_run`: when every endpoint of the run has ended, whatever happens."""
+    evidence: EvidenceShare = EvidenceShare()
 
     @property
     def total_endpoints(self) -> int:

@@ -23,6 +23,7 @@ from cmw.load.share import (
     BufferShare,
     Callee,
     EndpointShare,
+    EvidenceShare,
     GroupShare,
     RunShare,
 )
@@ -73,6 +74,7 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         registrars={name: registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
         register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
         run_within_ns=run_deadline(max(map(_last_wait, groups.values())), plan.duration),
+        evidence=EvidenceShare(calls=plan.evidence.calls, endpoints=plan.evidence.endpoints),
     )
 
 

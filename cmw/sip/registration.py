@@ -225,7 +225,7 @@ class Registration:
         """Return the registration as it is."""
         figures = replace(self.figures)
         return RegistrationSnapshot(
-            self.state, self.account, self.contact, self.stands_until, self.flow, self.answer, figures
+            self.state, self.account, self.contact, self.stands_until, self.flow, self.answer, figures, self._call_id
         )
 
     # private

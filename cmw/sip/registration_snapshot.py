@@ -71,6 +71,7 @@ class RegistrationSnapshot:
         flow: where the last 200 came from; None before.
         answer: what the last 200 said; None before.
         figures: a copy.
+        call_id: of its REGISTER requests.
     """
 
     state: RegistrationState
@@ -80,3 +81,4 @@ class RegistrationSnapshot:
     flow: Hop | None
     answer: RegisterAnswer | None
     figures: RegistrationFigures
+    call_id: str

@@ -161,6 +161,12 @@ class Endpoint:
             self._registration_handle = self._station.register(self, account, expires_s=self.settings.expires_s)
         except CmwError as error:
             self.fail(OutcomeKind.REGISTRATION_FAILED, Blame.WORKER, str(error))
+            return
+        if self._station.is_recording and self._registration_handle is not None:
+            handle = self._registration_handle
+            with contextlib.suppress(LocalProtocolError):  # it is over already
+                seen = self._station.command(lambda agent, _: agent.registration_snapshot(handle))
+                self.registration.call_id = seen.call_id
 
     def fail(self, kind: OutcomeKind, blame: Blame, reason: str) -> None:
         """End the endpoint with a failure; nothing happens to one that has ended."""

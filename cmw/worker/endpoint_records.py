@@ -38,6 +38,8 @@ class RegistrationRecord:
     expires_s: int | None = None
     began_at: Nanos | None = None
     ended_at: Nanos | None = None
+    call_id: str = ""
+    """Known while SIP is recorded."""
 
 
 @dataclass(slots=True)

@@ -14,12 +14,14 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
+from cmw.load.evidence import EvidenceChoice
 from cmw.load.report import UNTRUSTED
 from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
+from cmw.worker.call_evidence import RecordedEndpoint
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
@@ -104,6 +106,8 @@ class RunExecution:
         self._starts = PacedStarts(alarm)
         self._meter = TrafficMeter()
         self._is_stopping = False
+        self._is_recording = False
+        self._evidence = EvidenceChoice(share.evidence)
         self._on_finished: Callable[[RunExecution], None] | None = None
 
     # Commands.
@@ -122,6 +126,9 @@ class RunExecution:
             self._station = await self._choose_station(self.share)
             self._ways = Ways(self.share, self._station)
         self._sip_before = self._station.sip_traffic
+        if self.share.evidence.calls or self.share.evidence.endpoints:
+            self._is_recording = True
+            self._station.record_sip(True)
         await self._ways.prepare()
         for group in self.share.groups.values():
             await self._station.sounds.prepare(group.audio.source, codecs_of(group), group.audio.ptime_ms)
@@ -454,9 +461,21 @@ class RunExecution:
         self._station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             self._station.set_inbound_options(endpoint.settings.user, None)
+        self._report_evidence(endpoint)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
         self._finish_if_done()
+
+    def _report_evidence(self, endpoint: Endpoint) -> None:
+        """Send the SIP messages of an endpoint that is chosen, and forget them all the same."""
+        outcome = endpoint.lifecycle.outcome
+        if not self._is_recording or outcome is None:
+            return
+        recorded = RecordedEndpoint(endpoint, self._station)
+        status = endpoint.call.status or endpoint.registration.status
+        if recorded and self._evidence.takes(endpoint.settings.name, outcome.kind, status):
+            self._uplink.report("event", self.share.run_id, recorded.evidence(self._wall).model_dump(mode="json"))
+        recorded.forget()
 
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
@@ -502,6 +521,9 @@ class RunExecution:
         if self._starts.late_count:
             late_ms = self._starts.late_max_ns // MILLISECOND
             self._log.warn("started late", run=self.share.run_id, count=self._starts.late_count, latest_ms=late_ms)
+        if self._is_recording:
+            self._is_recording = False
+            self._station.record_sip(False)
         self._starts.close()
         for timer in self._timers:
             timer.cancel()

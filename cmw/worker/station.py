@@ -51,6 +51,7 @@ from cmw.sip.shared_socket import SharedSocket
 from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.pem_files import PemFiles
 from cmw.worker.settings import Addresses
+from cmw.worker.sip_recorder import SipRecorder
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.sounds import Sounds
 
@@ -103,6 +104,9 @@ class Station:
         self.unclaimed_calls_total = 0
         self.cname = f"{self.ids.uuid()[:16]}@cmw.invalid".encode()
         self.locate: Locate | None = None
+        self.recorder = SipRecorder()
+        self._recording_runs = 0
+        self._trace: Trace | None = None
         self._users: set[str] = set()
         self._servers: dict[str, tuple[ServerSettings, list[object]]] = {}
         self._last_flow = 0
@@ -258,8 +262,34 @@ class Station:
 
     def set_trace(self, trace: Trace | None) -> None:
         """Show every SIP message from now on, or none any more."""
-        if self._listener is not None:
-            self._listener.trace = trace
+        self._trace = trace
+        self._choose_trace()
+
+    def record_sip(self, on: bool) -> None:
+        """Keep SIP messages in `recorder` for one run more, or one less."""
+        self._recording_runs += 1 if on else -1
+        if not self._recording_runs:
+            self.recorder.clear()
+        self._choose_trace()
+
+    @property
+    def is_recording(self) -> bool:
+        """Tell whether SIP messages are kept."""
+        return self._recording_runs > 0
+
+    def _choose_trace(self) -> None:
+        if self._listener is None:
+            return
+        shown, note = self._trace, self.recorder.note
+        if shown is None or not self.is_recording:
+            self._listener.trace = note if self.is_recording else shown
+            return
+
+        def both(direction: str, data: bytes, peer: Hop) -> None:
+            note(direction, data, peer)
+            shown(direction, data, peer)
+
+        self._listener.trace = both
 
     @property
     def _bound(self) -> SipTransport[Any]:
@@ -421,6 +451,7 @@ async def open_station(
         raise
     machine = listener.machine
     station.locate = locate
+    station.set_trace(trace)
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     if media_of is None:
         station.engine.start()

@@ -1,0 +1,32 @@
+"""What a plan says of the evidence that a run keeps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StrictInt, StrictStr
+
+from cmw.load.plan_fields import PlanModel, plan_field
+
+MAX_CALLS = 1000
+DEFAULT_CALLS = 20
+
+EndpointName = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+
+
+class Evidence(PlanModel):
+    """Which calls each worker keeps the SIP messages of."""
+
+    calls: StrictInt = plan_field(
+        f"a whole number from 0 to {MAX_CALLS}",
+        "how many endpoints that did not end well are kept, no more than a quarter of them of the same kind",
+        default=DEFAULT_CALLS,
+        ge=0,
+        le=MAX_CALLS,
+    )
+    endpoints: list[EndpointName] = plan_field(
+        "a list of names of endpoints such as callers-0001",
+        "endpoints that are kept however they end",
+        default_factory=list,
+        max_length=MAX_CALLS,
+    )
