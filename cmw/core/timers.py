@@ -26,49 +26,41 @@ class Deadline(NamedTuple):
     reason: object
 
 
-class TimerTable(Generic[TimerT]):
-    """The timers of one machine: one slot for each member of an enum. Stopping is forgetting."""
+class TimerTable(dict[TimerT, Nanos]):
+    """The timers of one machine: when each member of an enum that is armed is due. Stopping is forgetting."""
 
-    __slots__ = ("_due",)
-
-    def __init__(self) -> None:
-        self._due: dict[TimerT, Nanos] = {}
+    __slots__ = ()
 
     def set(self, timer: TimerT, at: Nanos) -> None:
         """Arm `timer` for the instant `at`, in place of what it was armed for."""
-        self._due[timer] = at
+        self[timer] = at
 
     def stop(self, timer: TimerT) -> None:
         """Forget `timer`; nothing happens if it was not armed."""
-        self._due.pop(timer, None)
-
-    def clear(self) -> None:
-        """Forget every timer."""
-        self._due.clear()
+        self.pop(timer, None)
 
     def is_set(self, timer: TimerT) -> bool:
         """Tell whether `timer` is armed."""
-        return timer in self._due
+        return timer in self
 
     def expired(self, now: Nanos) -> Iterator[TimerT]:
         """Yield each timer that is due at `now`, the soonest first, forgetting it before it is yielded.
 
         A timer that the caller arms again while iterating is yielded again if it is due.
         """
-        while self._due:
-            timer = min(self._due, key=self._due.__getitem__)
-            if self._due[timer] > now:
+        while self:
+            timer = min(self, key=self.__getitem__)
+            if self[timer] > now:
                 return
-            del self._due[timer]
+            del self[timer]
             yield timer
 
     def soonest(self) -> Deadline | None:
         """Return the next deadline without changing anything."""
-        due = self._due
-        if not due:
+        if not self:
             return None
-        timer = min(due, key=due.__getitem__) if len(due) > 1 else next(iter(due))
-        return Deadline(due[timer], timer)
+        timer = min(self, key=self.__getitem__) if len(self) > 1 else next(iter(self))
+        return Deadline(self[timer], timer)
 
 
 class DeadlineHeap(Generic[KeyT]):

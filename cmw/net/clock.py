@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from cmw.core.clock import Nanos, WallClock
 
-
-def monotonic_ns() -> Nanos:
-    """Return `now`: nanoseconds of CLOCK_MONOTONIC, which kernel timestamps are mapped to as well."""
-    return time.monotonic_ns()
+monotonic_ns: Callable[[], Nanos] = time.monotonic_ns
+"""Return `now`: nanoseconds of CLOCK_MONOTONIC, which kernel timestamps are mapped to as well."""
 
 
 def wall_clock() -> WallClock:

@@ -226,7 +226,7 @@ class Driver(Generic[MachineT]):
                 event = machine.next_event()
                 if event is not None:
                     self._tell(event)
-                elif not self._look_up() and not self._tell_failures():
+                elif not self._look_up() and not (self._failures and self._tell_failures()):
                     return
         finally:
             self._is_draining = False

@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 import random
 import secrets
+from collections import deque
+from typing import Final
+
+TAGS_AT_ONCE: Final = 32
+"""Tags that are asked of the kernel together: one for each is a system call for each."""
+
+_TAG_BYTES: Final = 8
 
 
 class RandomIds:
@@ -12,7 +19,7 @@ class RandomIds:
 
     Identifiers that only have to be unique (branch, Call-ID, SSRC, sequence number) come from one generator seeded
     by the kernel, which is ten times faster; what guards against a stranger (tags, client nonces, uuids) comes from
-    the kernel each time. Source: RFC 3261 19.3, RFC 7616 5.
+    the kernel, for some at once. Source: RFC 3261 19.3, RFC 7616 5.
 
     Args:
         host: right-hand side of Call-IDs; a random one hides nothing and tells nothing.
@@ -21,6 +28,8 @@ class RandomIds:
     def __init__(self, host: str = "") -> None:
         self._random = random.Random(os.urandom(64))
         self._host = host or f"{self._random.getrandbits(48):012x}.invalid"
+        self._drawn: deque[bytes] = deque()
+        """Random bytes of the kernel that nobody was given yet."""
 
     def branch(self) -> str:
         """Return ``z9hG4bK`` and 72 random bits."""
@@ -28,7 +37,11 @@ class RandomIds:
 
     def tag(self) -> str:
         """Return 64 random bits as hex."""
-        return secrets.token_hex(8)
+        drawn = self._drawn
+        if not drawn:
+            pool = os.urandom(TAGS_AT_ONCE * _TAG_BYTES)
+            drawn.extend([pool[at : at + _TAG_BYTES] for at in range(0, len(pool), _TAG_BYTES)])
+        return drawn.popleft().hex()
 
     def call_id(self) -> str:
         """Return 96 random bits at the host."""

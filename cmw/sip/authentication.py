@@ -38,8 +38,9 @@ way, leave MD5 out of `Credentials.algorithms`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from cmw.core.ids import Ids
 from cmw.errors import RemoteProtocolError
@@ -63,6 +64,10 @@ _ANSWERS = {"WWW-Authenticate": "Authorization", "Proxy-Authenticate": "Proxy-Au
 _INFOS = {"Authentication-Info": "Authorization", "Proxy-Authentication-Info": "Proxy-Authorization"}
 
 
+_NOTHING: Mapping[tuple[str, str], Any] = MappingProxyType({})
+"""What was tried for a request that nobody has challenged, as for most."""
+
+
 class _Sent(NamedTuple):
     """One answer that went out: what a proof of the server is checked against."""
 
@@ -79,8 +84,8 @@ class Attempt:
 
     def __init__(self) -> None:
         self.rounds = 0
-        self.tries: dict[tuple[str, str], int] = {}
-        self.answered: dict[tuple[str, str], Challenge] = {}
+        self.tries: Mapping[tuple[str, str], int] = _NOTHING
+        self.answered: Mapping[tuple[str, str], Challenge] = _NOTHING
         self.sent: Sequence[_Sent] = ()
 
 
@@ -104,7 +109,7 @@ class Authentication:
     ) -> None:
         if isinstance(credentials, Credentials):
             credentials = (credentials,)
-        self._credentials = tuple(sorted(credentials or (), key=lambda each: each.realm is None))
+        self._credentials = tuple(sorted(credentials, key=lambda each: each.realm is None)) if credentials else ()
         self._ids = ids
         self._shared = spaces
         self._own: ProtectionSpaces | None = None
@@ -227,8 +232,8 @@ class Authentication:
     def _take(self, attempt: Attempt, key: tuple[str, str], challenges: list[Challenge], is_register: bool) -> None:
         """Put sessions for the challenges of a realm where requests find them."""
         header, realm = key
-        attempt.tries[key] = attempt.tries.get(key, 0) + 1
-        attempt.answered[key] = challenges[0]
+        attempt.tries = {**attempt.tries, key: attempt.tries.get(key, 0) + 1}
+        attempt.answered = {**attempt.answered, key: challenges[0]}
         spaces = self._place(header, realm, is_register)
         known = spaces.find(header, realm)
         old = known.sessions if known is not None else []

@@ -37,7 +37,7 @@ BYE_TRIES = 3
 """How often a BYE is tried, 64*T1 each, at a peer that is silent now but answered of late: a path that loses half lets
 4 % of the first tries fail."""
 
-_CREDENTIALS = frozenset(("Authorization", "Proxy-Authorization"))
+_CREDENTIALS = ("Authorization", "Proxy-Authorization")
 _OVER = (CallState.DISCONNECTING, CallState.ENDED)
 
 
@@ -281,7 +281,7 @@ class Call:
 
     def rearm(self) -> None:
         """Let the user agent know when to come back."""
-        deadline = self.timers.soonest()
+        deadline = self.timers.soonest() if self.timers else None
         if deadline != self._deadline:
             self._deadline = deadline
             self.stack.rearm(self, deadline)
@@ -301,7 +301,8 @@ class Call:
         """Send the ACK of a 2xx, towards home with the credentials of its INVITE; return it. RFC 3261 13.2.2.4."""
         hop = dialog.next_hop()
         is_home = self._is_home(hop)  # a callee that takes it itself must not see them, whatever the RFC says
-        headers = [row for row in invite.request.headers if row[0] in _CREDENTIALS and is_home]
+        rows = invite.request.headers
+        headers = [(name, value) for name in _CREDENTIALS for value in rows.get_all(name)] if is_home else []
         if body:
             headers.append(("Content-Type", SDP_TYPE))
         ack = dialog.make_request("ACK", seq=invite.request.seq, headers=headers, body=body)

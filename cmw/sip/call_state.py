@@ -59,7 +59,7 @@ class CallTimer(Enum):
     """Nothing was heard of a transfer any more. Source: RFC 3515 2.4.4."""
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class CallInstants:
     """When a call came by each of its stations: instants of `now`, None for those that it has not reached.
 
@@ -94,9 +94,9 @@ class CallInstants:
     ended_at: Nanos | None = None
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class CallCounts:
-    """How often something happened to a call.
+    """How often something happened to a call; what never did is not written down, for there are thousands of these.
 
     Args:
         challenges: 401 and 407 answered.

@@ -48,6 +48,7 @@ INVITE_TRIES = 2
 """How often an INVITE is tried, 64*T1 each, where nothing came back but its hop answered others of late."""
 
 _SESSION_PROGRESS = 183
+_UNANSWERED = (CallState.CALLING, CallState.PROCEEDING, CallState.CANCELLING)
 _EXPIRED = 'SIP;cause=487;text="Expires"'
 
 _ANSWERED = frozenset((State.ACCEPTED, State.COMPLETED, State.TERMINATED))
@@ -276,7 +277,7 @@ class OutboundCall(Call):
     # private: provisional responses
 
     def _proceed(self, sent: ClientRequest, response: Response, source: Hop, now: Nanos) -> None:
-        if self.state not in (CallState.CALLING, CallState.PROCEEDING, CallState.CANCELLING):
+        if self.state not in _UNANSWERED:
             return
         leg = None
         if response.status > 100 and response.to_tag:
@@ -294,10 +295,11 @@ class OutboundCall(Call):
             self.state = CallState.PROCEEDING
             self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
         wants_answer = False
+        is_reliable = arrival is not None
         body = offer_in(response)
         if leg is not None:
             self.leg = leg
-            if arrival is Arrival.NEW:
+            if is_reliable:
                 wants_answer = self._early.negotiate(leg, body) and not is_cancelling
                 if not wants_answer:
                     self._early.acknowledge(leg, b"", now=now)
@@ -306,7 +308,6 @@ class OutboundCall(Call):
             self._try_cancel(now)
             return
         tag = leg.remote_tag if leg is not None else ""
-        is_reliable = arrival is Arrival.NEW
         status, reason = response.status, response.reason
         self.emit(CallProceeding(self.handle, status, reason, body, now, tag, is_reliable, wants_answer, response))
 

@@ -19,7 +19,7 @@ from cmw.sip.hop_memory import HopMemory
 from cmw.sip.listener import OwnAddresses
 from cmw.sip.lookup import Lookup, literal_hop, question
 from cmw.sip.lookup_table import LookupTable
-from cmw.sip.message import Request, Response, serialize_message
+from cmw.sip.message import Request, Response
 from cmw.sip.name_addr import parse_name_addr
 from cmw.sip.retry_after import parse_retry_after
 from cmw.sip.timing import Timing
@@ -183,12 +183,12 @@ class Sender:
     def take(self, fact: Fact, *, now: Nanos) -> bool:
         """Take a fact about a transaction; return whether it was one of ours."""
         if isinstance(fact, ResponseReceived):
-            sent = fact.owner
+            transaction, sent, response, source = fact
             if not isinstance(sent, ClientRequest):
                 return False
-            if fact.transaction is not sent.transaction and sent.method == "INVITE":
+            if transaction is not sent.transaction and sent.method == "INVITE":
                 self.settle(sent, now=now)
-            self._take_response(sent, fact.response, fact.source, now)
+            self._take_response(sent, response, source, now)
             return True
         if not isinstance(fact, (TransactionTimedOut, TransportFailed)) or not isinstance(fact.owner, ClientRequest):
             return False
@@ -223,7 +223,7 @@ class Sender:
     def _go(self, sent: ClientRequest, hops: Sequence[Hop], reason: str, now: Nanos) -> None:
         """Send over the first of the hops that we have a listener for, remember the others."""
         usable = self._own.reachable(hops)
-        if hops and not usable:
+        if not usable and hops:
             reason = f"no listener for {hops[0].transport} to reach {hops[0]}"
         if len(usable) > 1:
             usable = self._memory.order(usable, now=now)
@@ -286,12 +286,12 @@ class Sender:
 
     def _stamp(self, request: Request, hop: Hop, branch: str, *, is_first: bool) -> bytes:
         """Put our Via on top, or in the place of the one of an earlier hop; return the bytes to send."""
-        via = self._own.towards(hop).via_start + branch
+        via, headers = self._own.towards(hop).via_start + branch, request.headers
         if is_first:
-            request.headers.add_first("Via", via)
+            headers.add_first("Via", via)
         else:
-            request.headers.replace_first("Via", via)
-        return serialize_message(request)
+            headers.replace_first("Via", via)
+        return headers.serialize(f"{request.method} {request.uri} SIP/2.0", request.body)
 
     def _show_contact(self, sent: ClientRequest, hop: Hop) -> None:
         is_secure = is_sips(sent.request.uri) or is_sips(sent.next_uri)

@@ -7,9 +7,8 @@ as ignored. `transaction.py` carries the actions out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import cached_property
 
 from cmw.sip.timing import Timer
 
@@ -132,15 +131,20 @@ def step_of(actions: tuple[Action, ...]) -> Step:
     return sends, Action.STOP_ALL in actions, end, repeats, left
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One machine: the row it begins with, then its transitions.
+    """One machine: the row it begins with, then its transitions; and what their actions come to, worked out once.
 
     Args:
         name: the machine's name in the RFC.
         inputs: everything that can happen to it.
         start: state and actions at creation.
         rows: the transitions, total over the states that occur and `inputs`.
+
+    Attributes:
+        is_client: it is a client's, which begins by sending.
+        first_step: what the actions at creation come to.
+        steps: the transitions with what their actions come to, None for nothing.
     """
 
     name: str
@@ -148,20 +152,15 @@ class Table:
     start: Row
     rows: Mapping[Key, Row]
 
-    @cached_property
-    def is_client(self) -> bool:
-        """Tell whether it is a client's, which begins by sending."""
-        return Action.SEND in self.start[1]
+    is_client: bool = field(init=False)
+    first_step: Step = field(init=False)
+    steps: Mapping[Key, tuple[State, Step | None]] = field(init=False)
 
-    @cached_property
-    def first_step(self) -> Step:
-        """Return what the actions at creation come to."""
-        return step_of(self.start[1])
-
-    @cached_property
-    def steps(self) -> dict[Key, tuple[State, Step | None]]:
-        """Return the transitions with what their actions come to, None for nothing."""
-        return {key: (state, step_of(actions) if actions else None) for key, (state, actions) in self.rows.items()}
+    def __post_init__(self) -> None:
+        steps = {key: (state, step_of(actions) if actions else None) for key, (state, actions) in self.rows.items()}
+        object.__setattr__(self, "is_client", Action.SEND in self.start[1])
+        object.__setattr__(self, "first_step", step_of(self.start[1]))
+        object.__setattr__(self, "steps", steps)
 
 
 def ignore(state: State, *inputs: Input | Timer) -> dict[Key, Row]:
