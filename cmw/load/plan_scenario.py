@@ -53,8 +53,11 @@ def _body_alone(value: object) -> object:
 class Update(PlanModel):
     """A change of the session."""
 
-    codecs: list[Codec] = plan_field(
-        "a list of one or more of PCMU, PCMA", "codecs offered from now on", min_length=1, max_length=2
+    codecs: list[Codec] | None = plan_field(
+        "a list of one or more of PCMU, PCMA", "codecs offered from now on", default=None, min_length=1, max_length=2
+    )
+    ports: Literal["new"] | None = plan_field(
+        "new", "move to another pair of RTP ports of ours; the old ones are heard for 4 s more", default=None
     )
 
 
@@ -98,7 +101,9 @@ class Action(PlanModel):
 
     hold: Simple | None = plan_field("true", "put the peer on hold (a=sendonly)", default=None)
     resume: Simple | None = plan_field("true", "take the peer back from hold", default=None)
-    update: Update | None = plan_field("a mapping with codecs", "offer other codecs", default=None)
+    update: Update | None = plan_field(
+        "a mapping with codecs, ports, or both", "offer other codecs, or other ports of ours", default=None
+    )
     transfer: Annotated[TransferTo, BeforeValidator(_uri_alone), AlsoWritten(TEXT_SCHEMA)] | None = plan_field(
         "a SIP URI, or a mapping with uri or group, and attended", "have the peer call somebody else", default=None
     )

@@ -47,6 +47,8 @@ def _check_step(path: Path, step: Step, duration: Nanos | None, faults: Faults) 
         found = " and ".join(names) if names else "nothing"
         faults.add((*path, "do"), f"found {found}, expected exactly {ACTIONS_EXPECTED}")
         return
+    if step.do.update is not None and step.do.update.codecs is None and step.do.update.ports is None:
+        faults.add((*path, "do", "update"), "found nothing, expected codecs, ports, or both")
     _check_via((*path, "do"), names[0], step.do, faults)
 
 

@@ -83,7 +83,9 @@ class StepShare(ShareModel):
     ]
     via: Literal["invite", "update", "info"] = "invite"
     codecs: list[str] = Field(default_factory=list)
-    """Of an update."""
+    """Of an update; empty to leave them."""
+    new_ports: bool = False
+    """Of an update: move to another pair of RTP ports."""
     uri: str | None = None
     """Of a transfer; None when it leads to an endpoint of a group, `EndpointShare.transfers_to`."""
     attended: bool = False

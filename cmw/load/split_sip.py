@@ -119,7 +119,7 @@ def step_share(step: Step, group: Group, registrar: Registrar | None) -> StepSha
 
 def _details(do: Action, group: Group, registrar: Registrar | None) -> dict[str, Any]:
     if do.update is not None:
-        return {"codecs": list(do.update.codecs)}
+        return {"codecs": list(do.update.codecs or ()), "new_ports": do.update.ports is not None}
     if do.transfer is not None:
         uri = do.transfer.uri
         return {

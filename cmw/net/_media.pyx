@@ -132,6 +132,15 @@ cdef struct Candidate:
     uint8_t known
 
 
+# Two ports of ours, RTP and RTCP; both descriptors are -1 when there are none.
+cdef struct Pair:
+    int rtp_fd
+    int rtcp_fd
+    uint32_t rtp_drops              # the kernel's counters, modulo 2^32
+    uint32_t rtcp_drops
+    uint16_t local_port             # of RTP
+
+
 cdef struct Slot:
     RtpSender sender
     RtpReceiver receiver
@@ -155,15 +164,12 @@ cdef struct Slot:
     int64_t early_counted           # packets of the stream that came before its start
     int64_t received_at_mute        # packets received when sending was last kept back; below 0 when it never was
     uint32_t echo_offset            # our timestamp minus theirs
-    uint32_t rtp_drops              # the kernel's counters, modulo 2^32
-    uint32_t rtcp_drops
     int64_t rtcp_send_errors
     int64_t network_errors          # ICMP answers to our RTP
-    int rtp_fd
-    int rtcp_fd
+    Pair pairs[2]                   # both are heard; the stream leaves from one
+    uint8_t side                    # which one: the other was offered, or left
     int family                      # AF_INET or AF_INET6
     uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
-    uint16_t local_port
     uint8_t heard_elsewhere         # the stream began from another port than the negotiated one
     uint8_t symmetric               # the address that RTP comes from is still to be learnt
     uint8_t symmetric_control       # so is that of RTCP
@@ -301,8 +307,8 @@ cdef class MediaEngine:
         cdef int i
         for i in range(self.high_water):
             if self.states[i] != FREE:
-                close(self.slots[i].rtp_fd)
-                close(self.slots[i].rtcp_fd)
+                close_pair(self.slots[i].pairs[0])
+                close_pair(self.slots[i].pairs[1])
         for i in range(self.source_count):
             free(self.sources[i].frames)
         if self.epoll_fd >= 0:
@@ -402,17 +408,11 @@ cdef class MediaEngine:
         cdef int family = AF_INET6 if ":" in ip else AF_INET
         if self.open_count >= self.slot_count:
             raise CapacityError(f"all {self.slot_count} media slots are in use", resource="media slots")
-        rtp = _bound_socket(ip, rtp_port, dscp)
-        try:
-            rtcp = _bound_socket(ip, rtp_port + 1, dscp)
-        except BaseException:
-            rtp.close()
-            raise
-        cdef int rtp_fd = rtp.fileno()
-        cdef int rtcp_fd = rtcp.fileno()
+        rtp, rtcp = _bound_pair(ip, rtp_port, dscp)
+        cdef Pair pair = Pair(rtp.fileno(), rtcp.fileno(), 0, 0, rtp_port)
         with nogil:
             pthread_mutex_lock(&self.lock)
-            slot = self._adopt(rtp_fd, rtcp_fd, family, rtp_port)
+            slot = self._adopt(&pair, family)
             pthread_mutex_unlock(&self.lock)
         if slot < 0:
             rtp.close()
@@ -422,6 +422,74 @@ cdef class MediaEngine:
         rtp.detach()
         rtcp.detach()
         return slot
+
+    def open_beside(self, int slot, str ip not None, int rtp_port, int dscp) -> None:
+        """Bind a second pair for an open slot: what comes there counts as well, before it is told to the peer.
+
+        Sending goes on from the first pair until `change_pair`. Source: RFC 3264 8.3.1.
+
+        Raises:
+            OSError: a port is taken, or the address is not ours.
+            CapacityError: no descriptor is left.
+            LocalProtocolError: the slot has two pairs already, or another address family, or is not open.
+        """
+        cdef bint taken = False
+        cdef bint watched = False
+        if self._family(slot) != (AF_INET6 if ":" in ip else AF_INET):
+            raise LocalProtocolError(f"media slot {slot}: expected an address of its family, got {ip}")
+        rtp, rtcp = _bound_pair(ip, rtp_port, dscp)
+        cdef Pair pair = Pair(rtp.fileno(), rtcp.fileno(), 0, 0, rtp_port)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            taken = self.states[slot] == FREE or self._beside(slot).rtp_fd >= 0
+            if not taken:
+                watched = self._watch_pair(&pair, slot, self.slots[slot].side ^ 1)
+            if watched:
+                self._beside(slot)[0] = pair
+            pthread_mutex_unlock(&self.lock)
+        if not watched:
+            rtp.close()
+            rtcp.close()
+            if taken:
+                raise LocalProtocolError(f"media slot {slot} has two pairs of ports already, or was closed meanwhile")
+            raise CapacityError("the kernel cannot watch more sockets", resource="media slots")
+        rtp.detach()
+        rtcp.detach()
+
+    def change_pair(self, int slot) -> None:
+        """Send from the pair that `open_beside` bound, from now on; all figures go on.
+
+        The pair that was left is heard until `close_beside`.
+
+        Raises:
+            LocalProtocolError: there is no second pair, or the slot is not open.
+        """
+        cdef bint found
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            found = self.states[slot] != FREE and self._beside(slot).rtp_fd >= 0
+            if found:
+                self.slots[slot].side ^= 1
+            pthread_mutex_unlock(&self.lock)
+        if not found:
+            raise LocalProtocolError(f"media slot {slot} has no second pair of ports")
+
+    def close_beside(self, int slot) -> None:
+        """Take what waits at the pair that is not sent from, and close it; does nothing when there is none."""
+        cdef Pair left
+        self._family(slot)
+        left.rtp_fd = left.rtcp_fd = -1
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            if self.states[slot] != FREE and self._beside(slot).rtp_fd >= 0:
+                self._read_offset()
+                self._drain_pair(slot, self._beside(slot))
+                left = self._beside(slot)[0]
+                self._unwatch(&left)
+                self._beside(slot).rtp_fd = self._beside(slot).rtcp_fd = -1
+            pthread_mutex_unlock(&self.lock)
+            close_pair(left)
 
     def start_stream(
         self, int slot, *, str remote_ip not None, int remote_rtp_port, int remote_rtcp_port, int payload_type,
@@ -688,20 +756,18 @@ cdef class MediaEngine:
 
     def close(self, int slot) -> None:
         """Stop the stream if it runs, close the sockets and free the slot."""
-        cdef int rtp_fd = -1
-        cdef int rtcp_fd = -1
+        cdef Pair left[2]
         self._family(slot)
+        left[0].rtp_fd = left[0].rtcp_fd = left[1].rtp_fd = left[1].rtcp_fd = -1
         with nogil:
             pthread_mutex_lock(&self.lock)
             if self.states[slot] != FREE:
                 self._end(slot)
-                rtp_fd = self.slots[slot].rtp_fd
-                rtcp_fd = self.slots[slot].rtcp_fd
+                left[0], left[1] = self.slots[slot].pairs[0], self.slots[slot].pairs[1]
                 self._forget(slot)
             pthread_mutex_unlock(&self.lock)
-            if rtp_fd >= 0:
-                close(rtp_fd)
-                close(rtcp_fd)
+            close_pair(left[0])
+            close_pair(left[1])
 
     # --- looking
 
@@ -998,10 +1064,11 @@ cdef class MediaEngine:
         eventfd_write(self.told_fd, 1)
 
     cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
-        if transmit(s.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
+        cdef const Pair* pair = &s.pairs[s.side]
+        if transmit(pair.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
             if self.tracing:
                 self._trace(
-                    s, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes, clock_ns(CLOCK_MONOTONIC),
+                    pair.local_port, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes, clock_ns(CLOCK_MONOTONIC),
                     s.rtp_peer.address)
             return
         rtp_send_failed(&s.sender)
@@ -1012,6 +1079,7 @@ cdef class MediaEngine:
 
     cdef void _send_report(self, Slot* s, bint bye) noexcept nogil:
         cdef uint8_t report[RTCP_MAX_BYTES]
+        cdef const Pair* pair = &s.pairs[s.side]
         cdef bint shared = port_of(s.rtp_peer.address) == port_of(s.rtcp_peer.address)
         cdef size_t size
         shared = shared and same_host(s.rtp_peer.address, s.rtcp_peer.address)
@@ -1019,10 +1087,11 @@ cdef class MediaEngine:
             return
         rate_levels(s)
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
-        if not transmit(s.rtp_fd if shared else s.rtcp_fd, report, size, &s.rtcp_peer):
+        if not transmit(pair.rtp_fd if shared else pair.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
         elif self.tracing:
-            self._trace(s, 1, not shared, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
+            self._trace(
+                pair.local_port, 1, not shared, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
 
     # receiving
 
@@ -1034,30 +1103,39 @@ cdef class MediaEngine:
         cdef int rounds = 1 + 2 * self.high_water // EVENTS
         cdef int count = EVENTS
         cdef int i
+        cdef uint64_t tag
         while count == EVENTS and rounds > 0:
             count = epoll_wait(self.epoll_fd, self.ready, EVENTS, 0)
             for i in range(count):
-                self._drain_event(self.ready[i].data.u64 >> 1, self.ready[i].data.u64 & 1, self.ready[i].events)
+                tag = self.ready[i].data.u64
+                self._drain_event(
+                    tag >> 2, &self.slots[tag >> 2].pairs[tag >> 1 & 1], tag & 1, self.ready[i].events)
             rounds -= 1
 
-    cdef void _drain_event(self, int slot, bint control, uint32_t events) noexcept nogil:
+    cdef void _drain_event(self, int slot, Pair* pair, bint control, uint32_t events) noexcept nogil:
         cdef Slot* s = &self.slots[slot]
         cdef int budget = 1
         if events & EPOLLERR:
-            self._drain_errors(s, control)
+            self._drain_errors(s, pair, control)
         if not events & EPOLLIN:
             return
         if s.ready_tick == self.tick - 1:
             budget = BURST
         if not control:
             s.ready_tick = self.tick
-        self._drain(slot, control, budget)
+        self._drain(slot, pair, control, budget)
 
-    cdef void _drain(self, int slot, bint control, int budget) noexcept nogil:
-        while budget > 0 and self._read_datagram(slot, control):
+    cdef void _drain_pair(self, int slot, Pair* pair) noexcept nogil:
+        """Take all that waits at a pair."""
+        if pair.rtp_fd >= 0:
+            self._drain(slot, pair, 0, EVENTS)
+            self._drain(slot, pair, 1, BURST)
+
+    cdef void _drain(self, int slot, Pair* pair, bint control, int budget) noexcept nogil:
+        while budget > 0 and self._read_datagram(slot, pair, control):
             budget -= 1
 
-    cdef bint _read_datagram(self, int slot, bint control) noexcept nogil:
+    cdef bint _read_datagram(self, int slot, Pair* pair, bint control) noexcept nogil:
         """Take one datagram off a socket; return 0 when there was none."""
         cdef Slot* s = &self.slots[slot]
         cdef uint8_t source[ADDRESS_BYTES]
@@ -1066,19 +1144,19 @@ cdef class MediaEngine:
         cdef int64_t arrival_ns
         cdef ssize_t size
         prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
-        size = recvmsg(s.rtcp_fd if control else s.rtp_fd, &message, MSG_DONTWAIT)
+        size = recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_DONTWAIT)
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
-        arrival_ns = self._read_ancillary(s, &message, control)
+        arrival_ns = self._read_ancillary(s, pair, &message, control)
         if self.tracing:
-            self._trace(s, 0, control, self.datagram, size, arrival_ns, source)
+            self._trace(pair.local_port, 0, control, self.datagram, size, arrival_ns, source)
         if control:
             self._take_control(s, self.states[slot], size, arrival_ns, source)
         else:
             self._take_media(s, self.states[slot], size, arrival_ns, source)
         return 1
 
-    cdef int64_t _read_ancillary(self, Slot* s, msghdr* message, bint control) noexcept nogil:
+    cdef int64_t _read_ancillary(self, Slot* s, Pair* pair, msghdr* message, bint control) noexcept nogil:
         """Count what the kernel dropped before this datagram; return when it came, monotonic."""
         cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
         cdef int64_t arrival_ns = now_ns
@@ -1092,11 +1170,11 @@ cdef class MediaEngine:
             elif item.cmsg_level == SOL_SOCKET and item.cmsg_type == SO_RXQ_OVFL:
                 memcpy(&drops, CMSG_DATA(item), sizeof(uint32_t))
                 if control:
-                    s.kernel_drops += <uint32_t>(drops - s.rtcp_drops)
-                    s.rtcp_drops = drops
+                    s.kernel_drops += <uint32_t>(drops - pair.rtcp_drops)
+                    pair.rtcp_drops = drops
                 else:
-                    s.kernel_drops += <uint32_t>(drops - s.rtp_drops)
-                    s.rtp_drops = drops
+                    s.kernel_drops += <uint32_t>(drops - pair.rtp_drops)
+                    pair.rtp_drops = drops
             item = CMSG_NXTHDR(message, item)
         if now_ns - BELIEVED_WAIT_NS < arrival_ns <= now_ns:
             return arrival_ns
@@ -1254,7 +1332,7 @@ cdef class MediaEngine:
             clock_ns(CLOCK_MONOTONIC))
         self._send_media(s, header.payload_bytes)
 
-    cdef void _drain_errors(self, Slot* s, bint control) noexcept nogil:
+    cdef void _drain_errors(self, Slot* s, const Pair* pair, bint control) noexcept nogil:
         """Count the ICMP errors that came back. Source: ip(7), IP_RECVERR."""
         cdef uint8_t source[ADDRESS_BYTES]
         cdef msghdr message
@@ -1262,7 +1340,7 @@ cdef class MediaEngine:
         cdef int budget = BURST
         while budget > 0:
             prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
-            if recvmsg(s.rtcp_fd if control else s.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
+            if recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
                 return
             if control:
                 s.rtcp_send_errors += 1
@@ -1271,7 +1349,7 @@ cdef class MediaEngine:
             budget -= 1
 
     cdef void _trace(
-        self, const Slot* s, bint sent, bint control, const uint8_t* data, size_t size, int64_t at_ns,
+        self, uint16_t local_port, bint sent, bint control, const uint8_t* data, size_t size, int64_t at_ns,
         const uint8_t* remote
     ) noexcept nogil:
         """Note a packet for `take_trace`; what finds no room is counted, for the thread waits for nobody."""
@@ -1284,7 +1362,7 @@ cdef class MediaEngine:
         entry.at_ns = at_ns + self.offset_ns
         entry.size = size
         entry.sent = sent
-        entry.local_port = s.local_port + control
+        entry.local_port = local_port + control
         memcpy(entry.remote, remote, ADDRESS_BYTES)
         entry.control = control or (size >= 2 and 192 <= data[1] <= 223)
         if entry.control:
@@ -1299,22 +1377,20 @@ cdef class MediaEngine:
 
     # slots
 
-    cdef int _adopt(self, int rtp_fd, int rtcp_fd, int family, uint16_t port) noexcept nogil:
-        """Return a free slot that now watches both sockets; -1 when there is none or the kernel refuses."""
+    cdef int _adopt(self, const Pair* pair, int family) noexcept nogil:
+        """Return a free slot that now watches both sockets of a pair; -1 when there is none or the kernel refuses."""
         cdef uint8_t* place = <uint8_t*>memchr(self.states, FREE, self.slot_count)
         cdef Slot* s
         cdef int slot
         if place == NULL:
             return -1
         slot = place - self.states
-        if not self._watch(rtp_fd, <uint64_t>slot << 1):
-            return -1
-        if not self._watch(rtcp_fd, <uint64_t>slot << 1 | 1):
-            epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, rtp_fd, NULL)
+        if not self._watch_pair(pair, slot, 0):
             return -1
         s = &self.slots[slot]
         memset(s, 0, sizeof(Slot))
-        s.rtp_fd, s.rtcp_fd, s.family, s.local_port = rtp_fd, rtcp_fd, family, port
+        s.pairs[0], s.family = pair[0], family
+        s.pairs[1].rtp_fd = s.pairs[1].rtcp_fd = -1
         self.openings += 1
         s.opening = self.openings
         self._clear(s)
@@ -1323,6 +1399,24 @@ cdef class MediaEngine:
         self.open_count += 1
         self.high_water = max(self.high_water, slot + 1)
         return slot
+
+    cdef Pair* _beside(self, int slot) noexcept nogil:
+        """Return the pair of a slot that is not sent from."""
+        return &self.slots[slot].pairs[self.slots[slot].side ^ 1]
+
+    cdef bint _watch_pair(self, const Pair* pair, int slot, int side) noexcept nogil:
+        cdef uint64_t tag = <uint64_t>slot << 2 | side << 1
+        if not self._watch(pair.rtp_fd, tag):
+            return 0
+        if not self._watch(pair.rtcp_fd, tag | 1):
+            epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, pair.rtp_fd, NULL)
+            return 0
+        return 1
+
+    cdef void _unwatch(self, const Pair* pair) noexcept nogil:
+        if pair.rtp_fd >= 0:
+            epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, pair.rtp_fd, NULL)
+            epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, pair.rtcp_fd, NULL)
 
     cdef bint _watch(self, int fd, uint64_t tag) noexcept nogil:
         cdef epoll_event event
@@ -1363,8 +1457,8 @@ cdef class MediaEngine:
         if self.states[slot] != ACTIVE:
             return
         self._read_offset()
-        self._drain(slot, 0, EVENTS)
-        self._drain(slot, 1, BURST)
+        self._drain_pair(slot, &s.pairs[0])
+        self._drain_pair(slot, &s.pairs[1])
         rtp_sender_stop(&s.sender)
         self._end_digit(slot, INT64_MAX)
         self.next_due[slot] = INT64_MAX
@@ -1375,13 +1469,19 @@ cdef class MediaEngine:
     cdef void _forget(self, int slot) noexcept nogil:
         cdef Slot* s = &self.slots[slot]
         cdef int i
-        epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtp_fd, NULL)
-        epoll_ctl(self.epoll_fd, EPOLL_CTL_DEL, s.rtcp_fd, NULL)
+        self._unwatch(&s.pairs[0])
+        self._unwatch(&s.pairs[1])
         for i in range(self.told_count):
             if self.told[i].slot == slot:
                 self.told[i].slot = -1
         self.states[slot] = FREE
         self.open_count -= 1
+
+
+cdef void close_pair(Pair pair) noexcept nogil:
+    if pair.rtp_fd >= 0:
+        close(pair.rtp_fd)
+        close(pair.rtcp_fd)
 
 
 cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
@@ -1637,6 +1737,16 @@ cdef int _set_peer(Peer* peer, int family, str ip, int port) except -1:
         memcpy(&v4.sin_addr, <const char*>packed, 4)
         peer.size = sizeof(sockaddr_in)
     return 0
+
+
+def _bound_pair(str ip, int rtp_port, int dscp):
+    """Return the sockets of RTP and RTCP."""
+    rtp = _bound_socket(ip, rtp_port, dscp)
+    try:
+        return rtp, _bound_socket(ip, rtp_port + 1, dscp)
+    except BaseException:
+        rtp.close()
+        raise
 
 
 def _bound_socket(str ip, int port, int dscp):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cmw.rtp.ports import PortPool
 
 if TYPE_CHECKING:
     from cmw.net._media import MediaEngine
     from cmw.net.media_engines import MediaEngines
+
+Made = TypeVar("Made")
 
 
 class MediaMode(IntEnum):
@@ -114,10 +117,22 @@ def open_media_pair(engine: MediaEngine | MediaEngines, pool: PortPool, ip: str,
         CapacityError: no pair, slot or descriptor is left.
         OSError: the address itself cannot be bound.
     """
+    return _bind_next(pool, lambda port: engine.open(ip, port, dscp))
+
+
+def open_pair_beside(engine: MediaEngine | MediaEngines, slot: int, pool: PortPool, ip: str, dscp: int) -> int:
+    """Open a second pair for a slot, as `open_media_pair` does the first; return its RTP port.
+
+    Close the pair that is left, or this one, with `engine.close_beside(slot)` and then `pool.release(port)`.
+    """
+    return _bind_next(pool, lambda port: engine.open_beside(slot, ip, port, dscp))[1]
+
+
+def _bind_next(pool: PortPool, bind: Callable[[int], Made]) -> tuple[Made, int]:
     for _ in range(pool.free):
         port = pool.acquire()
         try:
-            return engine.open(ip, port, dscp), port
+            return bind(port), port
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 pool.release(port)

@@ -95,6 +95,21 @@ class MediaEngines:
             index, engine = min(enumerate(candidates), key=lambda each: each[1].open_slots)
             return engine.open(ip, rtp_port, dscp) * len(self._engines) + index
 
+    def open_beside(self, slot: int, ip: str, rtp_port: int, dscp: int) -> None:
+        """Bind a second pair of ports, which is heard too."""
+        engine, its_slot = self._at(slot)
+        engine.open_beside(its_slot, ip, rtp_port, dscp)
+
+    def change_pair(self, slot: int) -> None:
+        """Send from the second pair."""
+        engine, its_slot = self._at(slot)
+        engine.change_pair(its_slot)
+
+    def close_beside(self, slot: int) -> None:
+        """Close the pair that is not sent from."""
+        engine, its_slot = self._at(slot)
+        engine.close_beside(its_slot)
+
     def start_stream(self, slot: int, **settings: Any) -> None:
         """Begin to send and to measure."""
         engine, its_slot = self._at(slot)

@@ -15,7 +15,7 @@ import struct
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from math import log10
 from typing import Final, NamedTuple
@@ -68,6 +68,8 @@ _SQUARES: Final = {name: [value * value for value in linear_values(name)] for na
 _STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
 
 Where = tuple[str, int]
+Sockets = tuple[socket.socket, socket.socket]
+"""Of RTP and RTCP."""
 
 
 class _Arrival(NamedTuple):
@@ -95,9 +97,11 @@ class _Slot:
     learns_control: bool
     candidate: tuple[_Arrival, int, int] | None  # its first packet, SSRC and the sequence number that must follow
 
-    def __init__(self, number: int, rtp: socket.socket, rtcp: socket.socket, port: int) -> None:
+    def __init__(self, number: int, rtp: socket.socket, rtcp: socket.socket) -> None:
         self.number = number
-        self.rtp, self.rtcp, self.port = rtp, rtcp, port
+        self.rtp, self.rtcp = rtp, rtcp
+        self.beside: Sockets | None = None  # that are heard too
+        self.drops: Counter[socket.socket] = Counter()  # of the kernel, as of the last datagram read
         self.state = "open"
         self.early: deque[_Arrival] = deque(maxlen=EARLY_PACKETS)
         self.before_start = 0
@@ -114,7 +118,6 @@ class _Slot:
         self.muted_at: int | None = None
         self.is_muted = False
         self.echo_offset: int | None = None
-        self.drops = {self.rtp: 0, self.rtcp: 0}
         self.digits_out, self.digits_in = EventSender(), EventReceiver()
         self.waiting: deque[tuple[str, float]] = deque()  # digits that wait, and how long each is, milliseconds
 
@@ -135,7 +138,7 @@ class PureMediaEngine:
             raise LocalProtocolError(f"expected slots above 0, got {slots}")
         self._most = slots
         self._slots: dict[int, _Slot] = {}
-        self._by_fd: dict[int, tuple[int, bool]] = {}
+        self._by_fd: dict[int, tuple[int, socket.socket, bool]] = {}
         self._sources: list[tuple[bytes, int]] = []
         self._lock = threading.RLock()
         self._epoll = select.epoll()
@@ -199,18 +202,40 @@ class PureMediaEngine:
         with self._lock:
             if len(self._slots) >= self._most:
                 raise CapacityError(f"all {self._most} media slots are in use")
-            rtp = _bound_socket(ip, rtp_port, dscp)
-            try:
-                rtcp = _bound_socket(ip, rtp_port + 1, dscp)
-            except BaseException:
-                rtp.close()
-                raise
+            pair = _bound_pair(ip, rtp_port, dscp)
             number = next(n for n in range(self._most) if n not in self._slots)
-            self._slots[number] = _Slot(number, rtp, rtcp, rtp_port)
-            for made, control in ((rtp, False), (rtcp, True)):
-                self._by_fd[made.fileno()] = (number, control)
-                self._epoll.register(made.fileno(), select.EPOLLIN)
+            self._slots[number] = _Slot(number, *pair)
+            self._watch(number, pair)
             return number
+
+    def open_beside(self, slot: int, ip: str, rtp_port: int, dscp: int) -> None:
+        """Bind a second pair of ports, and hear it."""
+        with self._lock:
+            s = self._slot(slot)
+            if s.rtp.family != (socket.AF_INET6 if ":" in ip else socket.AF_INET):
+                raise LocalProtocolError(f"media slot {slot}: expected an address of its family, got {ip}")
+            if s.beside is not None:
+                raise LocalProtocolError(f"media slot {slot} has two pairs of ports already")
+            s.beside = _bound_pair(ip, rtp_port, dscp)
+            self._watch(slot, s.beside)
+
+    def change_pair(self, slot: int) -> None:
+        """Send from the second pair, and hear the first."""
+        with self._lock:
+            s = self._slot(slot)
+            if s.beside is None:
+                raise LocalProtocolError(f"media slot {slot} has no second pair of ports")
+            (s.rtp, s.rtcp), s.beside = s.beside, (s.rtp, s.rtcp)
+
+    def close_beside(self, slot: int) -> None:
+        """Read the pair that is not sent from to its end, and close it."""
+        with self._lock:
+            s = self._slot(slot)
+            pair, s.beside = s.beside, None
+            if pair is not None:
+                self._read_offset()
+                self._drain_pair(s, pair)
+                self._unwatch(s, pair)
 
     def start_stream(
         self,
@@ -390,10 +415,8 @@ class PureMediaEngine:
             if s.state == "stopped":
                 self._skipped_before += s.sender.packets_skipped
             del self._slots[slot]
-            for made in (s.rtp, s.rtcp):
-                self._epoll.unregister(made.fileno())
-                del self._by_fd[made.fileno()]
-                made.close()
+            for pair in _pairs_of(s):
+                self._unwatch(s, pair)
 
     def set_trace(self, on: bool) -> None:
         """Keep what `take_trace` returns, or no more."""
@@ -452,6 +475,17 @@ class PureMediaEngine:
             raise LocalProtocolError(f"source {number} was never added")
         return self._sources[number]
 
+    def _watch(self, number: int, pair: Sockets) -> None:
+        for made, control in zip(pair, (False, True), strict=True):
+            self._by_fd[made.fileno()] = (number, made, control)
+            self._epoll.register(made.fileno(), select.EPOLLIN)
+
+    def _unwatch(self, s: _Slot, pair: Sockets) -> None:
+        for made in pair:
+            self._epoll.unregister(made.fileno())
+            del self._by_fd[made.fileno()], s.drops[made]
+            made.close()
+
     def _slot(self, slot: int) -> _Slot:
         if slot not in self._slots:
             raise LocalProtocolError(f"media slot {slot} is not open")
@@ -505,9 +539,8 @@ class PureMediaEngine:
         if s.state != "active":
             return
         self._read_offset()
-        for made, control in ((s.rtp, False), (s.rtcp, True)):
-            while self._read(s, made, control):
-                pass
+        for pair in _pairs_of(s):
+            self._drain_pair(s, pair)
         s.sender.active = False
         self._tell_ended(s, s.digits_in.expire(1 << 63))
         if s.sender.packets_sent or s.control.rtcp_sent:
@@ -530,8 +563,8 @@ class PureMediaEngine:
                     if s.state == "active":
                         self._send_due(s)
                 for fd, events in self._epoll.poll(0, 4096):
-                    number, control = self._by_fd[fd]
-                    self._drain(self._slots[number], control, events)
+                    number, made, control = self._by_fd[fd]
+                    self._drain(self._slots[number], made, control, events)
                 if self._ticks - reported >= 64:
                     reported = self._ticks
                     for s in self._slots.values():
@@ -600,7 +633,7 @@ class PureMediaEngine:
                 s.sender.send_errors -= 1
                 s.sender.packets_skipped += 1
         else:
-            self._note(s, True, False, bytes(packet), monotonic_ns(), s.peer)
+            self._note(s.rtp, True, False, bytes(packet), monotonic_ns(), s.peer)
 
     def _report(self, s: _Slot, *, bye: bool = False) -> None:
         if not s.control_peer[1]:
@@ -608,17 +641,22 @@ class PureMediaEngine:
         levels = [_UNKNOWN if at is None else round(at + _DBM0_OF_DBOV) for at in _split_levels(s.levels)]
         s.control.rating = VoipRating(levels[0], levels[1], *s.control.rating[2:])
         report = s.control.build(now=monotonic_ns(), bye=bye)
+        made = s.rtp if s.peer == s.control_peer else s.rtcp
         try:
-            _send_twice(s.rtp if s.peer == s.control_peer else s.rtcp, report, s.control_peer)
+            _send_twice(made, report, s.control_peer)
         except OSError:
             s.counts["rtcp_send_errors"] += 1
         else:
-            self._note(s, True, s.peer != s.control_peer, report, monotonic_ns(), s.control_peer)
+            self._note(made, True, made is s.rtcp, report, monotonic_ns(), s.control_peer)
 
     # Private: receiving.
 
-    def _drain(self, s: _Slot, control: bool, events: int) -> None:
-        made = s.rtcp if control else s.rtp
+    def _drain_pair(self, s: _Slot, pair: Sockets) -> None:
+        for made, control in zip(pair, (False, True), strict=True):
+            while self._read(s, made, control):
+                pass
+
+    def _drain(self, s: _Slot, made: socket.socket, control: bool, events: int) -> None:
         while events & select.EPOLLERR:
             try:
                 made.recvmsg(0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)
@@ -647,7 +685,7 @@ class PureMediaEngine:
                 s.counts["kernel_drops"] += (drops - s.drops[made]) % (1 << 32)
                 s.drops[made] = drops
         arrival = _Arrival(data, at_ns if now - 5 * SECOND < at_ns <= now else now, source[:2])
-        self._note(s, False, control, data, arrival.at_ns, arrival.source)
+        self._note(made, False, control, data, arrival.at_ns, arrival.source)
         if control:
             self._take_control(s, arrival)
         elif s.state == "open":
@@ -759,14 +797,14 @@ class PureMediaEngine:
             s.learns_control = False
             s.control_peer = arrival.source
 
-    def _note(self, s: _Slot, sent: bool, control: bool, data: bytes, at_ns: Nanos, remote: Where) -> None:
+    def _note(self, made: socket.socket, sent: bool, control: bool, data: bytes, at_ns: Nanos, remote: Where) -> None:
         """Keep a packet for `take_trace`."""
         if self._trace is None:
             return
         if len(self._trace) >= TRACE_PACKETS:
             self._trace_lost += 1
             return
-        port, at_unix_ns, size = s.port + control, at_ns + self._offset_ns, len(data)
+        port, at_unix_ns, size = made.getsockname()[1], at_ns + self._offset_ns, len(data)
         if control or (size >= 2 and 192 <= data[1] <= 223):
             ssrc, numbers = int.from_bytes(data[4:8]), (0, 0, data[1] if size >= 2 else 0, False)
         else:
@@ -833,6 +871,19 @@ def _send_twice(made: socket.socket, data: bytes | bytearray, where: Where) -> N
         if error.errno in (errno.EAGAIN, errno.ENOBUFS):
             raise
         made.sendto(data, where)
+
+
+def _pairs_of(s: _Slot) -> list[Sockets]:
+    return [(s.rtp, s.rtcp), *([s.beside] if s.beside is not None else [])]
+
+
+def _bound_pair(ip: str, rtp_port: int, dscp: int) -> Sockets:
+    rtp = _bound_socket(ip, rtp_port, dscp)
+    try:
+        return rtp, _bound_socket(ip, rtp_port + 1, dscp)
+    except BaseException:
+        rtp.close()
+        raise
 
 
 def _bound_socket(ip: str, port: int, dscp: int) -> socket.socket:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from cmw.core.clock import Nanos
 from cmw.errors import CmwError
-from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair
+from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair, open_pair_beside
 from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS
@@ -71,7 +71,8 @@ class CallMedia:
 
     Ports are reserved before they are offered; `close` may come at any time, and more than once. What is agreed while
     the stream runs, by later offers of either side or by the answers of several branches of a forked INVITE, leads it:
-    to another address or codec, to other payload types, into silence and back; its figures go on.
+    to another address or codec, to other payload types, into silence and back; its figures go on. So do they when we
+    move to other ports: both pairs are heard from the offer on, until `leave_former_ports`.
 
     Raises:
         CapacityError: no port pair, slot or descriptor is left.
@@ -89,10 +90,14 @@ class CallMedia:
             rtp_port=self._port,
             session_id=station.ids.timestamp(),
         )
+        self._beside: int | None = None  # the port of another pair: the one offered, or the one left
+        self._is_moving = False
         self._is_open = True
         self.is_streaming = False
 
-    def offer(self, direction: Direction | None = None, codecs: tuple[str, ...] = ()) -> bytes:
+    def offer(
+        self, direction: Direction | None = None, codecs: tuple[str, ...] = (), *, new_ports: bool = False
+    ) -> bytes:
         """Return our description for an INVITE, for the 200 to one without any, or for a change during the call.
 
         The peer may send what is offered from now on. Source: RFC 3264 8.
@@ -100,8 +105,14 @@ class CallMedia:
         Args:
             direction: what we wish from now on, such as ``SENDONLY`` for hold; None to leave it.
             codecs: what is offered, names out of `CODECS`; without, the codec of the call and then all that we chose.
+            new_ports: reserve another pair of ports and offer to move there; the answer moves us, a refusal does not.
+
+        Raises:
+            CapacityError: no second port pair or descriptor is left; nothing has changed.
         """
         self.withdraw()  # an earlier one that was never answered
+        if new_ports:
+            self._begin_move()
         self._negotiator.policy = self._make_policy(codecs)
         offer = self._negotiator.make_offer(direction)
         self._take_formats(self._negotiator.offered)
@@ -132,9 +143,24 @@ class CallMedia:
         before = self.agreed
         self._negotiator.read_answer(answer)
         self._follow(before, "answer")
+        if self._is_moving:
+            self._is_moving = False
+            self._station.engine.change_pair(self._slot)
+            self._port, self._beside = self._negotiator.rtp_port, self._port
+
+    def leave_former_ports(self) -> None:
+        """Listen no more where we were before a move; does nothing without one. Source: RFC 3264 8.3.1."""
+        if self._beside is not None and not self._is_moving:
+            self._station.engine.close_beside(self._slot)
+            self._station.ports.release(self._beside)
+            self._beside = None
 
     def withdraw(self) -> None:
         """Forget our offer, if one is open, which the peer refused: what was agreed before it stands."""
+        if self._is_moving:
+            self._is_moving = False
+            self._negotiator.rtp_port = self._port
+            self.leave_former_ports()
         if self._negotiator.is_open:
             self._negotiator.roll_back()
             self._take_formats()
@@ -192,6 +218,9 @@ class CallMedia:
             self.is_streaming = False
             self._station.engine.close(self._slot)
             self._station.ports.release(self._port)
+            if self._beside is not None:
+                self._station.ports.release(self._beside)
+                self._beside = None
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
@@ -229,6 +258,15 @@ class CallMedia:
         return self._slot
 
     # Private.
+
+    def _begin_move(self) -> None:
+        self.leave_former_ports()
+        station = self._station
+        self._beside = open_pair_beside(
+            station.engine, self._slot, station.ports, station.addresses.media, self._audio.dscp
+        )
+        self._is_moving = True
+        self._negotiator.rtp_port = self._beside
 
     def _make_policy(self, codecs: tuple[str, ...] = ()) -> AudioPolicy:
         """Return what is offered or accepted now; the order says what we like best, and what is agreed is that."""

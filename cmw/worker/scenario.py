@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from cmw.core.clock import MILLISECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind
-from cmw.errors import CmwError, LocalProtocolError
+from cmw.errors import CapacityError, CmwError, LocalProtocolError
 from cmw.load.scenario import Scenario, describe_step
 from cmw.load.share_sip import StepShare
 from cmw.sip import (
@@ -33,6 +33,9 @@ AGAIN_NS: Nanos = 200 * MILLISECOND
 """How long a change waits that cannot be asked for now, as the peer asks for one."""
 
 MOST_TRIES = 25
+
+FORMER_PORTS_NS: Nanos = 4 * SECOND
+"""How long ports that were left are listened to: T2 of RFC 3261, within which an answer that was lost comes again."""
 
 CHANGES = ("hold", "resume", "update")
 """Steps that change the session: one at a time."""
@@ -93,6 +96,7 @@ class ScenarioRunner:
         self._alarm = alarm
         self._timer: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
         self._waiting: deque[StepShare] = deque()
         self._change: StepShare | None = None
         self._tries = 0
@@ -116,10 +120,10 @@ class ScenarioRunner:
 
     def close(self) -> None:
         """End with the call: what is under way has failed, what never began does not count."""
-        for timer in (self._timer, self._again):
+        for timer in (self._timer, self._again, self._leaving):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._again = None
+        self._timer = self._again = self._leaving = None
         open_steps = [*self._waiting, *[step for step, _ in self._requests.values()]]
         open_steps += [step for step in (self._change, self._consulting) if step is not None]
         if self._transfer is not None and self._transfer_accepted:
@@ -184,12 +188,18 @@ class ScenarioRunner:
         step = self._waiting[0]
         direction = {"hold": Direction.SENDONLY, "resume": Direction.SENDRECV}.get(step.action)
         try:
-            offer = media.offer(direction, tuple(step.codecs))
+            offer = media.offer(direction, tuple(step.codecs), new_ports=step.new_ports)
             method = step.via.upper()
             self._station.command(lambda agent, now: agent.reoffer(call, body=offer, method=method, now=now))
         except LocalProtocolError as error:
             media.withdraw()
             self._try_again(step, str(error))
+            return
+        except (CapacityError, OSError) as error:
+            self._tries = 0
+            self._waiting.popleft()
+            self._fail(step, str(error), Blame.WORKER)
+            self._next_change()
             return
         self._tries = 0
         self._change = self._waiting.popleft()
@@ -216,8 +226,16 @@ class ScenarioRunner:
             self._fail(step, f"the answer cannot be used: {error}", Blame.TARGET)
         else:
             self.executed += 1
+            if step.new_ports:
+                self._leave(media)
         self._next_change()
         return True
+
+    def _leave(self, media: CallMedia) -> None:
+        """Have the ports that were left given back when nothing comes there any more."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+        self._leaving = self._alarm.at(self._alarm.now() + FORMER_PORTS_NS, media.leave_former_ports)
 
     def _change_refused(self, event: CallReofferRejected) -> bool:
         step, self._change = self._change, None

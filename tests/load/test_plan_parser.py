@@ -166,6 +166,8 @@ STEP = "groups.callers.scenario"
         (STEP, [{"at": "1s", "do": {"send_dtmf": "1", "via": "rtp"}}], "found 'rtp', expected invite or update or info"),
         (STEP, [{"at": "1s", "do": {"send_dtmf": "x", "via": "info"}}], "send_dtmf: found 'x', expected 1 to 32 digits"),
         (STEP, [{"at": "1s", "do": {"hold": True, "via": "info"}}], "do.via: found 'info' beside hold, expected invite"),
+        (STEP, [{"at": "1s", "do": {"update": {}}}], "do.update: found nothing, expected codecs, ports, or both"),
+        (STEP, [{"at": "1s", "do": {"update": {"ports": 4000}}}], "update.ports: found 4000, expected new"),
         (STEP, [{"at": "1s", "do": {"update": {"codecs": ["G729"]}}}], "codecs[0]: found 'G729', expected PCMU or PCMA"),
         (STEP, [{"at": "1s", "do": {"transfer": {}}}], "transfer: found both or neither of uri and group"),
         (STEP, [{"at": "1s", "do": {"transfer": "x"}}], "transfer.uri: found 'x', expected a SIP URI"),

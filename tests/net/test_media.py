@@ -18,7 +18,7 @@ import pytest
 from cmw.core.address import PortRange
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net._media import MediaEngine
-from cmw.net.media import MediaMode, ReceivedFormat, open_media_pair
+from cmw.net.media import MediaMode, ReceivedFormat, open_media_pair, open_pair_beside
 from cmw.net.media_pure import PureMediaEngine
 from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.ports import PortPool
@@ -583,6 +583,50 @@ def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
     wait_until(lambda: party.seen.packets_received == 4)
     assert party.seen.early_packets == 3
     assert (party.seen.packets_lost, party.seen.out_of_order_packets) == (0, 1)
+
+
+def test_a_stream_moves_to_other_ports_and_hears_both_meanwhile(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port)
+    ssrc, first = outsider.hear()[8:12], party.port
+    second = open_pair_beside(engine, party.slot, pool, IP, 46)
+    outsider.say(second, 1)
+    outsider.say(first, 2)
+    wait_until(lambda: party.seen.packets_received == 2)
+    engine.change_pair(party.slot)
+    wait_until(lambda: outsider.socket.recvfrom(2048)[1] == (IP, second))
+    outsider.say(first, 3)
+    outsider.say(second, 4)
+    wait_until(lambda: party.seen.packets_received == 4)
+    engine.close_beside(party.slot)
+    pool.release(first)
+    assert outsider.hear()[8:12] == ssrc
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((IP, first))  # given back
+    party.port = second
+    engine.stop_stream(party.slot)
+    seen = party.seen
+    assert (seen.packets_received, seen.packets_lost, seen.out_of_order_packets, seen.strangers) == (4, 0, 0, 0)
+    engine.close_beside(party.slot)  # there is none
+
+
+def test_there_are_two_pairs_at_most_and_closing_closes_both(engine: MediaEngine, pool: PortPool) -> None:
+    party = Party(engine, pool)
+    with pytest.raises(LocalProtocolError, match="no second pair"):
+        engine.change_pair(party.slot)
+    second = open_pair_beside(engine, party.slot, pool, IP, 46)
+    free = pool.free
+    with pytest.raises(LocalProtocolError, match="two pairs"):
+        open_pair_beside(engine, party.slot, pool, IP, 46)
+    with pytest.raises(LocalProtocolError, match="family"):
+        engine.open_beside(party.slot, "::1", second + 2, 46)
+    assert pool.free == free
+    engine.close(party.slot)
+    for port in (party.port, second):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((IP, port))
 
 
 def test_a_report_before_the_stream_is_no_early_media(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:

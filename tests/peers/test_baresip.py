@@ -18,11 +18,12 @@ NewIp = Callable[[], str]
 def test_calls_in_both_codecs(tmp_path: Path, loopback_ip: NewIp) -> None:
     port, rtp = own_baresip_ports()
     group = {"endpoints": 1, "call": {"uri": f"sip:bob@127.0.0.1:{port}"}}
+    move = {"at": "6s", "do": {"update": {"ports": "new"}}}
     plan = {
         "name": "to baresip",
         "duration": "12s",  # baresip reports every 5 s, and can tell a round trip only after our own first report
         "groups": {
-            "mu": {**group, "audio": {"codecs": ["PCMU"]}},
+            "mu": {**group, "audio": {"codecs": ["PCMU"]}, "scenario": [move]},
             "a": {**group, "audio": {"codecs": ["PCMA"], "source": "tone"}},
         },
     }
@@ -32,6 +33,7 @@ def test_calls_in_both_codecs(tmp_path: Path, loopback_ip: NewIp) -> None:
     result.expect(0)
     assert result.outcomes == {"SUCCESS": 2}
     assert [row["codec"] for row in result.endpoints] == ["PCMU", "PCMA"]
+    assert [row["scenario_actions_executed"] for row in result.endpoints] == ["1", "0"]
     for row in result.endpoints:
         sent, received = int(row["send.packets_sent"]), int(row["receive.packets_received"])
         assert sent > 500

@@ -37,6 +37,7 @@ def test_holds_updates_messages_and_digits(tmp_path: Path, loopback_ip: NewIp) -
         {"at": "800ms", "do": {"hold": True, "via": "update"}},
         {"at": "1s", "do": {"resume": True, "via": "update"}},
         {"at": "1100ms", "do": {"update": {"codecs": ["PCMA"]}}},
+        {"at": "1150ms", "do": {"update": {"ports": "new"}}},
         {"at": "1200ms", "do": {"send_dtmf": "42#", "via": "info"}},
         {"at": "1400ms", "do": {"send_message": "hello"}},
         {"at": "1500ms", "do": "send_options"},
@@ -52,14 +53,14 @@ def test_holds_updates_messages_and_digits(tmp_path: Path, loopback_ip: NewIp) -
     result.expect(0)
     caller, callee = rows(result)["callers-0001"], rows(result)["callees-0001"]
     assert result.outcomes == {"SUCCESS": 2}, result.endpoints
-    assert actions(caller) == (9, 0)
+    assert actions(caller) == (10, 0)
     assert actions(callee) == (4, 0)  # each once, though it was held twice
     assert (callee["dtmf_received"], callee["infos_received"], callee["messages_received"]) == ("42#", "4", "1")
     assert (caller["dtmf_received"], caller["messages_received"]) == ("9", "2")
-    assert result.summary["signalling"]["scenario_actions_executed"] == 13
+    assert result.summary["signalling"]["scenario_actions_executed"] == 14
     heard = result.summary["media"]["receive"]
     assert heard["payload_type_changes"] == 2, heard  # PCMA from the update on, at both sides
-    assert heard["wrong_payload_type_packets"] == 0
+    assert (heard["wrong_payload_type_packets"], heard["packets_lost"]) == (0, 0), heard  # none by the new ports
 
 
 def test_a_step_that_fails_is_a_warning_with_its_reason(tmp_path: Path, loopback_ip: NewIp) -> None:

@@ -107,6 +107,7 @@ class Stream:
     """What `FakeEngine` knows of a slot."""
 
     port: int
+    beside: int | None = None
     settings: dict[str, Any] | None = None
     began_at: Nanos | None = None
     ended_at: Nanos | None = None
@@ -157,6 +158,17 @@ class FakeEngine:
         self._next += 1
         self.streams[self._next] = Stream(rtp_port)
         return self._next
+
+    def open_beside(self, slot: int, ip: str, rtp_port: int, dscp: int) -> None:
+        self.streams[slot].beside = rtp_port
+
+    def change_pair(self, slot: int) -> None:
+        stream = self.streams[slot]
+        assert stream.beside is not None
+        stream.port, stream.beside = stream.beside, stream.port
+
+    def close_beside(self, slot: int) -> None:
+        self.streams[slot].beside = None
 
     def start_stream(self, slot: int, **settings: Any) -> None:
         stream = self.streams[slot]

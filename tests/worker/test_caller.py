@@ -175,6 +175,69 @@ class TestOurChangeOfCodec:
         self.end(stage, caller)
 
 
+class TestOurMove:
+    """The update step with new ports."""
+
+    MOVE = StepShare(at_ns=SECOND, action="update", new_ports=True)
+
+    def begin(self, stage: Stage) -> tuple[Caller, Stream, int]:
+        caller = place(stage, steps=(self.MOVE,))
+        respond(stage, 200, body=SDP_THERE)
+        (stream,) = stage.engine.streams.values()
+        first = stream.port
+        stage.after(SECOND + TINY)
+        return caller, stream, first
+
+    def end(self, stage: Stage, caller: Caller) -> EndpointReport:
+        stage.after(10 * SECOND)
+        stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+        report = finish(stage, caller)
+        assert stage.leaves_nothing()
+        return report
+
+    def test_goes_with_the_answer_and_leaves_the_old_ports_a_while_later(self) -> None:
+        stage = Stage()
+        caller, stream, first = self.begin(stage)
+        second = stream.beside
+        assert second not in (None, first)
+        assert b"m=audio %d RTP/AVP" % second in invite(stage).body
+        assert stream.port == first, "nothing leaves from there before the peer agrees"
+        respond(stage, 200, body=SDP_THERE)
+        assert (stream.port, stream.beside) == (second, first)
+        assert stage.station.ports.in_use == 2
+        stage.after(4 * SECOND + TINY)
+        assert (stream.port, stream.beside) == (second, None)
+        assert stage.station.ports.in_use == 1
+        assert (self.end(stage, caller).outcome, caller.scenario_actions) == (OutcomeKind.SUCCESS, (1, 0))
+
+    def test_that_is_refused_stays(self) -> None:
+        stage = Stage()
+        caller, stream, first = self.begin(stage)
+        respond(stage, 488)
+        assert (stream.port, stream.beside) == (first, None)
+        assert stage.station.ports.in_use == 1
+        assert self.end(stage, caller).outcome is OutcomeKind.COMPLETED_WITH_WARNINGS
+
+    def test_whose_answer_cannot_be_used_stays(self) -> None:
+        stage = Stage()
+        caller, stream, first = self.begin(stage)
+        respond(stage, 200, body=b"v=0\r\n")
+        assert (stream.port, stream.beside) == (first, None)
+        assert self.end(stage, caller).outcome is OutcomeKind.COMPLETED_WITH_WARNINGS
+
+    def test_without_ports_is_our_own_failure(self) -> None:
+        stage = Stage()
+        taken = [stage.station.ports.acquire() for _ in range(stage.station.ports.free - 1)]
+        caller, stream, first = self.begin(stage)
+        assert len(stage.party.requests("INVITE")) == 1
+        assert (stream.port, stream.beside) == (first, None)
+        for port in taken:
+            stage.station.ports.release(port)
+        report = self.end(stage, caller)
+        assert (report.outcome, report.blame) == (OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.WORKER)
+        assert report.reason.startswith("scenario: update at 1s: no free RTP port pair")
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
