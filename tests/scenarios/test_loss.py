@@ -81,8 +81,8 @@ def test_a_fifth_lost_both_ways_costs_no_call(seed: int) -> None:
 
 
 REPEATED_IS_MERGED = (
-    "494 of these 500 calls complete: an INVITE that is tried again has the CSeq of the first, so a callee whose responses "
-    "were all lost answers five of them 482, and our caller takes that for the end"
+    "494 of these 500 calls complete: an INVITE that is tried again has the CSeq of the first, so a callee whose "
+    "responses were all lost answers five of them 482, and our caller takes that for the end"
 )
 
 
