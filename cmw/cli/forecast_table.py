@@ -39,6 +39,8 @@ def print_forecast(found: Forecast, console: Console) -> None:
 
 def _lines(found: Forecast) -> Iterator[str]:
     yield f"[bold]{escape(found.name)}[/]"
+    if found.search:
+        yield f"search         {escape(found.search)}; below is its greatest step"
     yield f"endpoints      {found.endpoints}"
     if found.registrations:
         yield f"registrations  {found.registrations}, the last begins after {_span(found.registered_after_s)}"

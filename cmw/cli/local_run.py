@@ -16,12 +16,14 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from cmw.cli.report_files import report_directory, write_report
+from cmw.cli.search_run import LocalResult, run_search
 from cmw.core.address import Address
 from cmw.errors import CapacityError, CmwError, CommandError, SettingsError
 from cmw.gateway.server import serve
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import RunView
 from cmw.load.plan import Plan
+from cmw.load.search import searched_group
 from cmw.net.route import default_address, local_address_towards
 from cmw.sip import parse_uri
 from cmw.worker.settings import WorkerSettings
@@ -82,21 +84,13 @@ class NotRunError(CapacityError):
     """The run came to nothing; says why."""
 
 
-@dataclass(slots=True)
-class LocalResult:
-    """What a run came to.
-
-    Args:
-        signal: number of the signal that ended it early; None when it came to its own end.
-    """
-
-    run: RunView
-    summary: dict[str, Any]
-    report: Path
-    signal: int | None
-
-
-async def run_here(plan: Plan, settings: LocalSettings, report: Path, watch: Callable[[RunView], None]) -> LocalResult:
+async def run_here(
+    plan: Plan,
+    settings: LocalSettings,
+    report: Path,
+    watch: Callable[[RunView], None],
+    tell: Callable[[str], None],
+) -> LocalResult:
     """Run `plan`, write its report directory and return its results.
 
     SIGINT and SIGTERM stop the run politely: calls are hung up, results are kept. A second one ends at once.
@@ -104,6 +98,7 @@ async def run_here(plan: Plan, settings: LocalSettings, report: Path, watch: Cal
     Args:
         report: directory of the report.
         watch: told how the run stands, about twice a second.
+        tell: given a line at the end of each step of a search.
 
     Raises:
         SettingsError: an address or a directory cannot be used.
@@ -113,9 +108,15 @@ async def run_here(plan: Plan, settings: LocalSettings, report: Path, watch: Cal
     with _Signals() as signals, report_directory(report), tempfile.TemporaryDirectory(prefix="cmw-") as directory:
         try:
             async with Gateway.open(Path(directory)) as gateway, _worker_on(gateway, plan, settings, signals):
-                run_id = await gateway.start_run(plan)
-                signals.polite_stop = lambda: gateway.stop_run(run_id)
-                return await _follow(gateway, run_id, report, watch, signals)
+
+                async def carry_out(one: Plan, directory: Path) -> LocalResult:
+                    run_id = await gateway.start_run(one)
+                    signals.polite_stop = lambda: gateway.stop_run(run_id)
+                    return await _follow(gateway, run_id, directory, watch, signals)
+
+                if searched_group(plan) is None:
+                    return await carry_out(plan, report)
+                return await run_search(plan, report, carry_out, tell)
         except asyncio.CancelledError:
             if signals.first is None:
                 raise

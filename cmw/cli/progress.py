@@ -57,6 +57,12 @@ class Progress:
             self._line, self._line_at = line, elapsed_s
             self._console.print(f"{elapsed_s:6.1f} s  {line}", highlight=False, soft_wrap=True)
 
+    def tell(self, line: str) -> None:
+        """Show a line that stays, above what moves."""
+        if not self._quiet:
+            elapsed_s = time.monotonic() - self._began_at
+            self._console.print(f"{elapsed_s:6.1f} s  {line}", highlight=False, soft_wrap=True, markup=False)
+
     def _draw(self, run: RunView) -> Group:
         phases = _phases(run)
         failed = _failed(run)

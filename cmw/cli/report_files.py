@@ -36,7 +36,7 @@ def report_directory(directory: Path) -> Iterator[None]:
         SettingsError: it cannot be made or written to.
     """
     is_new = not directory.exists()
-    with _writing(directory):
+    with writing_report(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
@@ -71,7 +71,7 @@ async def write_report(
     reports = [EndpointReport.model_validate(report) for report in endpoints]
     found = Summary.model_validate(summary)
     timeline, kept = RunTimeline(found.endpoints.total), EvidenceFiles(evidence)
-    with _writing(directory):
+    with writing_report(directory):
         _write_documents(directory, summary, reports)
         with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*SAMPLE_HEAD, *sample_keys], restval="", lineterminator="\n")
@@ -107,7 +107,7 @@ def render_report(directory: Path) -> Summary:
                 timeline.add(_sample(row))
     except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError, TypeError) as error:
         raise _unreadable(samples, error) from None
-    with _writing(directory):
+    with writing_report(directory):
         _write_pages(directory, summary, reports, timeline, evidence_in(directory))
     return summary
 
@@ -135,7 +135,12 @@ def _write_pages(
 
 
 @contextmanager
-def _writing(directory: Path) -> Iterator[None]:
+def writing_report(directory: Path) -> Iterator[None]:
+    """Say that the report cannot be written when what is done within fails.
+
+    Raises:
+        SettingsError: instead of an OSError.
+    """
     try:
         yield
     except OSError as error:

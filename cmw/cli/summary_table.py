@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cmw.core.words import Verdict
 from cmw.load.report_html import verdict_sentence
+from cmw.load.search import SearchPart
 from cmw.load.summary import NO_STATUS, Q, Summary
 from cmw.metrics.keys import by_key
 
@@ -98,6 +99,8 @@ def _add_figure(table: Table, side: str, key: str, figure: Q | int | None) -> No
 
 
 def _lines(summary: Summary) -> Iterator[str]:
+    if summary.search is not None:
+        yield from _search(summary.search)
     for failure in summary.failures[:5]:
         blame = f", blame {failure.blame}" if failure.blame else ""
         why = escape(f"{failure.reason} (such as {failure.example})")
@@ -118,6 +121,19 @@ def _lines(summary: Summary) -> Iterator[str]:
         mark = "[green]pass[/]" if threshold.passed else "[red]FAIL[/]"
         note = f" ({escape(threshold.note)})" if threshold.note else ""
         yield f"{mark} {escape(threshold.metric)} {escape(threshold.expression)}: {_number(threshold.value)}{note}"
+
+
+def _search(search: SearchPart) -> Iterator[str]:
+    for step in search.steps:
+        delay = (
+            f", post dial delay p95 {_number(step.post_dial_delay_p95_ms)} ms" if step.post_dial_delay_p95_ms else ""
+        )
+        yield (
+            f"[{STYLES[step.verdict]}]{step.verdict}[/] {step.load:g} {search.unit}: {step.calls_answered} of "
+            f"{step.calls_attempted} calls answered{delay}"
+        )
+    if search.knee is not None and search.knee != search.held:
+        yield f"the post dial delay bends upwards beyond {search.knee:g} {search.unit}"
 
 
 def _count(value: Q | int | None) -> str:

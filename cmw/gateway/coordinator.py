@@ -27,7 +27,7 @@ import structlog
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import CmwError, SettingsError
-from cmw.gateway.errors import conflict
+from cmw.gateway.errors import RequestError, conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.instants import UnixClock, UnixMillis
 from cmw.gateway.journal import Entry
@@ -42,6 +42,7 @@ from cmw.link.messages import Hello
 from cmw.link.strict_json import serialize_json
 from cmw.load.outcome import lost_endpoint
 from cmw.load.plan import Plan
+from cmw.load.search import searched_group
 from cmw.load.share import RunShare
 from cmw.load.split import split_run
 
@@ -132,7 +133,15 @@ class Coordinator:
     # What the service asks.
 
     async def submit(self, plan: Plan, order: RunOrder) -> str:
-        """Take a run in as PENDING and return its id; it goes on by itself."""
+        """Take a run in as PENDING and return its id; it goes on by itself.
+
+        Raises:
+            RequestError: the plan is a search, which is many runs.
+        """
+        if searched_group(plan) is not None:
+            raise RequestError(
+                422, "INVALID_PLAN", "found search arrivals, expected a plan of one run; `cmw run` carries out a search"
+            )
         now_ms = self._clock()
         run = ActiveRun(
             uuid4().hex,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.load.plan import Group, Plan
+from cmw.load.search import greatest_step, search_words
 from cmw.load.share import GroupShare
 from cmw.load.split import whole_run
 
@@ -60,6 +61,8 @@ class Forecast(ForecastModel):
 
     schema_version: Literal[1] = FORECAST_VERSION
     name: str
+    search: str | None = None
+    """What is searched, in words; the figures are then those of the greatest step. Null for an ordinary plan."""
     endpoints: int
     registrations: int
     registered_after_s: float | None
@@ -81,7 +84,8 @@ class Forecast(ForecastModel):
 
 
 def forecast(plan: Plan) -> Forecast:
-    """Return what a plan would do."""
+    """Return what a plan would do; of a search, what its greatest step would."""
+    searched, plan = search_words(plan), greatest_step(plan)
     whole = whole_run(plan, "forecast")
     calls = [(start, share) for share in whole.groups.values() for start in _starts(share)]
     starts = sorted(start for start, _ in calls)
@@ -92,6 +96,7 @@ def forecast(plan: Plan) -> Forecast:
     registering = [e.register_at_ns for g in whole.groups.values() for e in g.endpoints if e.register_at_ns is not None]
     return Forecast(
         name=plan.name,
+        search=searched,
         endpoints=plan.total_endpoints,
         registrations=len(registering),
         registered_after_s=_seconds(max(registering, default=None)),

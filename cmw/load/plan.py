@@ -359,7 +359,6 @@ LATER_FIELDS = frozenset(
         "video",
         "srtp",
         "encryption",
-        "search",
         "stages",
         "assignment",
         "workers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cmw.core.clock import Nanos
 from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
 from cmw.load.plan_load_checks import check_load
@@ -15,6 +16,7 @@ def check_groups(
     groups: Mapping[str, Group],
     group_names: Mapping[object, object],
     registrar_names: object,
+    hold_ns: Nanos | None,
     faults: Faults,
 ) -> None:
     """Note every fault between groups and registrars.
@@ -24,16 +26,18 @@ def check_groups(
         groups: those that are right on their own.
         group_names: all groups of the document, so that a reference to one with a fault is not a second fault.
         registrar_names: all registrars of the document, for the same reason.
+        hold_ns: how long each call is held; None when the plan does not say so rightly.
     """
     known = {str(name) for name in registrar_names} if isinstance(registrar_names, Mapping) else set()
     for name, group in groups.items():
-        _check_roles(name, group, faults)
+        _check_roles(name, group, hold_ns, faults)
         if group.registrar is not None and group.registrar not in known:
             expected = f"one of {', '.join(sorted(known))}" if known else "a registrar of the plan, which has none"
             faults.add(
                 ("groups", name, "registrar"),
                 f"found {group.registrar!r}, expected {expected}{suggest(group.registrar, known)}",
             )
+    _check_one_search(groups, faults)
     _check_called(groups, {str(name) for name in group_names}, faults)
     _check_accounts(registrars, groups, faults)
 
@@ -74,7 +78,16 @@ def _check_threshold(metric: str, expression: str, path: Path, faults: Faults) -
         faults.add(path, str(error))
 
 
-def _check_roles(name: str, group: Group, faults: Faults) -> None:
+def _check_one_search(groups: Mapping[str, Group], faults: Faults) -> None:
+    searching = [name for name, group in groups.items() if group.load is not None and group.load.arrivals == "search"]
+    for name in searching[1:]:
+        faults.add(
+            ("groups", name, "load", "arrivals"),
+            f"found a second search beside that of {searching[0]!r}, expected one in a plan",
+        )
+
+
+def _check_roles(name: str, group: Group, hold_ns: Nanos | None, faults: Faults) -> None:
     """Check that a group calls or waits, and has only what fits."""
     path = ("groups", name)
     if len(set(group.audio.codecs)) < len(group.audio.codecs):
@@ -90,7 +103,7 @@ def _check_roles(name: str, group: Group, faults: Faults) -> None:
     if (group.call.group is None) == (group.call.uri is None):
         faults.add((*path, "call"), "found both or neither of group and uri, expected exactly one of them")
     if group.load is not None:
-        check_load((*path, "load"), group.load, group.endpoints, faults)
+        check_load((*path, "load"), group.load, group.endpoints, hold_ns, faults)
 
 
 def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) -> None:

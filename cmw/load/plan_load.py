@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Annotated, Any, Literal
 
-from cmw.core.clock import SECOND
+from pydantic import Field, StrictInt
+
+from cmw.core.clock import SECOND, Nanos
 from cmw.load.arrivals import Stage, constant
 from cmw.load.plan_fields import AlsoWritten, PaceField, PlanModel, RateField, duration, one_of, plan_field
 from cmw.load.units import Rate
@@ -17,6 +21,8 @@ MAX_STAGES = 10_000
 RATE_EXPECTED = "a rate from 0.001/s to 10000/s such as 10/s"
 PACE_EXPECTED = "a rate from 0.001/s to 10000/s such as 10/s, or 0/s"
 
+CALLS_EXPECTED = "a whole number from 1 to 100000"
+CallCount = Annotated[StrictInt, Field(ge=1, le=100_000)]
 SpanNs = Annotated[int, *duration(SECOND // 10, 24 * 3600 * SECOND)]
 InstantNs = Annotated[int, *duration(0, 7 * 24 * 3600 * SECOND)]
 
@@ -42,19 +48,44 @@ class ProfilePoint(PlanModel):
     rate: PaceField = plan_field(PACE_EXPECTED, "new calls per time at that instant")
 
 
+class CallRange(PlanModel):
+    """How many simultaneous calls a search begins with, and goes up to."""
+
+    first: CallCount = plan_field(CALLS_EXPECTED, "simultaneous calls of the first step", alias="from")
+    last: CallCount = plan_field(CALLS_EXPECTED, "simultaneous calls that the search goes up to", alias="to")
+
+
 class Load(PlanModel):
     """When the calls of a group start."""
 
     arrivals: Annotated[
-        Literal["constant", "all-at-once", "ramp", "poisson", "steps", "profile"],
-        one_of("constant", "all-at-once", "ramp", "poisson", "steps", "profile", later=("search",)),
-    ] = plan_field("constant, all-at-once, ramp, poisson, steps or profile", "shape of the load", default="constant")
-    rate: RateField | None = plan_field(
-        RATE_EXPECTED, "new calls per time, of constant and poisson arrivals; 10/s when not given", default=None
+        Literal["constant", "all-at-once", "ramp", "poisson", "steps", "profile", "search"],
+        one_of("constant", "all-at-once", "ramp", "poisson", "steps", "profile", "search"),
+    ] = plan_field(
+        "constant, all-at-once, ramp, poisson, steps, profile or search", "shape of the load", default="constant"
     )
-    first: PaceField | None = plan_field(PACE_EXPECTED, "rate at the start of a ramp", default=None, alias="from")
+    rate: RateField | None = plan_field(
+        RATE_EXPECTED,
+        "new calls per time, of constant and poisson arrivals and of a search for calls; 10/s when not given",
+        default=None,
+    )
+    first: PaceField | None = plan_field(
+        PACE_EXPECTED, "rate at the start of a ramp or a search", default=None, alias="from"
+    )
     last: RateField | None = plan_field(
-        RATE_EXPECTED, "rate at the end of a ramp, and from then on", default=None, alias="to"
+        RATE_EXPECTED,
+        "rate at the end of a ramp, and from then on; rate that a search goes up to",
+        default=None,
+        alias="to",
+    )
+    calls: CallRange | None = plan_field(
+        "a mapping with from and to", "simultaneous calls that are searched, instead of a rate", default=None
+    )
+    span: SpanNs | None = plan_field(
+        "a duration from 100ms to 24h",
+        "how long each step of a search for a rate places calls",
+        default=None,
+        alias="for",
     )
     over: SpanNs | None = plan_field("a duration from 100ms to 24h", "how long a ramp takes", default=None)
     steps: list[LoadStep] | None = plan_field(
@@ -84,7 +115,10 @@ class Load(PlanModel):
             return _stairs(self.steps or [])
         if self.arrivals == "profile":
             return _polyline(self.profile or [])
-        return [] if self.arrivals == "all-at-once" else constant(self.rate or DEFAULT_RATE)
+        if self.arrivals == "all-at-once":
+            return []
+        assert self.arrivals != "search", "a search is carried out step by step"
+        return constant(self.rate or DEFAULT_RATE)
 
     @property
     def is_random(self) -> bool:
@@ -106,3 +140,22 @@ def _polyline(points: list[ProfilePoint]) -> list[Stage]:
 def _rest(rate: Rate) -> list[Stage]:
     """Return what comes after the last figure: its rate stays, unless that is nothing."""
     return constant(rate) if rate.events else []
+
+
+def search_bounds(load: Load) -> tuple[Fraction, Fraction]:
+    """Return the least and the greatest load of a search: simultaneous calls, or new calls per second."""
+    if load.calls is not None:
+        return Fraction(load.calls.first), Fraction(load.calls.last)
+    assert load.first is not None
+    assert load.last is not None
+    return _per_second(load.first), _per_second(load.last)
+
+
+def calls_of_step(rate: Fraction, span_ns: Nanos | None) -> int:
+    """Return how many calls a step of a search for a rate (per second) places in its span."""
+    assert span_ns is not None
+    return max(1, ceil(rate * span_ns / SECOND))
+
+
+def _per_second(rate: Rate) -> Fraction:
+    return Fraction(rate.events * SECOND, rate.per_ns)

@@ -54,9 +54,11 @@ def parse_plan(
     registrars = plan.registrars if plan else _valid_parts(Registrar, document.get("registrars"))
     groups = plan.groups if plan else _valid_parts(Group, document.get("groups"))
     known = document.get("groups")
-    check_groups(registrars, groups, known if isinstance(known, Mapping) else {}, document.get("registrars"), notes)
+    group_names = known if isinstance(known, Mapping) else {}
+    hold_ns = plan.duration if plan else None
+    check_groups(registrars, groups, group_names, document.get("registrars"), hold_ns, notes)
     check_sip(registrars, groups, notes)
-    check_scenarios(groups, plan.duration if plan else None, notes)
+    check_scenarios(groups, hold_ns, notes)
     check_thresholds(document.get("thresholds"), notes)
     check_evidence(plan.evidence.endpoints if plan else (), groups, notes)
     if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:

@@ -81,7 +81,9 @@ def report_html(
 
 
 def verdict_sentence(summary: Summary) -> str:
-    """Return one sentence that says why the verdict is what it is."""
+    """Return one sentence that says why the verdict is what it is; of a search, what was found."""
+    if summary.search is not None:
+        return f"{summary.search.found[:1].upper()}{summary.search.found[1:]}."
     if summary.run.verdict is Verdict.INVALID:
         limits = summary.generator.limits
         resources = ", ".join(dict.fromkeys(limit.resource for limit in limits))

@@ -14,6 +14,7 @@ from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.ratios import CALL_RATIOS, REGISTRATION_RATIOS
+from cmw.load.search import SearchPart
 from cmw.load.thresholds import Judgement, Threshold, evaluate
 from cmw.load.verdict import Limit, generator_limits, shown_names, verdict
 from cmw.metrics.histogram import ExponentialHistogram
@@ -203,6 +204,8 @@ class Summary(SummaryModel):
     generator: GeneratorPart
     thresholds: list[ThresholdPart]
     workers: list[WorkerPart]
+    search: SearchPart | None = None
+    """What a search found out; everything else is then of the step that stands for it. Null for an ordinary run."""
     failures: list[FailurePart] = Field(default_factory=list)
     """The most frequent kinds of failure first."""
 

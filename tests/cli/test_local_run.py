@@ -93,7 +93,7 @@ def run_on(directory: Path, port: int) -> LocalResult:
     settings = LocalSettings(
         sip_ip="127.0.0.1", sip_port_start=port, sip_port_end=port, rtp_port_min=30000, rtp_port_max=30099
     )
-    return uvloop.run(run_here(make_plan(), settings, directory / "report", lambda run: None))
+    return uvloop.run(run_here(make_plan(), settings, directory / "report", lambda run: None, lambda line: None))
 
 
 def free_port() -> int:

@@ -86,7 +86,17 @@ def test_a_receiver_waits_for_the_last_call_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("load", "message"),
     [
-        ({"arrivals": "search"}, "arrivals: found 'search', expected constant or all-at-once or ramp or poisson or steps"),
+        ({"arrivals": "serch"}, "arrivals: found 'serch', expected constant, all-at-once, ramp, poisson, steps, profile or search"),
+        ({"arrivals": "search"}, "load.from: is missing, expected with search arrivals, or calls: {from, to}"),
+        ({"arrivals": "search", "from": "1/s", "to": "5/s", "for": "10s"},
+         "load.to: found a search with up to 50 calls in a step, expected at most the 40 endpoints of the group"),
+        ({"arrivals": "search", "from": "0/s", "to": "4/s", "for": "10s"}, "load.to: found 4 after 0, expected a search that goes up"),
+        ({"arrivals": "search", "calls": {"from": 5, "to": 5}}, "load.calls.to: found 5 after 5, expected a search that goes up"),
+        ({"arrivals": "search", "calls": {"from": 5, "to": 40}, "rate": "0.5/s"},
+         "load.rate: found 0.5/s, at which 40 calls take 1m18s to start, expected less than their duration, 1m"),
+        ({"arrivals": "search", "calls": {"from": 5, "to": 40}, "for": "3s"}, "load.for: found '3s', expected none, with search arrivals"),
+        ({"arrivals": "search", "calls": {"from": 0, "to": 40}}, "load.calls.from: found 0, expected a whole number from 1"),
+        ({"calls": {"from": 5, "to": 40}}, "load.calls: found 5 to 40, expected none, with constant arrivals"),
         ({"arrivals": "ramp", "from": "1/s", "over": "5s"}, "load.to: is missing, expected with ramp arrivals"),
         ({"arrivals": "ramp", "from": "1/s", "to": "0/s", "over": "5s"}, "load.to: found '0/s', expected a rate from"),
         ({"from": "1/s"}, "load.from: found '1/s', expected none, with constant arrivals"),

@@ -55,7 +55,6 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("groups.callers.load.rate", "10/x", "groups.callers.load.rate: found '10/x', expected a rate from 0.001/s"),
         ("groups.callers.load.rate", 10, "groups.callers.load.rate: found 10, expected a rate"),
         ("groups.callers.load.rate", "99999/s", "expected a rate from 0.001/s to 10000/s such as 10/s"),
-        ("groups.callers.load.arrivals", "search", "steps or profile (search is not supported by this version)"),
         ("groups.callers.load.arrivals", "const", "found 'const', expected constant, all-at-once, ramp, poisson, steps"),
         ("groups.callers.load", {"arrivals": "all-at-once", "rate": "5/s"},
          "load.rate: found '5/s', expected none, for all calls start at once"),
