@@ -79,7 +79,7 @@ def test_a_search_is_refused_for_it_is_many_runs(tmp_path: Path) -> None:
         async with open_gateway(tmp_path) as (gateway, _):
             load = {"arrivals": "search", "calls": {"from": 1, "to": 4}}
             callers = PLAN["groups"]["callers"] | {"load": load}
-            plan = make_plan(PLAN | {"groups": PLAN["groups"] | {"callers": callers}})
+            plan = make_plan(groups=PLAN["groups"] | {"callers": callers})
             with pytest.raises(RequestError, match="found search arrivals, expected a plan of one run") as caught:
                 await gateway.start_run(plan)
             assert caught.value.status == 422
