@@ -91,7 +91,7 @@ class SignallingReport(ReportModel):
     infos_received: int = Field(default=0, ge=0)
     messages_received: int = Field(default=0, ge=0)
     dtmf_received: Line = ""
-    """Digits that came by INFO."""
+    """Digits that came, by RFC 4733 or INFO."""
     scenario_actions_executed: int = Field(default=0, ge=0)
     """Steps of the scenario that were carried out."""
     scenario_actions_failed: int = Field(default=0, ge=0)

@@ -118,10 +118,10 @@ class Action(PlanModel):
     )  # fmt: skip
     hang_up: Simple | None = plan_field("true", "end the call", default=None)
     via: Annotated[
-        Literal["invite", "update", "info"], one_of("invite", "update", "info", later=("rtp", "rfc4733", "rfc2833"))
+        Literal["invite", "update", "info", "rfc4733"], one_of("invite", "update", "info", "rfc4733")
     ] | None = plan_field(
-        "invite or update for hold, resume and update; info for send_dtmf",
-        "which request carries it: re-INVITE unless it says UPDATE; digits go in INFO",
+        "invite or update for hold, resume and update; rfc4733 or info for send_dtmf",
+        "what carries it: re-INVITE unless it says UPDATE; digits go by RFC 4733 if that was negotiated, else in INFO",
         default=None,
     )  # fmt: skip
 

@@ -81,7 +81,8 @@ class StepShare(ShareModel):
     action: Literal[
         "hold", "resume", "update", "transfer", "send_info", "send_message", "send_options", "send_dtmf", "hang_up"
     ]
-    via: Literal["invite", "update", "info"] = "invite"
+    via: Literal["invite", "update", "info", "rfc4733", "negotiated"] = "invite"
+    """`negotiated`: digits by RFC 4733 where the peer takes them, else in INFO."""
     codecs: list[str] = Field(default_factory=list)
     """Of an update; empty to leave them."""
     new_ports: bool = False

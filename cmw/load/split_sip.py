@@ -7,7 +7,6 @@ from typing import Any
 from cmw.core.clock import SECOND
 from cmw.load.plan import Group, Registrar
 from cmw.load.plan_scenario import Action, Step
-from cmw.load.plan_scenario_checks import VIA
 from cmw.load.plan_sip import Identity, Sip, Tls
 from cmw.load.plan_sip_checks import hosts_of
 from cmw.load.share import RegistrarShare, RetryShare
@@ -112,7 +111,7 @@ def step_share(step: Step, group: Group, registrar: Registrar | None) -> StepSha
         on=step.on,
         digit=step.digit,
         action=action,  # type: ignore[arg-type]
-        via=step.do.via or VIA.get(action, ("invite",))[0],  # type: ignore[arg-type]
+        via=step.do.via or ("negotiated" if action == "send_dtmf" else "invite"),
         **_details(step.do, group, registrar),
     )
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cmw.core.clock import Nanos
-from cmw.errors import CmwError
+from cmw.errors import CmwError, LocalProtocolError
 from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair, open_pair_beside
 from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS
+from cmw.rtp.telephone_event import EVENT_CODES
 from cmw.sip import (
     PCMA,
     PCMU,
@@ -25,7 +26,13 @@ from cmw.sip import (
     SessionRefusedError,
     find_changes,
 )
+from cmw.worker.digit_events import DigitListener
 from cmw.worker.station import Station
+
+DIGIT_MS = 100
+"""How long each digit that we send is, and how long the pause after it."""
+
+DIGIT_VOLUME = 10  # -10 dBm0
 
 CODECS = {"PCMU": PCMU, "PCMA": PCMA}
 
@@ -79,8 +86,9 @@ class CallMedia:
         OSError: the media address cannot be bound.
     """
 
-    def __init__(self, station: Station, audio: AudioChoice) -> None:
+    def __init__(self, station: Station, audio: AudioChoice, on_digit: DigitListener | None = None) -> None:
         self._station = station
+        self._on_digit = on_digit
         self._audio = audio
         policy = make_policy(audio.codecs, audio.ptime_ms, audio.rtcp_mux)  # before there is anything to give back
         self._slot, self._port = open_media_pair(station.engine, station.ports, station.addresses.media, audio.dscp)
@@ -193,8 +201,36 @@ class CallMedia:
             late_limit_ns=self._audio.late_limit_ns,
         )
         self.is_streaming = True
+        if self._on_digit is not None:
+            self._station.digits.listen(self._slot, self._on_digit)
         if not agreed.direction.sends:
             self._station.engine.set_sending(self._slot, False)  # and on again, when a later offer allows it
+
+    def takes_digits(self, digits: str) -> bool:
+        """Tell whether `send_digits` can send these: the peer takes them by RFC 4733, and we have a stream for them."""
+        agreed = self.agreed
+        if agreed is None or not self.is_streaming or self._audio.echo:
+            return False
+        return all(agreed.takes_event(EVENT_CODES.index(digit)) for digit in digits)
+
+    def send_digits(self, digits: str) -> None:
+        """Send digits by RFC 4733; what becomes of each one is told to `on_digit`.
+
+        Raises:
+            LocalProtocolError: the peer does not take them, or an echo has no stream of its own for them.
+        """
+        agreed = self.agreed
+        if agreed is None or agreed.telephone_event is None or not self.takes_digits(digits):
+            why = "an echo has no stream of its own" if self._audio.echo else "the peer does not take all of them"
+            raise LocalProtocolError(f"digits {digits!r} cannot be sent by RFC 4733: {why}")
+        self._station.engine.send_digits(
+            self._slot,
+            digits,
+            payload_type=agreed.telephone_event,
+            duration_ms=DIGIT_MS,
+            pause_ms=DIGIT_MS,
+            volume=DIGIT_VOLUME,
+        )
 
     def stop_sending(self) -> None:
         """Send no more audio, but go on to receive: the peer talks until it has seen our BYE."""
@@ -216,6 +252,7 @@ class CallMedia:
         if self._is_open:
             self._is_open = False
             self.is_streaming = False
+            self._station.digits.forget(self._slot)
             self._station.engine.close(self._slot)
             self._station.ports.release(self._port)
             if self._beside is not None:

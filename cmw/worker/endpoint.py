@@ -13,6 +13,7 @@ from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CapacityError, CmwError, LocalProtocolError
 from cmw.load.lifecycle import Lifecycle
 from cmw.load.share_sip import StepShare
+from cmw.net.media import DigitEvent, DigitFate
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
     CallEnded,
@@ -47,7 +48,7 @@ from cmw.worker.side_call import SideCall, answer_reoffer
 from cmw.worker.station import LAST_CALL_EVENTS, Station
 
 MAX_DIGITS = 100
-"""Digits by INFO that are kept."""
+"""Digits received that are kept."""
 
 
 BUSY_HERE = 486
@@ -309,9 +310,19 @@ class Endpoint:
         self.signalling.infos_received += 1
         dtmf = read_dtmf_info(event.content_type, event.body)
         if dtmf is not None:
-            self.signalling.dtmf_received = (self.signalling.dtmf_received + dtmf.digit)[:MAX_DIGITS]
-            self._trigger("dtmf", dtmf.digit)
+            self._note_digit(dtmf.digit)
         self._trigger("info")
+
+    def _note_digit(self, digit: str) -> None:
+        """Take note of a digit that came, by INFO or by RFC 4733."""
+        self.signalling.dtmf_received = (self.signalling.dtmf_received + digit)[:MAX_DIGITS]
+        self._trigger("dtmf", digit)
+
+    def _follow_digit(self, event: DigitEvent) -> None:
+        if event.fate is DigitFate.RECEIVED:
+            self._note_digit(event.digit)
+        elif self._scenario is not None:
+            self._scenario.receive_digit_event(event)
 
     def _note_refresh(self) -> None:
         self.signalling.session_timer_refreshes += 1
@@ -468,7 +479,7 @@ class Endpoint:
             CapacityError, OSError: there are none.
         """
         try:
-            self._media = CallMedia(self._station, self.settings.audio)
+            self._media = CallMedia(self._station, self.settings.audio, self._follow_digit)
         except CapacityError as error:
             self.shortage = error.resource
             raise

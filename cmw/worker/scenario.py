@@ -12,6 +12,7 @@ from cmw.core.words import Blame, Outcome, OutcomeKind
 from cmw.errors import CapacityError, CmwError, LocalProtocolError
 from cmw.load.scenario import Scenario, describe_step
 from cmw.load.share_sip import StepShare
+from cmw.net.media import DigitEvent, DigitFate
 from cmw.sip import (
     CallEvent,
     CallModified,
@@ -101,6 +102,7 @@ class ScenarioRunner:
         self._change: StepShare | None = None
         self._tries = 0
         self._requests: dict[int, tuple[StepShare, str]] = {}
+        self._dialled: deque[StepShare] = deque()  # a place for each digit that the media engine has
         self._transfer: tuple[int, StepShare] | None = None
         self._transfer_accepted = False
         self._consulting: StepShare | None = None
@@ -125,6 +127,7 @@ class ScenarioRunner:
                 timer.cancel()
         self._timer = self._again = self._leaving = None
         open_steps = [*self._waiting, *[step for step, _ in self._requests.values()]]
+        open_steps += {id(step): step for step in self._dialled}.values()
         open_steps += [step for step in (self._change, self._consulting) if step is not None]
         if self._transfer is not None and self._transfer_accepted:
             self.executed += 1  # the peer has gone where it was sent
@@ -132,6 +135,7 @@ class ScenarioRunner:
             open_steps.append(self._transfer[1])
         self._waiting.clear()
         self._requests.clear()
+        self._dialled.clear()
         self._change = self._transfer = self._consulting = None
         for step in open_steps:
             self._fail(step, "the call ended first")
@@ -150,6 +154,18 @@ class ScenarioRunner:
             self._transfer_went(event)
             return True
         return False
+
+    def receive_digit_event(self, event: DigitEvent) -> None:
+        """Take what became of a digit of ours (RFC 4733); they come in the order that they were given in."""
+        if not self._dialled:
+            return
+        step = self._dialled.popleft()
+        if any(each is step for each in self._dialled):
+            return
+        if event.fate is DigitFate.DROPPED:  # with one digit, all that follow it are
+            self._fail(step, "the call was put on hold before all digits had left")
+        else:
+            self.executed += 1
 
     # private: time
 
@@ -261,7 +277,11 @@ class ScenarioRunner:
         media = self._party.media
         if media is None or media.is_held or media.is_holding:
             raise LocalProtocolError("the call is on hold, and digits are sent to nobody then")
-        self._send_digit(step, step.body)
+        if step.via == "rfc4733" or (step.via == "negotiated" and media.takes_digits(step.body)):
+            media.send_digits(step.body)
+            self._dialled.extend([step] * len(step.body))
+        else:
+            self._send_digit(step, step.body)
 
     def _send_digit(self, step: StepShare, digits: str) -> None:
         kind, body = make_dtmf_info(digits[0])

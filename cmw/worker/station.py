@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -48,6 +49,7 @@ from cmw.sip.lookup import Lookup, literal_hop, question
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
+from cmw.worker.digit_events import DigitEvents
 from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.pem_files import PemFiles
 from cmw.worker.settings import Addresses
@@ -96,6 +98,7 @@ class Station:
         self.engine = engine
         self.ports = PortPool(rtp_ports)
         self.sounds = Sounds(engine)
+        self.digits = DigitEvents(engine)
         self._owns_engine = True
         self.pem_files = PemFiles()
         self.ids = RandomIds()
@@ -217,11 +220,12 @@ class Station:
             self._listener.close()
             self._listener = None
         if self._owns_engine:
+            self.digits.detach()
             self.engine.stop()
 
     def share_media_of(self, other: Station) -> None:
         """Take engine, RTP ports and sounds of another station, which has to be closed after this one."""
-        self.engine, self.ports, self.sounds = other.engine, other.ports, other.sounds
+        self.engine, self.ports, self.sounds, self.digits = other.engine, other.ports, other.sounds, other.digits
         self._owns_engine = False
 
     def command(self, order: Callable[[UserAgent, Nanos], ResultT]) -> ResultT:
@@ -455,6 +459,7 @@ async def open_station(
     station.attach(listener, machine.agent if isinstance(machine, SharedSocket) else machine)
     if media_of is None:
         station.engine.start()
+        station.digits.attach(asyncio.get_running_loop())
     relax_garbage_collection()
     return station
 

@@ -13,7 +13,7 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError
 from cmw.net.driver import TrafficCounts
-from cmw.net.media import PacingSnapshot
+from cmw.net.media import DigitEvent, DigitFate, PacingSnapshot
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
 from cmw.sip.hop import Datagram, Hop
@@ -140,6 +140,8 @@ class FakeEngine:
         self.is_deaf = False
         self.extra: dict[str, Any] = {}
         self.pacing_skipped = 0
+        self.dialled: list[tuple[int, str, dict[str, int]]] = []
+        self.events: list[DigitEvent] = []
         self._clock = clock
         self._slots = slots
         self._next = 0
@@ -196,6 +198,13 @@ class FakeEngine:
         stream.is_muted = not on
         stream.muted_at = None if on else self._clock()
         stream.changes.append("sending" if on else "muted")
+
+    def send_digits(self, slot: int, digits: str, **order: int) -> None:
+        self.dialled.append((slot, digits, order))
+
+    def take_events(self) -> tuple[list[DigitEvent], int]:
+        events, self.events = self.events, []
+        return events, 0
 
     def stop_stream(self, slot: int) -> None:
         self.streams[slot].ended_at = self._clock()
@@ -329,6 +338,12 @@ class Stage:
         """Let time pass."""
         self.link.run(self.link.now + span_ns)
 
+    def tell_digits(self, fate: DigitFate, digits: str) -> None:
+        """Have the engine tell this of each digit, of the newest stream."""
+        slot = max(self.engine.streams)
+        self.engine.events += [DigitEvent(slot, fate, digit, 100.0) for digit in digits]
+        self.station.digits.deliver()
+
     def quiet(self, limit_s: int = 600) -> None:
         """Let time pass until nothing is left to happen."""
         self.link.run_until_quiet(self.link.now + limit_s * SECOND)
@@ -344,6 +359,7 @@ class Stage:
             "registrations": len(station._registrations),
             "registered users": len(station._registered_users),
             "users": len(station._users),
+            "digit listeners": len(station.digits),
             "takers": len(station.takers),
             "agent's calls": self.agent.counters["calls"],
             "agent's registrations": self.agent.counters["registrations"],

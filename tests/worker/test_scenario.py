@@ -10,6 +10,7 @@ from cmw.core.clock import MILLISECOND, SECOND
 from cmw.core.words import Blame, OutcomeKind
 from cmw.load.outcome import EndpointReport
 from cmw.load.share_sip import StepShare
+from cmw.net.media import DigitFate
 from cmw.sip.message import Request
 from cmw.worker.caller import Caller
 from cmw.worker.reporting import endpoint_report
@@ -166,6 +167,75 @@ def test_digits_are_refused_while_the_peer_holds_us() -> None:
     report = talk.finish()
     assert "the call is on hold" in report.reason
     assert counts(report) == (1, 1)
+
+
+def talk_with_events(*steps: dict[str, Any]) -> Talk:
+    """Return a call whose peer takes the digits 0 to 9, * and # by RFC 4733."""
+    with pytest.MonkeyPatch.context() as patch:
+        events = b"a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-11\r\n"
+        patch.setattr(f"{__name__}.SDP_THERE", SDP_THERE.replace(b" RTP/AVP 0", b" RTP/AVP 0 96") + events)
+        return Talk(*steps)
+
+
+def test_digits_go_by_rfc_4733_where_that_was_negotiated() -> None:
+    talk = talk_with_events({"action": "send_dtmf", "via": "negotiated", "body": "42#"})
+    talk.wait(1.1)
+    order = {"payload_type": 96, "duration_ms": 100, "pause_ms": 100, "volume": 10}
+    assert [(digits, how) for _, digits, how in talk.stage.engine.dialled] == [("42#", order)]
+    talk.stage.tell_digits(DigitFate.SENT, "42")
+    assert talk.caller.scenario_actions == (0, 0)
+    talk.stage.tell_digits(DigitFate.SENT, "#")
+    assert talk.stage.party.requests("INFO") == []
+    assert counts(talk.finish()) == (1, 0)
+
+
+@pytest.mark.parametrize("via", ["negotiated", "info"])
+def test_digits_that_the_peer_does_not_take_so_go_by_info(via: str) -> None:
+    talk = talk_with_events({"action": "send_dtmf", "via": via, "body": "A"})
+    talk.wait(1.1)
+    assert talk.stage.engine.dialled == []
+    talk.answer(talk.last("INFO"), 200)
+    assert counts(talk.finish()) == (1, 0)
+
+
+def test_digits_by_rfc_4733_alone_fail_where_they_are_not_taken() -> None:
+    talk = Talk({"action": "send_dtmf", "via": "rfc4733", "body": "1"})
+    talk.wait(1.1)
+    report = talk.finish()
+    assert report.reason == (
+        "scenario: send_dtmf at 1s: digits '1' cannot be sent by RFC 4733: the peer does not take all of them"
+    )
+    assert counts(report) == (0, 1)
+
+
+def test_digits_that_a_hold_cuts_off_have_failed() -> None:
+    talk = talk_with_events({"action": "send_dtmf", "via": "negotiated", "body": "123"})
+    talk.wait(1.1)
+    talk.stage.tell_digits(DigitFate.SENT, "1")
+    talk.stage.tell_digits(DigitFate.DROPPED, "23")
+    report = talk.finish()
+    assert report.reason == "scenario: send_dtmf at 1s: the call was put on hold before all digits had left"
+    assert counts(report) == (0, 1)
+
+
+def test_digits_that_the_end_of_the_call_cuts_off_have_failed_once() -> None:
+    talk = talk_with_events({"action": "send_dtmf", "via": "rfc4733", "body": "123"})
+    talk.wait(1.1)
+    report = talk.finish()
+    assert "the call ended first" in report.reason
+    assert counts(report) == (0, 1)
+
+
+def test_a_digit_by_rfc_4733_begins_what_waits_for_it_once() -> None:
+    talk = talk_with_events(
+        {"on": "dtmf", "digit": "5", "action": "send_message", "type": "text/plain", "body": "five"}
+    )
+    talk.stage.tell_digits(DigitFate.RECEIVED, "455")
+    talk.wait(0.1)
+    assert [request.body for request in talk.stage.party.requests("MESSAGE")] == [b"five"]
+    talk.answer(talk.last("MESSAGE"), 202)
+    report = talk.finish()
+    assert (report.signalling.dtmf_received, counts(report)) == ("455", (1, 0))
 
 
 def test_what_the_peer_does_on_its_own_is_counted_and_no_fault() -> None:
