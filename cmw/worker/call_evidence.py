@@ -5,7 +5,6 @@ from __future__ import annotations
 from cmw.core.address import Address
 from cmw.core.clock import WallClock
 from cmw.load.evidence import MAX_CHARS, MAX_MESSAGE_CHARS, MAX_MESSAGES, Evidence, EvidenceMessage, header_of, mask
-from cmw.sip.hop import Transport
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.sip_recorder import RecordedMessage
 from cmw.worker.station import Station
@@ -59,14 +58,8 @@ class RecordedEndpoint:
         for call_id in self._call_ids:
             self._station.recorder.forget(call_id)
 
-    def _local(self, transport: Transport) -> Address:
-        try:
-            return self._station.address_of(transport)
-        except KeyError:
-            return Address(self._station.addresses.sip, 0)
-
     def _tell(self, message: RecordedMessage, wall: WallClock) -> EvidenceMessage:
-        peer, local = message.peer, self._local(message.peer.transport)
+        peer, local = message.peer, self._station.local_of(message.peer.transport)
         text = mask(message.data.decode("utf-8", "backslashreplace"))
         if len(text) > MAX_MESSAGE_CHARS:
             text = f"{text[:MAX_MESSAGE_CHARS]}... ({len(message.data)} bytes)"
@@ -83,7 +76,7 @@ class RecordedEndpoint:
 
     def _is_to_us(self, message: RecordedMessage) -> bool:
         peer = message.peer
-        return Address(peer.host, peer.port) == self._local(peer.transport)
+        return Address(peer.host, peer.port) == self._station.local_of(peer.transport)
 
     def _is_said(self, message: RecordedMessage) -> bool:
         """Tell whether the endpoint sent it; of a call within the station the caller is whom From names first."""

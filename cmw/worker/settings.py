@@ -18,6 +18,7 @@ from cmw.net.route import default_address, local_address_towards
 from cmw.worker import values
 from cmw.worker.values import (
     MASK,
+    CaptureId,
     Gateway,
     GatewayText,
     IpAddress,
@@ -30,11 +31,12 @@ from cmw.worker.values import (
     ReadableFile,
     Seconds,
     SpoolBytes,
+    TargetText,
     Token,
 )
 
 _SECRET_FILE_BYTES = 4096
-_SECRETS = frozenset({"worker_token", "cloud_proxy"})
+_SECRETS = frozenset({"worker_token", "cloud_proxy", "hep_auth_key"})
 _EXPECTED_WHEN_MISSING = {"worker_token": values.TOKEN_EXPECTED, "cloud_url": values.GATEWAY_EXPECTED}
 
 
@@ -144,6 +146,21 @@ class WorkerSettings(BaseModel):
         description="Threads that send and receive media, 1 to 64; streams are spread over them.",
         examples=["3"],
         json_schema_extra={"default_text": "the cores that the worker may use less one, at least 1"},
+    )
+    hep_target: TargetText | None = Field(
+        None,
+        description="Homer server that every SIP message is told to by HEP3 over UDP, `host:port`; secrets are masked.",
+        examples=["homer.example:9060"],
+        json_schema_extra={"default_text": "none"},
+    )
+    hep_capture_id: CaptureId = Field(
+        2001, description="Number by which the Homer server knows this worker.", examples=["7"]
+    )
+    hep_auth_key: SecretStr | None = Field(
+        None,
+        description="Key that the Homer server wants to see.",
+        examples=["a-key"],
+        json_schema_extra={"default_text": "none"},
     )
 
     @field_validator("sip_port_end")

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from cmw import __version__
@@ -16,6 +17,7 @@ from cmw.core.ids import Ids
 from cmw.errors import CommandError, LocalProtocolError, SettingsError
 from cmw.net.dns import DnsClient
 from cmw.net.driver import Locate, Trace
+from cmw.net.hep_exporter import HepExporter
 from cmw.net.ids import RandomIds
 from cmw.net.media_engines import MediaEngines
 from cmw.net.sip_bind import Bind
@@ -110,6 +112,7 @@ class Station:
         self.recorder = SipRecorder()
         self._recording_runs = 0
         self._trace: Trace | None = None
+        self._exporter: HepExporter | None = None
         self._users: set[str] = set()
         self._servers: dict[str, tuple[ServerSettings, list[object]]] = {}
         self._last_flow = 0
@@ -149,6 +152,13 @@ class Station:
     def address_of(self, transport: Transport) -> Address:
         """Return where we listen over `transport`. Raises `KeyError` when we do not."""
         return self._bound.local_of(transport)
+
+    def local_of(self, transport: Transport) -> Address:
+        """Return where we listen over `transport`, our address alone when we do not."""
+        try:
+            return self.address_of(transport)
+        except KeyError:
+            return Address(self.addresses.sip, 0)
 
     @property
     def sip_traffic(self) -> SipTraffic:
@@ -269,6 +279,11 @@ class Station:
         self._trace = trace
         self._choose_trace()
 
+    def export_sip(self, exporter: HepExporter) -> None:
+        """Tell a capture server of every SIP message from now on; it is for the caller to close."""
+        self._exporter = exporter
+        self._choose_trace()
+
     def record_sip(self, on: bool) -> None:
         """Keep SIP messages in `recorder` for one run more, or one less."""
         self._recording_runs += 1 if on else -1
@@ -284,16 +299,15 @@ class Station:
     def _choose_trace(self) -> None:
         if self._listener is None:
             return
-        shown, note = self._trace, self.recorder.note
-        if shown is None or not self.is_recording:
-            self._listener.trace = note if self.is_recording else shown
-            return
+        sinks = [self._trace] if self._trace is not None else []
+        if self.is_recording:
+            sinks.append(self.recorder.note)
+        if self._exporter is not None:
+            sinks.append(partial(self._export, self._exporter))
+        self._listener.trace = sinks[0] if len(sinks) == 1 else partial(_tell_all, sinks) if sinks else None
 
-        def both(direction: str, data: bytes, peer: Hop) -> None:
-            note(direction, data, peer)
-            shown(direction, data, peer)
-
-        self._listener.trace = both
+    def _export(self, exporter: HepExporter, direction: str, data: bytes, peer: Hop) -> None:
+        exporter.send(data, is_sent=direction == "out", local=self.local_of(peer.transport), peer=peer)
 
     @property
     def _bound(self) -> SipTransport[Any]:
@@ -352,6 +366,11 @@ class Station:
             if flow is not None:
                 self._bound.flows.keep_alive(flow.flow, event.flow_timer_s * SECOND)
         owner.receive_registration_event(event)
+
+
+def _tell_all(sinks: list[Trace], direction: str, data: bytes, peer: Hop) -> None:
+    for sink in sinks:
+        sink(direction, data, peer)
 
 
 CLIENTS = (Transport.TLS, Transport.WS, Transport.WSS)

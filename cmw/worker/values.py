@@ -19,6 +19,7 @@ MASK = "****"
 
 TOKEN_EXPECTED = "cmw_ followed by 64 hex characters, 68 characters in all"  # noqa: S105
 GATEWAY_EXPECTED = "host:port of the gateway (TLS), or ws://host:port in a lab"
+TARGET_EXPECTED = "host:port of a capture server, such as homer.example:9060"
 ADDRESS_EXPECTED = "one IP address without port or scope, such as 10.0.1.50"
 NAME_EXPECTED = "a name of 1 to 100 printable characters"
 
@@ -94,6 +95,26 @@ def _gateway(text: str) -> str:
     return text
 
 
+def parse_target(text: str) -> Address:
+    """Return where `host:port` leads.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    try:
+        target = parse_gateway(text)
+    except ValueError:
+        raise ValueError(TARGET_EXPECTED) from None
+    if not target.tls:
+        raise ValueError(TARGET_EXPECTED)
+    return target.address
+
+
+def _target(text: str) -> str:
+    parse_target(text)
+    return text
+
+
 def _name(text: str) -> str:
     if not 1 <= len(text) <= 100 or not text.isprintable():
         raise ValueError(NAME_EXPECTED)
@@ -138,6 +159,8 @@ def _bytes(value: object) -> object:
 Token = Annotated[SecretStr, AfterValidator(_token)]
 GatewayText = Annotated[str, BeforeValidator(_strip), AfterValidator(_gateway)]
 Name = Annotated[str, BeforeValidator(_strip), AfterValidator(_name)]
+TargetText = Annotated[str, BeforeValidator(_strip), AfterValidator(_target)]
+CaptureId = Annotated[int, BeforeValidator(_number(0, (1 << 32) - 1, "a whole number from 0 to 4294967295"))]
 Port = Annotated[int, BeforeValidator(_number(1, 65535, "a port from 1 to 65535"))]
 MediaThreads = Annotated[int, BeforeValidator(_number(1, 64, "a whole number from 1 to 64"))]
 Seconds = Annotated[int, BeforeValidator(_number(1, 3600, "whole seconds from 1 to 3600"))]

@@ -31,6 +31,7 @@ from cmw.link.url import parse_gateway_url, parse_proxy_url
 from cmw.load.share import RunShare
 from cmw.net.clock import monotonic_ns
 from cmw.net.driver import Trace
+from cmw.net.hep_exporter import HepExporter
 from cmw.net.link_client import LinkClient
 from cmw.net.spool_files import SpoolFiles
 from cmw.sip.hop import Hop
@@ -46,6 +47,7 @@ from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
+from cmw.worker.values import parse_target
 
 PAGE_LIFE_NS: Nanos = SECOND // 2
 """How old the page of figures may be."""
@@ -86,6 +88,7 @@ class Worker:
         self._stations: Stations | None = None
         self._generator: Generator | None = None
         self._packets: PacketTrace | None = None
+        self._exporter: HepExporter | None = None
         self._link: LinkClient | None = None
         self._health: HealthServer | None = None
         self._alarm: Alarm | None = None
@@ -105,6 +108,7 @@ class Worker:
         capacity = self._capacity.endpoints
         if capacity < FIRST_TIER and not self._is_embedded:
             self._log.warn("few endpoints fit", capacity=capacity, bound=self._capacity.bound)
+        self._exporter = await loop.run_in_executor(None, _exporter_of, self._settings)
         home = await self._open_station(addresses)
         self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
         self._generator = Generator(home.engine, self._alarm)
@@ -129,7 +133,7 @@ class Worker:
         )
 
     async def _open_station(self, addresses: Addresses, media_of: Station | None = None) -> Station:
-        return await open_station(
+        station = await open_station(
             addresses,
             self._settings.sip_ports,
             self._settings.rtp_ports,
@@ -138,6 +142,9 @@ class Worker:
             trace=self._trace,
             media_of=media_of,
         )
+        if self._exporter is not None:
+            station.export_sip(self._exporter)
+        return station
 
     async def _open_other(self, ip: str) -> Station:
         """Open a station at another of our addresses, with the media engine of the first."""
@@ -171,6 +178,8 @@ class Worker:
             self._packets.set(False)
         if self._stations is not None:
             self._stations.close()
+        if self._exporter is not None:
+            self._exporter.close()
         self._log.info("worker stopped", reason=reason)
 
     def drain(self) -> None:
@@ -501,6 +510,20 @@ class Worker:
             status=call["status_code"] or data["registration"]["status"] or None,
             call_id=call["call_id"],
         )
+
+
+def _exporter_of(settings: WorkerSettings) -> HepExporter | None:
+    """Return what tells a capture server of SIP, when there is one; asks DNS.
+
+    Raises:
+        SettingsError: its name leads nowhere.
+    """
+    if settings.hep_target is None:
+        return None
+    key = settings.hep_auth_key
+    return HepExporter(
+        parse_target(settings.hep_target), settings.hep_capture_id, key.get_secret_value() if key is not None else ""
+    )
 
 
 def _trace_of(level: str) -> Trace | None:

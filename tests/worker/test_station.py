@@ -212,3 +212,34 @@ def test_a_connection_is_kept_alive_as_often_as_its_registrar_asks_for() -> None
     rows = [("Contact", f"{request.headers.get('Contact')};expires=300"), ("Flow-Timer", "25")]
     stage.party.respond(request, 200, headers=rows, destination=HERE)
     assert flows.asked == [(0, 25 * SECOND)]
+
+
+class Exporter:
+    """Stands for the one to Homer."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[bool, str, str]] = []
+
+    def send(self, data: bytes, *, is_sent: bool, local: object, peer: Hop) -> None:
+        self.told.append((is_sent, str(local), str(peer)))
+
+
+def test_log_recorder_and_capture_server_see_each_message_while_they_are_there() -> None:
+    stage, logged, exporter = Stage(), list[str](), Exporter()
+    station = stage.station
+    listener: Any = station._listener
+    listener.local_of = lambda transport: HERE
+    message = b"OPTIONS sip:x SIP/2.0\r\nCall-ID: c1\r\n\r\n"
+    station.set_trace(lambda direction, data, peer: logged.append(direction))
+    station.record_sip(True)
+    station.export_sip(exporter)  # type: ignore[arg-type]
+    listener.trace("out", message, THERE)
+    station.set_trace(None)
+    listener.trace("in", message, THERE)
+    assert logged == ["out"]
+    assert [each.is_sent for each in station.recorder.look("c1")[0]] == [True, False]
+    assert exporter.told == [(True, str(HERE), str(THERE)), (False, str(HERE), str(THERE))]
+    station.record_sip(False)
+    assert not len(station.recorder)
+    listener.trace("in", message, THERE)
+    assert not len(station.recorder)

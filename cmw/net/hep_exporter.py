@@ -1,0 +1,77 @@
+"""Every SIP message as it passes, to a Homer server, over UDP: what does not fit the network is lost and counted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+from cmw.core.address import Address
+from cmw.errors import SettingsError
+from cmw.load.evidence import header_of, mask
+from cmw.net.clock import monotonic_ns, wall_clock
+from cmw.net.hep import TCP, UDP, encode_hep
+from cmw.sip.hop import Hop, Transport
+
+_TELLING = (b"authorization", b"authenticate", b"a=crypto", b"a=key-mgmt", b"k=")
+"""A message without any of these has nothing to mask; matched in lower case."""
+
+
+class HepExporter:
+    """Send what passes to a capture server.
+
+    Args:
+        target: the server; a name is resolved once, now.
+        capture_id: by which the server knows us.
+        auth_key: what it wants to see, "" for nothing.
+
+    Raises:
+        SettingsError: the name leads nowhere.
+    """
+
+    def __init__(self, target: Address, capture_id: int, auth_key: str = "") -> None:
+        try:
+            family, kind, _, _, place = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)[0]
+        except OSError as error:
+            raise SettingsError(f"HEP_TARGET: {target.host}: {error.strerror or error}") from None
+        self._socket = socket.socket(family, kind)
+        self._socket.setblocking(False)
+        self._place = place
+        self._capture_id = capture_id
+        self._auth_key = auth_key
+        self._wall = wall_clock()
+        self.sent = 0
+        self.lost = 0
+
+    def send(self, data: bytes, *, is_sent: bool, local: Address, peer: Hop) -> None:
+        """Tell of a message, secrets masked.
+
+        Args:
+            is_sent: it went from `local` to `peer`, else the other way.
+        """
+        ours, theirs = (local.host, local.port), (peer.host, peer.port)
+        if (":" in local.host) != (":" in peer.host):
+            self.lost += 1
+            return
+        text = data.decode("utf-8", "surrogateescape")
+        lower = data.lower()
+        payload = mask(text).encode("utf-8", "surrogateescape") if any(word in lower for word in _TELLING) else data
+        datagram = encode_hep(
+            payload,
+            source=ours if is_sent else theirs,
+            destination=theirs if is_sent else ours,
+            at_unix_ns=self._wall.unix_at(monotonic_ns()),
+            protocol=UDP if peer.transport is Transport.UDP else TCP,
+            capture_id=self._capture_id,
+            auth_key=self._auth_key,
+            correlation_id=header_of(text, "Call-ID"),
+        )
+        try:
+            self._socket.sendto(datagram, self._place)
+            self.sent += 1
+        except OSError:  # nobody listens, or there is no room: a capture is no reason to disturb a run
+            self.lost += 1
+
+    def close(self) -> None:
+        """Send no more."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
