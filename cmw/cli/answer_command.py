@@ -330,7 +330,7 @@ async def _serve(
     more = {kind.lower(): str(station.address_of(kind)) for bind in reach.binds(0)[1:] for kind in bind.transports}
     log.info(
         "listening",
-        sip=f"{address.host}:{station.port}",
+        sip=str(Address(address.host, station.port)),
         **more,
         rtp_ports=str(ports),
         registrar=make_registrar is not None,

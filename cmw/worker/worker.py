@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import cmw
+from cmw.core.address import Address
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import OutcomeKind
 from cmw.errors import CommandError
@@ -124,7 +125,7 @@ class Worker:
         self._log.info(
             "worker started",
             version=cmw.__version__,
-            sip=f"{addresses.sip}:{home.port}",
+            sip=str(Address(addresses.sip, home.port)),
             media=addresses.media,
             rtp_ports=str(self._settings.rtp_ports),
             capacity=capacity,
@@ -151,7 +152,7 @@ class Worker:
         assert self._stations is not None
         addresses = self._settings.addresses_at(ip)
         station = await self._open_station(addresses, self._stations.home)
-        self._log.info("one more address", sip=f"{ip}:{station.port}", media=addresses.media)
+        self._log.info("one more address", sip=str(Address(ip, station.port)), media=addresses.media)
         return station
 
     async def stop(self, reason: str = "the worker is stopping", *, patience_s: float | None = None) -> None:

@@ -146,9 +146,10 @@ class Callee:
 
     def __init__(self, directory: Path, ip: str, *words: str, rtp_ports: str = "20000-29999") -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.target = f"sip:bob@{ip}"
+        host = f"[{ip}]" if ":" in ip else ip
+        self.target = f"sip:bob@{host}"
         self._totals = directory / "totals.json"
-        listen = ["--listen", f"{ip}:5060", "--rtp-ports", rtp_ports, "--json"]
+        listen = ["--listen", f"{host}:5060", "--rtp-ports", rtp_ports, "--json"]
         self.program = cmw("answer", *listen, *words, stdout=self._totals)
         self.program.wait_for('"listening"')
 
