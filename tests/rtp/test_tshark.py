@@ -100,3 +100,26 @@ def test_counts_are_equal_and_jitter_is_within_a_tenth_of_a_millisecond(
     assert (now.packets_received, now.packets_lost) == (row.packets, row.lost)
     assert now.jitter_mean_ms == pytest.approx(row.mean_jitter_ms, abs=0.1)
     assert now.jitter_max_ms == pytest.approx(row.max_jitter_ms, abs=0.1)
+
+
+@pytest.mark.peers("tshark")
+def test_tshark_reads_our_digits(tmp_path: Path, rtp_impl: ModuleType) -> None:
+    sender, stream = rtp_impl.EventSender(), Stream(rtp_impl)
+    sender.queue(11, payload_type=101, volume=10, duration=480, pause=480)
+    packets = []
+    for k in range(5):
+        event = sender.next_packet(stream.table.next_timestamp(0), 160)
+        packet = bytearray(12) + event.payload
+        stream.table.stamp_event(0, packet, event.payload_type, event.timestamp, event.marker)
+        packets.append((UNIX_NS + k * 20_000_000, bytes(packet)))
+    write_capture(tmp_path / "digit.pcap", packets)
+    options = ["-d", "udp.port==20000,rtp", "-o", "rtpevent.event_payload_type_value:101", "-T", "fields"]
+    names = ["rtp.marker", "rtpevent.event_id", "rtpevent.end_of_event", "rtpevent.volume", "rtpevent.duration"]
+    fields = [part for name in names for part in ("-e", name)]
+    command = ["tshark", "-r", str(tmp_path / "digit.pcap"), *options, *fields]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert [line.replace("True", "1").replace("False", "0").split("\t") for line in told if line] == [
+        ["1", "11", "0", "10", "160"],
+        ["0", "11", "0", "10", "320"],
+        *[["0", "11", "1", "10", "480"]] * 3,
+    ]
