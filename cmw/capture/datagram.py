@@ -30,6 +30,10 @@ class Datagram(NamedTuple):
     size: int
     """Bytes of the payload on the wire; more than `data` when the capture kept only the beginning."""
     is_tcp: bool = False
+    sequence: int = 0
+    """Of TCP: the number of the first byte, modulo 2^32."""
+    opens: bool = False
+    """Of TCP: SYN, with which a connection begins anew."""
 
 
 class DatagramReader:
@@ -129,8 +133,10 @@ class DatagramReader:
         source_port, destination_port = struct.unpack_from("!HH", segment)
         if protocol == _UDP:
             length = struct.unpack_from("!H", segment, 4)[0]
-            start, end = 8, length if 8 <= length <= size else size
+            start, end, sequence, opens = 8, length if 8 <= length <= size else size, 0, False
         else:
+            opens = bool(segment[13] & 0x02)
+            sequence = (struct.unpack_from("!I", segment, 4)[0] + opens) % (1 << 32)
             start, end = 4 * (segment[12] >> 4), size
         return Datagram(
             frame.at_ns,
@@ -139,6 +145,8 @@ class DatagramReader:
             segment[start:end],
             max(0, end - start),
             protocol == _TCP,
+            sequence,
+            opens,
         )
 
     def _host(self, packed: bytes) -> str:

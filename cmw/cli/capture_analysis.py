@@ -66,6 +66,7 @@ def analyze_capture(stream: BinaryIO, measuring: Measuring = USUAL_MEASURING) ->
     directory = SessionDirectory()
     for datagram in _datagrams(stream, DatagramReader(), lambda damage: None):
         directory.read(datagram)
+    directory.finish()
     stream.seek(0)
     reader = DatagramReader()
     flows = FlowTable(directory.codecs, measuring)

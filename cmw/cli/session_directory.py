@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from cmw.capture import Datagram
+from cmw.cli.tcp_messages import TcpMessages
 from cmw.core.address import Address
 from cmw.core.clock import Nanos
 from cmw.rtp.payload_types import STATIC, Codec
@@ -31,12 +32,24 @@ class SessionDirectory:
 
     def __init__(self) -> None:
         self.sip_messages = 0
+        self._tcp = TcpMessages()
+        self._ended_at_ns: Nanos = 0
         self._by_address: dict[Address, list[tuple[Nanos, Codecs]]] = defaultdict(list)
         self._by_port: dict[int, list[tuple[Nanos, Codecs]]] = defaultdict(list)
 
     def read(self, datagram: Datagram) -> None:
-        """Take a datagram that may be a SIP message with a session description in it."""
-        head, _, body = datagram.data.partition(b"\r\n\r\n")
+        """Take a datagram, or a segment of TCP, that may hold SIP messages with session descriptions in them."""
+        for message in self._tcp.read(datagram) if datagram.is_tcp else (datagram.data,):
+            self._read_message(message, datagram.at_ns)
+        self._ended_at_ns = datagram.at_ns
+
+    def finish(self) -> None:
+        """Take what is left of TCP when the capture is over."""
+        for message in self._tcp.finish():
+            self._read_message(message, self._ended_at_ns)
+
+    def _read_message(self, message: bytes, at_ns: Nanos) -> None:
+        head, _, body = message.partition(b"\r\n\r\n")
         if _SIP_VERSION not in head.partition(b"\r\n")[0]:
             return
         self.sip_messages += 1
@@ -44,8 +57,8 @@ class SessionDirectory:
         if start < 0:
             return
         for address, codecs in _sections(body[start:]):
-            self._by_address[address].append((datagram.at_ns, codecs))
-            self._by_port[address.port].append((datagram.at_ns, codecs))
+            self._by_address[address].append((at_ns, codecs))
+            self._by_port[address.port].append((at_ns, codecs))
 
     def codecs(self, source: Address, destination: Address, at_ns: Nanos) -> Codecs | None:
         """Return what the receiver asked for; None when no description names the addresses. Source: RFC 3264 5.1.

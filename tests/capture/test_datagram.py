@@ -99,6 +99,10 @@ def test_a_segment_of_tcp() -> None:
     found = read(ipv4(tcp(b"OPTIONS"), protocol=6))
     assert found is not None
     assert (found.data, found.is_tcp, found.destination) == (b"OPTIONS", True, Address(*DESTINATION))
+    assert (found.sequence, found.opens) == (1, False)
+    opening = read(ipv4(tcp(b"", sequence=(1 << 32) - 1, syn=True), protocol=6))
+    assert opening is not None
+    assert (opening.sequence, opening.opens) == (0, True)  # SYN takes a number
 
 
 def test_what_was_not_kept_is_known_by_its_size() -> None:

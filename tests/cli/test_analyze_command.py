@@ -21,10 +21,12 @@ from tests.support.captures import (
     Captured,
     Place,
     ethernet,
+    ipv4,
     packet,
     pcap,
     pcapng,
     rtp,
+    tcp,
 )
 
 MS = 1_000_000
@@ -118,6 +120,18 @@ def test_sip_in_the_capture_gives_the_codec(capsys: Capsys, tmp_path: Path) -> N
     assert (stream["codec"], stream["clock_hz"], stream["announced"]) == ("PCMA", 8000, True)
     assert stream["mos"] > 4
     assert document["sip_messages"] == 1
+
+
+def test_sip_over_tcp_gives_it_from_several_segments(capsys: Capsys, tmp_path: Path) -> None:
+    body = f"v=0\r\nc=IN IP4 {DESTINATION[0]}\r\nm=audio {DESTINATION[1]} RTP/AVP 97\r\na=rtpmap:97 pcma/8000\r\n"
+    text = f"INVITE sip:b@192.0.2.2 SIP/2.0\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    segments = [
+        Captured(START_NS - SECOND + at, ipv4(tcp(text[at : at + 60], sequence=1 + at), protocol=6))
+        for at in range(0, len(text), 60)
+    ]
+    document = analyze(capsys, tmp_path, pcap([*segments, *frames(*range(50), payload_type=97)]))
+    [stream] = document["streams"]
+    assert (stream["codec"], stream["announced"], document["sip_messages"]) == ("PCMA", True, 1)
 
 
 @pytest.mark.parametrize("place", [SOURCE, ("10.0.0.7", DESTINATION[1])], ids=["only the sender's", "behind NAT"])

@@ -44,9 +44,15 @@ def udp(payload: bytes, source: Place = SOURCE, destination: Place = DESTINATION
     return struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0) + payload
 
 
-def tcp(payload: bytes, source: Place = SOURCE, destination: Place = DESTINATION) -> bytes:
+def tcp(
+    payload: bytes, source: Place = SOURCE, destination: Place = DESTINATION, *, sequence: int = 1, syn: bool = False
+) -> bytes:
     """Return a TCP segment with one option, without a checksum."""
-    return struct.pack("!HHIIBBHHHI", source[1], destination[1], 1, 1, 6 << 4, 0x18, 8192, 0, 0, 0x01010101) + payload
+    flags = 0x02 if syn else 0x18
+    head = struct.pack(
+        "!HHIIBBHHHI", *(source[1], destination[1], sequence % (1 << 32), 1, 6 << 4, flags, 8192, 0, 0, 0x01010101)
+    )
+    return head + payload
 
 
 def ipv4(
