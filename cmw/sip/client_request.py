@@ -65,6 +65,7 @@ class ClientRequest:
         hops_again: where it is sent once these are used up, while there are `tries` left.
         udp_hop: where it is sent if nobody takes it over TCP, which it took for its size.
         data: what was sent.
+        heard_until: until when an INVITE that went another way meanwhile may still be accepted on the earlier one.
         is_kept: it is not sent anywhere else any more; its owner may say so.
         is_withdrawn: nobody is told of it any more.
     """
@@ -74,6 +75,7 @@ class ClientRequest:
         "contact_user",
         "data",
         "fallback",
+        "heard_until",
         "hop",
         "hops",
         "hops_again",
@@ -114,6 +116,7 @@ class ClientRequest:
         self.hops_again: tuple[Hop, ...] = ()
         self.data = b""
         self.udp_hop: Hop | None = None
+        self.heard_until: Nanos = 0
         self.is_kept = False
         self.is_withdrawn = False
         self.retransmissions_before = 0

@@ -73,6 +73,7 @@ class Sender:
         self._lookups = LookupTable(own)
         self._acks: dict[ClientRequest, Nanos] = {}
         self._failures: deque[tuple[ClientRequest, str]] = deque()
+        self._merged: dict[ClientRequest, tuple[Response, Hop]] = {}
 
     # commands
 
@@ -188,6 +189,7 @@ class Sender:
                 return False
             if transaction is not sent.transaction and sent.method == "INVITE":
                 self.settle(sent, now=now)
+                self._merged.pop(sent, None)
             self._take_response(sent, response, source, now)
             return True
         if not isinstance(fact, (TransactionTimedOut, TransportFailed)) or not isinstance(fact.owner, ClientRequest):
@@ -206,9 +208,13 @@ class Sender:
             self._send_next(ack, now)
 
     def handle_timeout(self, *, now: Nanos) -> None:
-        """Give up on lookups that nobody answers, and tell of requests that could not be sent at all."""
+        """Give up on lookups that nobody answers; tell of requests that could not be sent, or were merged in vain."""
         for number in self._lookups.overdue(now):
             self.receive_lookup(number, (), "the lookup was not answered", now=now)
+        for sent in [each for each in self._merged if each.heard_until <= now]:
+            response, source = self._merged.pop(sent)
+            if not sent.is_withdrawn:
+                sent.owner.response_received(sent, response, source, now=now)
         self._tell_failures(now)
         self._rearm(now)
 
@@ -246,7 +252,12 @@ class Sender:
 
     def _rearm(self, now: Nanos) -> None:
         """Ask to be woken: at once for a failure, whose owner is not told before its order has returned."""
-        self._heap.set(self, Deadline(now, "REQUEST_FAILED") if self._failures else self._lookups.next_timeout())
+        deadlines = [Deadline(each.heard_until, "MERGED_REQUEST") for each in self._merged]
+        if self._failures:
+            deadlines = [Deadline(now, "REQUEST_FAILED")]
+        elif (lookup := self._lookups.next_timeout()) is not None:
+            deadlines.append(lookup)
+        self._heap.set(self, min(deadlines, default=None))
 
     def _send_next(self, sent: ClientRequest, now: Nanos) -> None:
         """Send over the next hop, by a transaction of its own."""
@@ -312,7 +323,10 @@ class Sender:
             if sent.hops and not sent.is_kept:
                 self._send_next(sent, now)
                 return
-        if not sent.is_withdrawn:
+        if response.status == 482 and now < sent.heard_until:  # it did arrive before, and is being answered there
+            self._merged[sent] = response, source
+            self._rearm(now)
+        elif not sent.is_withdrawn:
             sent.owner.response_received(sent, response, source, now=now)
 
     def _take_silence(self, sent: ClientRequest, now: Nanos) -> None:
@@ -331,6 +345,7 @@ class Sender:
         """Send over the next hop; whoever took an INVITE at the last one, and was not heard, may still say so."""
         if sent.method == "INVITE" and sent.transaction is not None:
             self._layer.await_late_success(sent.transaction, sent, now=now)
+            sent.heard_until = now + self._timing.timeout_ns
         self._send_next(sent, now)
 
     def _is_lossy(self, sent: ClientRequest, now: Nanos) -> bool:

@@ -557,6 +557,40 @@ def test_another_callee_that_rings_meanwhile_is_cancelled() -> None:
     assert len(bench.layer) == 0
 
 
+def test_a_482_to_an_invite_that_did_arrive_before_waits_for_what_is_said_there() -> None:
+    bench = Bench()
+    located(bench, A, B, method="INVITE")
+    first = bench.take()[0][0]
+    bench.wait(32 * SECOND)
+    bench.answer(bench.take()[-1][0], 482, B)
+    bench.wait(10 * SECOND)
+    assert bench.owner.statuses == []
+    bench.answer(first, 200, A)
+    bench.wait(65 * SECOND)
+    assert (bench.owner.statuses, bench.owner.failures, len(bench.layer)) == ([200], [], 0)
+
+
+def test_a_482_is_told_when_nothing_is_said_there() -> None:
+    bench = Bench()
+    located(bench, A, B, method="INVITE")
+    bench.wait(32 * SECOND)
+    bench.answer(bench.take()[-1][0], 482, B)
+    bench.wait(31 * SECOND)
+    assert bench.owner.statuses == []
+    bench.wait(SECOND)
+    assert (bench.owner.statuses, len(bench.layer)) == ([482], 0)
+
+
+def test_a_482_to_an_invite_that_was_withdrawn_tells_nobody() -> None:
+    bench = Bench()
+    sent = located(bench, A, B, method="INVITE")
+    bench.wait(32 * SECOND)
+    bench.answer(bench.take()[-1][0], 482, B)
+    bench.sender.withdraw(sent)
+    bench.wait(65 * SECOND)
+    assert (bench.owner.statuses, bench.heap.soonest()) == ([], None)
+
+
 def test_a_cancel_goes_where_its_invite_is() -> None:
     bench = Bench()
     invite = located(bench, A, B, method="INVITE")
