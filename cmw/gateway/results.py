@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from array import array
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from math import isnan
 from typing import Any
 
@@ -15,7 +14,8 @@ from cmw.gateway.instants import UnixMillis, iso
 from cmw.gateway.parquet import ParquetWriter
 from cmw.gateway.parts import ActiveRun, Part
 from cmw.gateway.run_store import RunStore
-from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples
+from cmw.gateway.sample_store import SampleStore
+from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.load.exit_code import exit_code
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
@@ -29,39 +29,33 @@ Row = dict[str, Any]
 
 
 class Results:
-    """Reads the results of runs; everything that takes long is done in a thread, some batches at a time."""
+    """Reads the results of runs; everything that takes long is done in a thread, a minute of samples at a time."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, samples: SampleStore) -> None:
         self._store = store
+        self._samples = samples
 
     async def rows(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[list[Row]]:
-        """Yield the samples of a run by second, some at a time; only those of one endpoint if given."""
-        async for frames in self._store.frames(run_id, endpoint):
-            yield await asyncio.to_thread(_rows, frames, endpoint)
+        """Yield the samples of a run by second, a minute at a time; only those of one endpoint if given."""
+        async for batches in self._samples.minutes(run_id, endpoint):
+            yield await asyncio.to_thread(_rows, batches)
 
     async def csv(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[str]:
         """Yield samples.csv piece by piece."""
         yield "".join(samples_csv(()))
-        async for frames in self._store.frames(run_id, endpoint):
-            yield await asyncio.to_thread(_csv, frames, endpoint)
+        async for batches in self._samples.minutes(run_id, endpoint):
+            yield await asyncio.to_thread(_csv, batches)
 
     async def parquet(self, run_id: str, writer: ParquetWriter, endpoint: int | None = None) -> AsyncIterator[bytes]:
         """Yield samples.parquet piece by piece."""
-        async for frames in self._store.frames(run_id, endpoint):
-            yield await asyncio.to_thread(_parquet, writer, frames, endpoint)
+        async for batches in self._samples.minutes(run_id, endpoint):
+            yield await asyncio.to_thread(writer.write, batches)
         yield await asyncio.to_thread(writer.close)
-
-    async def aggregate(self, run_id: str) -> SampleAggregate:
-        """Add the samples of a run up."""
-        total = SampleAggregate()
-        async for frames in self._store.frames(run_id):
-            await asyncio.to_thread(_aggregate, frames, total)
-        return total
 
     async def sum_up(self, run: ActiveRun) -> dict[str, Any]:
         """Return the summary of a run whose parts are all over."""
         plan = parse_plan(await self._store.plan(run.id)).model_copy(update={"name": run.name})
-        samples = await self.aggregate(run.id)
+        samples = await self._samples.aggregate(run.id)
         reports = await self._store.reports(run.id)
         dropped = await self._store.dropped_samples(run.id)
         return await asyncio.to_thread(_summary, run, plan, reports, samples, dropped)
@@ -102,17 +96,10 @@ def _totals(part: Part) -> RunTotals | None:
         return None
 
 
-def _batches(frames: Sequence[bytes]) -> Iterator[SampleBatch]:
-    for frame in frames:
-        yield decode_samples(frame)[1]
-
-
-def _rows(frames: Sequence[bytes], endpoint: int | None) -> list[Row]:
+def _rows(batches: Sequence[SampleBatch]) -> list[Row]:
     rows: list[Row] = []
-    for batch in _batches(frames):
+    for batch in batches:
         for at, index in enumerate(batch.endpoints):
-            if endpoint is not None and index != endpoint:
-                continue
             row: Row = {"endpoint": index, "second": batch.second, "at_unix_ms": batch.at_unix_ms}
             for key in (*COLUMNS, UNTRUSTED):
                 column = batch.columns.get(key)
@@ -128,22 +115,5 @@ def _value(typecode: str, value: Any) -> float | int | None:
     return None if isnan(value) else float(f"{value:.7g}")
 
 
-def _csv(frames: Sequence[bytes], endpoint: int | None) -> str:
-    batches = _batches(frames) if endpoint is None else (_only(batch, endpoint) for batch in _batches(frames))
+def _csv(batches: Sequence[SampleBatch]) -> str:
     return "".join(itertools.islice(samples_csv(batches), 1, None))
-
-
-def _parquet(writer: ParquetWriter, frames: Sequence[bytes], endpoint: int | None) -> bytes:
-    return writer.write([batch if endpoint is None else _only(batch, endpoint) for batch in _batches(frames)])
-
-
-def _only(batch: SampleBatch, endpoint: int) -> SampleBatch:
-    """Return the batch with the row of one endpoint, if it is there."""
-    rows = [at for at, index in enumerate(batch.endpoints) if index == endpoint]
-    columns = {key: array(column.typecode, [column[at] for at in rows]) for key, column in batch.columns.items()}
-    return SampleBatch(batch.run_id, batch.second, batch.at_unix_ms, array("I", [endpoint] * len(rows)), columns)
-
-
-def _aggregate(frames: Sequence[bytes], total: SampleAggregate) -> None:
-    for batch in _batches(frames):
-        total.add(batch.columns)

@@ -12,11 +12,11 @@ from cmw.core.words import RunStatus
 from cmw.gateway.database import Database
 from cmw.gateway.errors import conflict, not_found
 from cmw.gateway.instants import UnixClock, UnixMillis
-from cmw.gateway.tables import batches, endpoints, events, run_workers, runs
+from cmw.gateway.tables import batches, endpoints, events, run_workers, runs, sample_blocks, sample_sums
 
 DAY_MS: UnixMillis = 24 * 3600 * 1000
 LOOK_S = 3600.0
-BATCHES_AT_ONCE = 200
+ROWS_AT_ONCE = 200
 """Rows deleted in one transaction: others write in between."""
 
 log = structlog.get_logger("cmw.gateway.retention")
@@ -80,8 +80,8 @@ class Retention:
                 await self.delete_run(run_id)
                 log.info("old run deleted", run=run_id)
         if self._kept.samples_days is not None:
-            have_samples = sa.exists().where(batches.c.run_id == runs.c.id)
-            for run_id in await self._ended_before(self._kept.samples_days, have_samples):
+            have = [sa.exists().where(table.c.run_id == runs.c.id) for table in (batches, sample_sums)]
+            for run_id in await self._ended_before(self._kept.samples_days, sa.or_(*have)):
                 await self._delete_samples(run_id)
                 log.info("samples of an old run deleted", run=run_id)
 
@@ -91,11 +91,12 @@ class Retention:
         return [row["id"] for row in await self._database.rows(query)]
 
     async def _delete_samples(self, run_id: str) -> None:
-        some = sa.select(batches.c.id).where(batches.c.run_id == run_id).limit(BATCHES_AT_ONCE)
-        gone = BATCHES_AT_ONCE
-        while gone == BATCHES_AT_ONCE:
-            async with self._database.write() as connection:
-                gone = (await connection.execute(batches.delete().where(batches.c.id.in_(some)))).rowcount
+        for table in (batches, sample_blocks, sample_sums):
+            some = sa.select(table.c.id).where(table.c.run_id == run_id).limit(ROWS_AT_ONCE)
+            gone = ROWS_AT_ONCE
+            while gone == ROWS_AT_ONCE:
+                async with self._database.write() as connection:
+                    gone = (await connection.execute(table.delete().where(table.c.id.in_(some)))).rowcount
 
     async def _look(self) -> None:
         while True:

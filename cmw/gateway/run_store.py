@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from cmw.gateway.errors import not_found
 from cmw.gateway.journal import endpoint_row
 from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState
 from cmw.gateway.placement import Placement
-from cmw.gateway.tables import batches, endpoints, events, run_workers, runs
+from cmw.gateway.tables import endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
 from cmw.link.spool import SPOOL_DROPPED
@@ -30,7 +30,6 @@ from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
 
-BATCHES_AT_ONCE = 64
 RETRY_S = 1.0
 
 RunRow = dict[str, Any]
@@ -57,7 +56,7 @@ _LIST_COLUMNS = [
 
 
 class RunStore:
-    """Rows of `runs`, `run_workers`, `endpoints` and `batches`."""
+    """Rows of `runs`, `run_workers`, `endpoints` and `events`."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
@@ -239,30 +238,6 @@ class RunStore:
             if row["data"].get("kind") == SPOOL_DROPPED and isinstance(number, int):
                 dropped[row["worker_id"]] += max(0, number)
         return dict(dropped)
-
-    async def frames(self, run_id: str, endpoint: int | None = None) -> AsyncIterator[list[bytes]]:
-        """Yield the sample frames of a run by second, some at a time; of one endpoint only those of its worker.
-
-        Pages by (second, id), so that no transaction stays open while the caller works.
-        """
-        after = (-1, -1)
-        columns = sa.select(batches.c.second, batches.c.id, batches.c.frame).where(batches.c.run_id == run_id)
-        of_endpoint = sa.select(endpoints.c.worker_id).where(
-            endpoints.c.run_id == run_id, endpoints.c.endpoint == endpoint
-        )
-        if endpoint is not None and (ended := await self._database.row(of_endpoint)) is not None:
-            columns = columns.where(batches.c.worker_id == ended["worker_id"])
-        while True:
-            query = (
-                columns.where(sa.tuple_(batches.c.second, batches.c.id) > sa.tuple_(*after))
-                .order_by(batches.c.second, batches.c.id)
-                .limit(BATCHES_AT_ONCE)
-            )
-            rows = await self._database.rows(query)
-            if not rows:
-                return
-            yield [row["frame"] for row in rows]
-            after = (rows[-1]["second"], rows[-1]["id"])
 
     async def _write(self, *statements: Statement) -> None:
         """Write in one transaction, trying again for as long as the store cannot be written."""

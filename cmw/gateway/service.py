@@ -40,6 +40,7 @@ from cmw.gateway.registrars import Registrars
 from cmw.gateway.results import Results
 from cmw.gateway.retention import Kept, Retention
 from cmw.gateway.run_store import Origin, RunRow, RunStore
+from cmw.gateway.sample_store import SamplePacker, SampleStore
 from cmw.gateway.saved_tests import SavedTests
 from cmw.gateway.sip_accounts import SipAccounts
 from cmw.gateway.vault import Vault
@@ -68,11 +69,12 @@ class Gateway:
         self._database = database
         self._registry = WorkerRegistry(database, clock)
         self._store = RunStore(database, vault)
-        self._results = Results(self._store)
+        self._results = Results(self._store, SampleStore(database))
         self._journal = Journal(database, clock, self._committed)
         self._hub = Hub(self._registry, self._journal)
         self._watchers = RunWatchers()
         self._retention = Retention(database, clock, kept)
+        self._packer = SamplePacker(database, clock)
         self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock, self._watchers)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
@@ -335,10 +337,12 @@ class Gateway:
         self._hub.start(self._coordinator, draining=await self._registry.draining())
         await self._coordinator.start()
         self._retention.start()
+        self._packer.start()
 
     async def _stop(self) -> None:
         await self._hub.stop()
         await self._retention.stop()
+        await self._packer.stop()
         await self._coordinator.stop()
         await self._journal.stop()
 

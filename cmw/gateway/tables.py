@@ -201,7 +201,32 @@ batches = sa.Table(
     sa.Column("frame", sa.LargeBinary, nullable=False),
     sa.Index("ix_batches_run_id", "run_id", "second", "id"),
 )
-"""Sample batches as they came over the link: columnar and compressed."""
+"""Sample batches as they came over the link, until their minute is packed."""
+
+sample_blocks = sa.Table(
+    "sample_blocks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("minute", sa.Integer, nullable=False),
+    sa.Column("first_endpoint", sa.BigInteger, nullable=False),
+    sa.Column("last_endpoint", sa.BigInteger, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("block", sa.LargeBinary, nullable=False),
+    sa.Index("ix_sample_blocks_run_id", "run_id", "minute", "first_endpoint", "last_endpoint"),
+)
+"""A minute of some endpoints, packed by `cmw.gateway.sample_blocks`."""
+
+sample_sums = sa.Table(
+    "sample_sums",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("minute", sa.Integer, nullable=False),
+    sa.Column("total", sa.LargeBinary, nullable=False),
+    sa.Index("ix_sample_sums_run_id", "run_id", "minute"),
+)
+"""What the samples of a packed minute add up to, over all endpoints: a compressed `SampleAggregate`."""
 
 events = sa.Table(
     "events",

@@ -15,7 +15,7 @@ from cmw.gateway.errors import RequestError
 from cmw.gateway.rest.app import create_app
 from cmw.gateway.retention import DAY_MS, Kept
 from cmw.gateway.service import Gateway
-from cmw.gateway.tables import batches, endpoints, run_workers, runs
+from cmw.gateway.tables import batches, endpoints, run_workers, runs, sample_blocks, sample_sums
 from tests.gateway.world import ManualClock, linked_worker, make_plan, open_gateway, run_async
 
 pytestmark = pytest.mark.loopback
@@ -32,7 +32,8 @@ async def finished_run(path: Path, clock: ManualClock) -> str:
 
 async def left(gateway: Gateway) -> dict[str, int]:
     return {
-        table.name: await gateway._database.count(sa.select(table)) for table in (runs, batches, endpoints, run_workers)
+        table.name: await gateway._database.count(sa.select(table))
+        for table in (runs, batches, sample_blocks, sample_sums, endpoints, run_workers)
     }
 
 
@@ -53,6 +54,26 @@ def test_a_run_is_deleted_with_all_that_is_known_of_it(tmp_path: Path) -> None:
             with pytest.raises(RequestError, match="there is no run"):
                 await gateway.delete_run(run_id)
             await worker.stop()
+
+    run_async(work())
+
+
+def test_packed_samples_are_deleted_like_others(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    async def work() -> None:
+        run_id = await finished_run(tmp_path, clock)
+        async with Gateway.open(tmp_path, clock=clock, kept=Kept(samples_days=7)) as gateway:
+            before = [row async for row in gateway.samples(run_id)]
+            clock.now_ms += DAY_MS
+            assert await gateway._packer.pack() == 1
+            assert [row async for row in gateway.samples(run_id)] == before != []
+            found = await left(gateway)
+            assert (found["batches"], found["sample_sums"]) == (0, 1)
+            clock.now_ms += 7 * DAY_MS
+            await gateway._retention.forget_old()
+            found = await left(gateway)
+            assert (found["sample_blocks"], found["sample_sums"], found["runs"]) == (0, 0, 1)
 
     run_async(work())
 

@@ -1,0 +1,131 @@
+"""Minutes of samples are packed once, wholly, and read the same before, between and after."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from cmw.gateway.database import Database
+from cmw.gateway.sample_store import SamplePacker, SampleStore
+from cmw.gateway.tables import batches, runs, sample_blocks
+from cmw.link.samples import SampleBatch, encode_samples
+from tests.gateway.world import run_async
+
+NOW_MS = 1_700_000_000_000
+
+
+async def add(database: Database, run_id: str, seconds: range, first: int = 0) -> None:
+    rows = []
+    for second in seconds:
+        columns: dict[str, Any] = {
+            "receive.jitter_ms": array("f", [second + at / 8 for at in range(10)]),
+            "receive.packets": array("I", [50 * second + at for at in range(10)]),
+        }
+        batch = SampleBatch(run_id, second, NOW_MS + second, array("I", range(first, first + 10)), columns)
+        row = {"run_id": run_id, "worker_id": "w", "second": second, "rows": 10, "frame": encode_samples(batch, 1)}
+        rows.append(row)
+    async with database.write() as connection:
+        await connection.execute(batches.insert(), rows)
+
+
+async def add_run(database: Database, run_id: str, **more: Any) -> None:
+    row = {"id": run_id, "name": "n", "status": "RUNNING", "reason": "", "plan": {}, "endpoints": 20, "seed": 0}
+    async with database.write() as connection:
+        await connection.execute(runs.insert().values(row | {"created_at_ms": 0} | more))
+
+
+async def read(store: SampleStore, endpoint: int | None = None) -> list[tuple[Any, ...]]:
+    return [
+        (batch.second, batch.at_unix_ms, index, *(column[at] for _, column in sorted(batch.columns.items())))
+        async for found in store.minutes("r", endpoint)
+        for batch in found
+        for at, index in enumerate(batch.endpoints)
+    ]
+
+
+def test_what_is_read_does_not_depend_on_what_is_packed(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r")
+        await add(database, "r", range(150))
+        await add(database, "r", range(30, 130), first=10)
+        before, one, total = await read(store), await read(store, 13), (await store.aggregate("r")).to_dict()
+        assert len(before) == 2500
+        assert len(one) == 100
+        assert await packer.pack() == 2  # the third minute goes on
+        assert await database.count(sa.select(batches).where(batches.c.second < 120)) == 0
+        assert await database.count(sa.select(batches)) == 40
+        assert (await read(store), await read(store, 13)) == (before, one)
+        assert await packer.pack() == 0
+        async with database.write() as connection:
+            await connection.execute(runs.update().values(ended_at_ms=NOW_MS - 60_000))
+        assert await packer.pack() == 1
+        assert await database.count(sa.select(batches)) == 0
+        assert (await read(store), await read(store, 13)) == (before, one)
+        after = (await store.aggregate("r")).to_dict()
+        assert after["batches"] == total["batches"] == 250
+        assert after["columns"].keys() == total["columns"].keys() == {"receive.jitter_ms"}
+        await database.close()
+
+    run_async(work())
+
+
+def test_frames_that_come_after_their_minute_was_packed_are_found_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r")
+        await add(database, "r", range(80))
+        assert await packer.pack() == 1
+        await add(database, "r", range(20, 40), first=10)
+        late = await read(store)
+        assert len(late) == 1000
+        assert [row[:3] for row in late] == sorted(row[:3] for row in late)
+        assert await packer.pack() == 1
+        assert await read(store) == late
+        assert (await store.aggregate("r")).batches == 100
+        await database.close()
+
+    run_async(work())
+
+
+def test_a_minute_that_cannot_be_packed_wholly_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r")
+        await add(database, "r", range(80))
+        before = await read(store)
+        async with database.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE sample_sums RENAME TO away"))
+        with pytest.raises(sa.exc.OperationalError, match="sample_sums"):
+            await packer.pack()
+        async with database.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE away RENAME TO sample_sums"))
+        assert await database.count(sa.select(sample_blocks)) == 0
+        assert await database.count(sa.select(batches)) == 80
+        assert await read(store) == before
+        await database.close()
+
+    run_async(work())
+
+
+def test_a_run_that_is_deleted_while_it_is_packed_leaves_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        packer = SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r")
+        await add(database, "r", range(80))
+        rows = await database.rows(sa.select(batches.c.id, batches.c.frame).where(batches.c.second < 60))
+        async with database.write() as connection:
+            await connection.execute(batches.delete())
+        await packer._replace({"run_id": "r", "minute": 0}, rows)
+        assert await database.count(sa.select(sample_blocks)) == 0
+        await database.close()
+
+    run_async(work())
