@@ -30,6 +30,9 @@ BACKLOG_ENTRIES = 4000
 
 RETRY_S = 1.0
 
+_OF_THE_REPORT = (sa.exc.DataError, sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.NotSupportedError)
+"""What is wrong with a report; all else, a damaged file included, is wrong with the store."""
+
 log = structlog.get_logger("cmw.gateway.journal")
 
 
@@ -127,18 +130,24 @@ class Journal:
             try:
                 await self._write(group)
                 return True
-            except sa.exc.OperationalError as error:
+            except sa.exc.DatabaseError as error:
+                if isinstance(error, _OF_THE_REPORT):
+                    return await self._write_one_by_one(group, error)
                 self.failures += 1
                 log.error("cannot write results; trying again", error=str(error.orig), frames=len(group))
                 if self._is_stopping:
                     return False  # nothing of it is acknowledged: the workers still have it
                 await asyncio.sleep(RETRY_S)
             except Exception as error:
-                if len(group) == 1:
-                    log.error("a report cannot be written and is dropped", kind=group[0].kind, error=repr(error))
-                    self.counters["refused"] += 1
-                    return True
-                return all([await self._write_surely([entry]) for entry in group])
+                return await self._write_one_by_one(group, error)
+
+    async def _write_one_by_one(self, group: Sequence[Entry], error: Exception) -> bool:
+        """Write what can be written of a group that has a report in it that cannot; that one is dropped."""
+        if len(group) == 1:
+            log.error("a report cannot be written and is dropped", kind=group[0].kind, error=repr(error))
+            self.counters["refused"] += 1
+            return True
+        return all([await self._write_surely([entry]) for entry in group])
 
     async def _gather(self) -> tuple[list[Entry], bool]:
         """Return the next group, and whether more may come; whoever waits for it is in `_flushes`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,6 +102,27 @@ def test_what_is_of_no_run_is_dropped_but_acknowledged(tmp_path: Path) -> None:
         assert len(settled) == 2
         assert journal.counters["refused"] == 1
         assert await seconds(database) == [2]
+        await database.close()
+
+    run_async(work())
+
+
+def test_a_damaged_store_acknowledges_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await make_store(tmp_path)
+
+        def fail(connection: sa.Connection) -> None:
+            raise sa.exc.DatabaseError("INSERT", {}, sqlite3.DatabaseError("database disk image is malformed"))
+
+        engine = database._engine.sync_engine
+        sa.event.listen(engine, "begin", fail)
+        journal, settled = await write(database, [samples(1), samples(2)])
+        assert (settled, journal.counters["refused"], journal.failures) == ([], 0, 1)
+        sa.event.remove(engine, "begin", fail)
+        assert await seconds(database) == []
+        _, settled = await write(database, [samples(1), samples(2)])
+        assert len(settled) == 2
+        assert await seconds(database) == [1, 2]
         await database.close()
 
     run_async(work())
