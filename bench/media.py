@@ -29,6 +29,7 @@ from cmw.core.address import PortRange
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net._media import MediaEngine
 from cmw.net.media import MediaMode, open_media_pair
+from cmw.net.media_pure import PureMediaEngine
 from cmw.net.yardstick import ClockControl
 from cmw.rtp.ports import PortPool
 from cmw.rtp.source import make_source
@@ -68,13 +69,15 @@ def one_core(cpu: int | None = None, *, spin: bool = True) -> Iterator[int]:
         os.sched_setaffinity(0, before)
 
 
-def compare(endpoints: int, seconds: float, rounds: int, *, realtime: bool = True, spin: bool = True) -> dict[str, Any]:
+def compare(
+    endpoints: int, seconds: float, rounds: int, *, realtime: bool = True, spin: bool = True, pure: bool = False
+) -> dict[str, Any]:
     """Measure the bare loop and the engine in turns; return medians, with those of undisturbed windows for pacing."""
     windows, ratios, bare = [], [], []
     with one_core(spin=spin):
         for _ in range(rounds):
             bare.append(baseline(endpoints, min(seconds, 3.0)))
-            windows.append(measure(endpoints, seconds, realtime=realtime))
+            windows.append(measure(endpoints, seconds, realtime=realtime, pure=pure))
             ratios.append(windows[-1]["us_per_pair"] / bare[-1])
     quiet = [window for window in windows if window["window_valid"]]
     return {
@@ -97,14 +100,17 @@ def compare(endpoints: int, seconds: float, rounds: int, *, realtime: bool = Tru
     }
 
 
-def measure(endpoints: int, seconds: float, *, realtime: bool = True, busy: bool = False) -> dict[str, Any]:
+def measure(
+    endpoints: int, seconds: float, *, realtime: bool = True, busy: bool = False, pure: bool = False
+) -> dict[str, Any]:
     """Run `endpoints` for `seconds` and return what they cost; asserts that every packet arrived.
 
     Args:
         busy: let Python work all the time on another thread, and look at every stream once a second.
+        pure: the twin in plain Python, which asks for no priority.
     """
     raise_descriptors()
-    engine = MediaEngine(slots=endpoints, realtime=realtime)
+    engine = PureMediaEngine(slots=endpoints) if pure else MediaEngine(slots=endpoints, realtime=realtime)
     slots, ports = open_endpoints(engine, endpoints)
     engine.start()
     start_streams(engine, slots, [*ports[1:], ports[0]])
@@ -118,7 +124,7 @@ def measure(endpoints: int, seconds: float, *, realtime: bool = True, busy: bool
     }
 
 
-def look(engine: MediaEngine, seconds: float, *, busy: bool = False) -> dict[str, Any]:
+def look(engine: MediaEngine | PureMediaEngine, seconds: float, *, busy: bool = False) -> dict[str, Any]:
     """Return what an engine does in a window of so many seconds."""
     engine.close_pacing_interval()
     before, cpu, began = _totals(engine), engine.cpu_seconds(), time.monotonic()
@@ -179,7 +185,7 @@ def raise_descriptors() -> None:
 
 
 def open_endpoints(
-    engine: MediaEngine, count: int, ip: str = IP, ports: PortRange = PORTS
+    engine: MediaEngine | PureMediaEngine, count: int, ip: str = IP, ports: PortRange = PORTS
 ) -> tuple[list[int], list[int]]:
     """Open port pairs; return the slots and their RTP ports."""
     pool = PortPool(ports)
@@ -187,7 +193,9 @@ def open_endpoints(
     return [slot for slot, _ in pairs], [port for _, port in pairs]
 
 
-def start_streams(engine: MediaEngine, slots: Sequence[int], remote_ports: Sequence[int], ip: str = IP) -> None:
+def start_streams(
+    engine: MediaEngine | PureMediaEngine, slots: Sequence[int], remote_ports: Sequence[int], ip: str = IP
+) -> None:
     """Have each slot send speech to its port of `ip`, the last slot first.
 
     When each sends to the next, who is sent to listens already: the engine keeps only so many packets for the others.
@@ -211,7 +219,7 @@ def start_streams(engine: MediaEngine, slots: Sequence[int], remote_ports: Seque
         )
 
 
-def _work(engine: MediaEngine, seconds: float) -> None:
+def _work(engine: MediaEngine | PureMediaEngine, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
         engine.snapshot_all()
@@ -219,13 +227,13 @@ def _work(engine: MediaEngine, seconds: float) -> None:
             sum(range(1000))
 
 
-def _totals(engine: MediaEngine) -> dict[str, int]:
+def _totals(engine: MediaEngine | PureMediaEngine) -> dict[str, int]:
     snapshots = [s for _, s in engine.snapshot_all()]
     names = ("packets_sent", "packets_received", "packets_lost", "kernel_drops")
     return {name: sum(getattr(s, name) for s in snapshots) for name in names}
 
 
-def _finish(engine: MediaEngine, slots: list[int]) -> list[Any]:
+def _finish(engine: MediaEngine | PureMediaEngine, slots: list[int]) -> list[Any]:
     """Stop the thread, let every socket be read to its end and check that nothing got lost on the way."""
     engine.stop()
     for slot in slots:
@@ -253,15 +261,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--no-realtime", action="store_true", help="do not ask for SCHED_FIFO")
     parser.add_argument("--no-spin", action="store_true", help="let the core halt")
+    parser.add_argument("--pure", action="store_true", help="the twin of the engine in plain Python")
     parser.add_argument(
         "--busy", action="store_true", help="one window, Python busy beside the media thread, no baseline"
     )
     options = parser.parse_args()
     realtime, spin = not options.no_realtime, not options.no_spin
     if options.busy:
-        result = measure(options.endpoints, options.seconds, realtime=realtime, busy=True)
+        result = measure(options.endpoints, options.seconds, realtime=realtime, busy=True, pure=options.pure)
     else:
-        result = compare(options.endpoints, options.seconds, options.rounds, realtime=realtime, spin=spin)
+        result = compare(
+            options.endpoints, options.seconds, options.rounds, realtime=realtime, spin=spin, pure=options.pure
+        )
     print(json.dumps(result, indent=2))
 
 

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.loopback
 HAS_COMPILER = shutil.which(os.environ.get("CC", "cc")) is not None
 
 
-def test_both_ends_in_one_engine_lose_nothing() -> None:
-    result = media.measure(5, 0.3)
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+def test_both_ends_in_one_engine_lose_nothing(*, pure: bool) -> None:
+    result = media.measure(5, 0.3, pure=pure)
+    assert ("plain Python" in result["scheduling"]) is pure
     assert result["packets_sent"] > 0
     assert result["packets_lost"] == result["kernel_drops"] == 0
 
