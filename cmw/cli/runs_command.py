@@ -319,9 +319,17 @@ def _sample_lines(client: ApiClient, run_id: str, endpoint: int | None) -> Itera
     return client.lines(f"/runs/{run_id}/samples", format="csv", endpoint=endpoint)
 
 
-async def _as_they_come(rows: Iterator[dict[str, str]]) -> AsyncIterator[dict[str, str]]:
+async def _as_they_come(rows: Iterator[dict[str, str]]) -> AsyncIterator[dict[str, float | None]]:
+    """Yield the rows of a table with numbers in them, None where a cell is empty."""
     for row in rows:
-        yield row
+        yield {name: _number(text) if text else None for name, text in row.items()}
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _print_rows(rows: Iterator[dict[str, str]]) -> None:

@@ -71,7 +71,7 @@ def test_a_run_leaves_what_failed_and_what_was_asked_for(tmp_path: Path, loopbac
         }
     )
     settings = LocalSettings(sip_ip=loopback_ip(), sip_port_start=5060, sip_port_end=5080)
-    uvloop.run(run_here(plan, settings, tmp_path, lambda run: None))
+    uvloop.run(run_here(plan, settings, tmp_path, lambda run: None, lambda line: None))
     kept = {path.partition("-")[2]: tmp_path / path for path in evidence_in(tmp_path).values()}
     assert "answered-0002" in kept
     assert sum(name.startswith("refused-") for name in kept) == 2
