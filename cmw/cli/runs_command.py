@@ -319,26 +319,23 @@ def _sample_lines(client: ApiClient, run_id: str, endpoint: int | None) -> Itera
     return client.lines(f"/runs/{run_id}/samples", format="csv", endpoint=endpoint)
 
 
-async def _as_they_come(rows: Iterator[dict[str, str]]) -> AsyncIterator[dict[str, float | None]]:
+async def _as_they_come(rows: Iterator[dict[str, str]]) -> AsyncIterator[dict[str, int | float | None]]:
     """Yield the rows of a table with numbers in them, None where a cell is empty."""
     for row in rows:
-        yield {name: _number(text) if text else None for name, text in row.items()}
-
-
-def _number(text: str) -> float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+        yield _numbers(row)
 
 
 def _print_rows(rows: Iterator[dict[str, str]]) -> None:
     """Print one JSON array without holding it: a run may have millions of rows."""
     separator = "["
     for row in rows:
-        sys.stdout.write(separator + "\n" + json.dumps({key: _number(text) for key, text in row.items()}))
+        sys.stdout.write(separator + "\n" + json.dumps(_numbers(row)))
         separator = ","
     sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _numbers(row: dict[str, str]) -> dict[str, int | float | None]:
+    return {name: _number(text) for name, text in row.items()}
 
 
 def _number(text: str) -> int | float | None:
