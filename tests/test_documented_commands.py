@@ -50,7 +50,7 @@ RUN_BY = {
     r"curl http://localhost:3030/health": ".ci/image-test",
     r"curl .*/api/v1/": "tests/gateway/test_api.py",
     r"key=": "tests/gateway/test_api.py",
-    r"docker compose": "needs a daemon; compose.yaml is held to its schema by tests/test_documents.py",
+    r"docker compose": "needs a daemon; compose.yaml is held to its schema by tests/deploy/test_compose.py",
     r"docker (run|exec|kill)": "needs a daemon; .ci/image-test runs the same image with the same words for podman",
     r"kubectl": "needs a cluster",
     r"helm": "needs a cluster; tests/deploy/test_helm.py renders the chart and checks the objects",
