@@ -129,6 +129,8 @@ class SamplePacker:
 
     async def _pack(self, run_id: str, minute: int) -> None:
         rows = await self._database.rows(_frames(run_id, minute))
+        if not rows:  # deleted, or packed by another call, since it was found
+            return
         await self._replace({"run_id": run_id, "minute": minute}, rows)
 
     async def _replace(self, own: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
@@ -140,7 +142,8 @@ class SamplePacker:
                 ids = [row["id"] for row in rows[start : start + FRAMES_AT_ONCE]]
                 gone += (await connection.execute(batches.delete().where(batches.c.id.in_(ids)))).rowcount
             if gone == len(rows):
-                await connection.execute(sample_blocks.insert(), [own | block for block in blocks])
+                if blocks:  # a frame may be without a row
+                    await connection.execute(sample_blocks.insert(), [own | block for block in blocks])
                 await connection.execute(sample_sums.insert().values(own | {"total": total}))
 
     async def _look(self) -> None:

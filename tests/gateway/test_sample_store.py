@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,41 @@ def test_a_minute_that_cannot_be_packed_wholly_stays_as_it_was(tmp_path: Path, m
         assert await database.count(sa.select(sample_blocks)) == 0
         assert await database.count(sa.select(batches)) == 80
         assert await read(store) == before
+        await database.close()
+
+    run_async(work())
+
+
+def test_a_minute_is_packed_once_by_whoever_comes_first(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r", ended_at_ms=0)
+        await add(database, "r", range(300))
+        before, total = await read(store), (await store.aggregate("r")).to_dict()
+        await asyncio.gather(packer.pack(), packer.pack(), packer.pack())
+        assert await database.rows(sa.select(batches.c.id)) == []
+        assert await read(store) == before
+        assert (await store.aggregate("r")).to_dict() == total
+        await database.close()
+
+    run_async(work())
+
+
+def test_frames_without_a_row_are_packed_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r", ended_at_ms=0)
+        empty = SampleBatch("r", 0, NOW_MS, array("I"), {"receive.packets": array("I")})
+        row = {"run_id": "r", "worker_id": "w", "second": 0, "rows": 0, "frame": encode_samples(empty, 1)}
+        async with database.write() as connection:
+            await connection.execute(batches.insert(), [row])
+        await add(database, "r", range(60, 120))
+        before = await read(store)
+        assert await packer.pack() == 2
+        assert await read(store) == before
+        assert await packer.pack() == 0
         await database.close()
 
     run_async(work())
