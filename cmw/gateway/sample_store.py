@@ -134,17 +134,19 @@ class SamplePacker:
         await self._replace({"run_id": run_id, "minute": minute}, rows)
 
     async def _replace(self, own: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-        """Put blocks in the place of frames that were read, unless they were deleted meanwhile."""
+        """Put blocks in the place of frames that were read, or change nothing when one of them is gone meanwhile."""
         blocks, total = await asyncio.to_thread(_packed, [row["frame"] for row in rows])
+        ids = [row["id"] for row in rows]
+        some = [batches.c.id.in_(ids[start : start + FRAMES_AT_ONCE]) for start in range(0, len(ids), FRAMES_AT_ONCE)]
         async with self._database.write() as connection:
-            gone = 0
-            for start in range(0, len(rows), FRAMES_AT_ONCE):
-                ids = [row["id"] for row in rows[start : start + FRAMES_AT_ONCE]]
-                gone += (await connection.execute(batches.delete().where(batches.c.id.in_(ids)))).rowcount
-            if gone == len(rows):
-                if blocks:  # a frame may be without a row
-                    await connection.execute(sample_blocks.insert(), [own | block for block in blocks])
-                await connection.execute(sample_sums.insert().values(own | {"total": total}))
+            counts = [sa.select(sa.func.count()).select_from(batches).where(these) for these in some]
+            if sum([(await connection.execute(query)).scalar_one() for query in counts]) < len(ids):
+                return
+            for these in some:
+                await connection.execute(batches.delete().where(these))
+            if blocks:  # a frame may be without a row
+                await connection.execute(sample_blocks.insert(), [own | block for block in blocks])
+            await connection.execute(sample_sums.insert().values(own | {"total": total}))
 
     async def _look(self) -> None:
         while True:

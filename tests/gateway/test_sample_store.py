@@ -133,6 +133,28 @@ def test_a_minute_is_packed_once_by_whoever_comes_first(tmp_path: Path) -> None:
     run_async(work())
 
 
+def test_frames_that_came_since_are_not_lost_when_others_were_packed_meanwhile(tmp_path: Path) -> None:
+    async def work() -> None:
+        database = await Database.open(tmp_path)
+        store, packer = SampleStore(database), SamplePacker(database, lambda: NOW_MS)
+        await add_run(database, "r", ended_at_ms=0)
+        await add(database, "r", range(30))
+        await add(database, "r", range(30, 60))
+        before, total = await read(store), (await store.aggregate("r")).to_dict()
+        frames = sa.select(batches.c.id, batches.c.frame).order_by(batches.c.second)
+        found = await database.rows(frames)
+        own = {"run_id": "r", "minute": 0}
+        await packer._replace(own, found[:30])
+        await packer._replace(own, found)  # it had found the first half too
+        assert await read(store) == before
+        assert await packer.pack() == 1
+        assert await read(store) == before
+        assert (await store.aggregate("r")).to_dict() == total
+        await database.close()
+
+    run_async(work())
+
+
 def test_frames_without_a_row_are_packed_too(tmp_path: Path) -> None:
     async def work() -> None:
         database = await Database.open(tmp_path)
