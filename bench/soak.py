@@ -32,7 +32,7 @@ HOLD_S = 20.0, 40.0
 
 
 class Lane:
-    """Runs one after the other; `outcomes` counts how their endpoints ended."""
+    """Runs one after the other; `outcomes` counts how their endpoints ended, `limits` why a run was INVALID."""
 
     def __init__(
         self, gateway: GatewayProcess, number: int, target: str, endpoints: int, hold_s: tuple[float, float]
@@ -40,6 +40,7 @@ class Lane:
         self.runs = 0
         self.outcomes: Counter[str] = Counter()
         self.verdicts: Counter[str] = Counter()
+        self.limits: Counter[str] = Counter()
         self._gateway = gateway
         self._number = number
         self._target = target
@@ -59,6 +60,7 @@ class Lane:
             self.runs += 1
             self.outcomes.update(summary["endpoints"]["by_outcome"])
             self.verdicts[found["verdict"]] += 1
+            self.limits.update(limit["reason"] for limit in summary["generator"]["limits"])
 
     def _plan(self, hold_s: float) -> dict[str, Any]:
         load = {"arrivals": "poisson", "rate": f"{ARRIVALS_PER_S}/s"}
@@ -121,10 +123,12 @@ class Soak:
         outcomes = sum((lane.outcomes for lane in lanes), Counter[str]())
         assert set(+outcomes) == {OutcomeKind.SUCCESS.value}, outcomes
         verdicts = sum((lane.verdicts for lane in lanes), Counter[str]())
+        limits = sum((lane.limits for lane in lanes), Counter[str]())
         return {
             "runs": sum(lane.runs for lane in lanes),
             "calls": outcomes.total(),
             "verdicts": verdicts,
+            "limits": limits,
             "rows": self.rows,
         }
 
