@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ import uvloop
 from pydantic import ValidationError
 
 from cmw.cli.accounts_file import read_accounts
+from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
 from cmw.cli.sip_options import (
     Reliable,
@@ -74,6 +76,8 @@ def answer(
     codec: Annotated[list[str] | None, typer.Option(help="PCMU or PCMA; repeat for both.", show_default="both")] = None,
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Accept RTP and RTCP on one port.")] = False,
     symmetric: Annotated[bool, typer.Option("--symmetric", help="Send RTP to where the peer's comes from.")] = False,
+    jitter_buffer: BufferText = DEFAULT_BUFFER,
+    late_after: LateText = DEFAULT_LATE,
     delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
     reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
     redirect: Annotated[
@@ -151,7 +155,13 @@ def answer(
     if redirect and reject is not None:
         raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
     settings = AnswererSettings(
-        audio=_audio(media, codec or list(CODECS), rtcp_mux=rtcp_mux, symmetric=symmetric),
+        audio=replace(
+            _audio(media, codec or list(CODECS)),
+            rtcp_mux=rtcp_mux,
+            symmetric=symmetric,
+            buffer=buffer_settings(jitter_buffer),
+            late_limit_ns=late_limit_ns(late_after),
+        ),
         answering=AnswerChoice(
             after_ns=parse_duration_option(delay, "--delay"),
             reject=reject,
@@ -194,19 +204,19 @@ def answer(
     return 128 + number
 
 
-def _audio(media: str, codecs: list[str], *, rtcp_mux: bool, symmetric: bool) -> AudioChoice:
+def _audio(media: str, codecs: list[str]) -> AudioChoice:
     unknown = [name for name in codecs if name not in CODECS]
     if unknown:
         raise typer.BadParameter(f"found {unknown[0]!r}, expected {' or '.join(CODECS)}", param_hint="--codec")
     if media == "echo":
-        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True, rtcp_mux=rtcp_mux, symmetric=symmetric)
+        return AudioChoice(codecs=tuple(codecs), source="silence", echo=True)
     if media not in SOURCES:
         if not Path(media).exists():
             raise SettingsError(
                 f"--media: found {media!r}, expected echo, {', '.join(SOURCES)} or a WAV file that exists"
             )
         read_wav(Path(media))
-    return AudioChoice(codecs=tuple(codecs), source=media, rtcp_mux=rtcp_mux, symmetric=symmetric)
+    return AudioChoice(codecs=tuple(codecs), source=media)
 
 
 def _checked_uri(uri: str, option: str = "--redirect") -> str:
