@@ -71,7 +71,7 @@ def test_30_ms_a_packet_on_one_port_and_every_packet_told(tmp_path: Path, loopba
 
 def test_the_jitter_buffer_of_the_callee_is_the_one_that_was_asked_for(tmp_path: Path, loopback_ip: NewIp) -> None:
     with Callee(tmp_path, loopback_ip(), "--jitter-buffer", "fixed:70ms", "--late-after", "50ms") as callee:
-        result = call(tmp_path, loopback_ip(), callee.target, "--duration", "1s")
+        result = call(tmp_path, loopback_ip(), callee.target, "--duration", "5s")  # a first report is due within 3.1 s
         callee.stop()
     told = [float(row["send.jitter_buffer_delay_ms"]) for row in result.endpoints]
     assert told == [70.0], "the callee tells it in its reports (RFC 3611)"
