@@ -17,7 +17,7 @@ import uvloop
 from pydantic import ValidationError
 
 from cmw.cli.accounts_file import read_accounts
-from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
+from cmw.cli.buffer_options import DEFAULT_BUFFER, BufferText, buffer_settings
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
 from cmw.cli.sip_options import (
     Reliable,
@@ -77,7 +77,6 @@ def answer(
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Accept RTP and RTCP on one port.")] = False,
     symmetric: Annotated[bool, typer.Option("--symmetric", help="Send RTP to where the peer's comes from.")] = False,
     jitter_buffer: BufferText = DEFAULT_BUFFER,
-    late_after: LateText = DEFAULT_LATE,
     delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
     reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
     redirect: Annotated[
@@ -160,7 +159,6 @@ def answer(
             rtcp_mux=rtcp_mux,
             symmetric=symmetric,
             buffer=buffer_settings(jitter_buffer),
-            late_limit_ns=late_limit_ns(late_after),
         ),
         answering=AnswerChoice(
             after_ns=parse_duration_option(delay, "--delay"),

@@ -1,4 +1,4 @@
-"""Options about the listener's jitter buffer, which `cmw call`, `cmw answer` and `cmw analyze` read in the same way."""
+"""Options about the listener's jitter buffer, which every command that has them reads in the same way."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_30_ms_a_packet_on_one_port_and_every_packet_told(tmp_path: Path, loopba
 
 
 def test_the_jitter_buffer_of_the_callee_is_the_one_that_was_asked_for(tmp_path: Path, loopback_ip: NewIp) -> None:
-    with Callee(tmp_path, loopback_ip(), "--jitter-buffer", "fixed:70ms", "--late-after", "50ms") as callee:
+    with Callee(tmp_path, loopback_ip(), "--jitter-buffer", "fixed:70ms") as callee:
         result = call(tmp_path, loopback_ip(), callee.target, "--duration", "5s")  # a first report is due within 3.1 s
         callee.stop()
     told = [float(row["send.jitter_buffer_delay_ms"]) for row in result.endpoints]
@@ -142,7 +142,6 @@ def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) ->
         (["--100rel", "x"], 2, "--100rel: found 'x', expected off, supported or required"),
         (["--transfers", "x"], 2, "--transfers: found 'x', expected accept or reject"),
         (["--jitter-buffer", "70ms"], 2, "--jitter-buffer: found '70ms', expected fixed:40ms"),
-        (["--late-after", "0s"], 2, "--late-after: found '0s', expected a duration from 1ms to 60s"),
         (["--header", "Via: x"], 2, "--header: found 'Via', expected a header that is not written anyway"),
         (["--tls-cert", "/nonexistent.pem"], 78, "TLS certificate: expected a PEM file, found none"),
     ],
