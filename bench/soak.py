@@ -60,7 +60,7 @@ class Lane:
             self.runs += 1
             self.outcomes.update(summary["endpoints"]["by_outcome"])
             self.verdicts[found["verdict"]] += 1
-            self.limits.update(limit["reason"] for limit in summary["generator"]["limits"])
+            self.limits.update(f"{limit['resource']}: {limit['metric']}" for limit in summary["generator"]["limits"])
 
     def _plan(self, hold_s: float) -> dict[str, Any]:
         load = {"arrivals": "poisson", "rate": f"{ARRIVALS_PER_S}/s"}
