@@ -165,7 +165,9 @@ class Scenario:
     # the rest
 
     def pause(self, milliseconds: int) -> Self:
-        self._steps.append(f'<pause milliseconds="{milliseconds}"/>')
+        """Wait; 0 takes no step, for sipp may not wake from a pause of 0 ms when its clock ticks just then."""
+        if milliseconds:
+            self._steps.append(f'<pause milliseconds="{milliseconds}"/>')
         return self
 
     def bye(self) -> Self:
