@@ -19,7 +19,7 @@ FILLED_IN = re.compile(r"\b(?:GATEWAY|PORT|PATH|RANGE|TRANSPORT|WORKER_TOKEN(?:_
 SUBJECT = re.compile(r"^[A-Z_]+: (?:found (?:PORT|PATH|\*{4})|not set)?(?:, )?(?:expected )?")
 """How a fault of a setting begins; the program puts it together."""
 
-NOT_OURS_TO_EXPLAIN = {"UNKNOWN_COMMAND", "UNKNOWN_RUN", "BAD_SHARE", "BAD_TARGETS"}
+NOT_OURS_TO_EXPLAIN = {"UNKNOWN_COMMAND", "UNKNOWN_RUN", "BAD_COMMAND"}
 """Refusals to a gateway that does not speak the language of the link."""
 
 

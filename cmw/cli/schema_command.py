@@ -15,13 +15,14 @@ class Document(StrEnum):
     PLAN = "plan"
     SUMMARY = "summary"
     LINK = "link"
+    RUN = "run"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="Which document the schema describes.")],
     as_json: Annotated[bool, typer.Option("--json", help="Accepted for symmetry: it is JSON anyway.")] = False,
 ) -> None:
-    """Print the JSON schema of a plan, of summary.json or of the link's messages."""
+    """Print the JSON schema of a plan, of summary.json, of the link's messages, or of what these carry of a run."""
     print(json.dumps(_schema_of(document), indent=2))
 
 
@@ -39,6 +40,10 @@ def _schema_of(document: Document) -> dict[str, Any]:
             from cmw.link.schema import link_schema
 
             return link_schema()
+        case Document.RUN:
+            from cmw.load.run_link import run_schema
+
+            return run_schema()
 
 
 _REFERENCE: dict[str, Any] = {"type": "string", "pattern": r"^\$\{[^{}]+\}$"}

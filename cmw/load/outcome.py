@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from cmw.core.words import Blame, OutcomeKind, Phase
-from cmw.metrics.histogram import ExponentialHistogram
+from cmw.metrics.histogram import MAX_BUCKETS, MAX_SCALE, MIN_SCALE, ExponentialHistogram
 
 
 def _one_line(text: str) -> str:
@@ -26,7 +26,7 @@ Figure = int | Annotated[float, Field(allow_inf_nan=False)]
 class ReportModel(BaseModel):
     """Base of the reports. Unknown fields are ignored: a newer worker may say more than an older gateway knows."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
 class RegistrationReport(ReportModel):
@@ -185,7 +185,23 @@ def _check_histogram(wire: dict[str, Any]) -> dict[str, Any]:
     return wire
 
 
-HistogramWire = Annotated[dict[str, Any], AfterValidator(_check_histogram)]
+_HISTOGRAM_SCHEMA = {
+    "type": "object",
+    "description": "bucket i holds values above base^i, up to base^(i+1), where base is 2^(2^-scale)",
+    "properties": {
+        "scale": {"type": "integer", "minimum": MIN_SCALE, "maximum": MAX_SCALE},
+        "zero_count": {"type": "integer", "minimum": 0},
+        "offset": {"type": "integer", "description": "the bucket of the first count"},
+        "counts": {"type": "array", "maxItems": MAX_BUCKETS, "items": {"type": "integer", "minimum": 0}},
+        "negative_offset": {"type": "integer", "description": "as offset, of values below zero by their size"},
+        "negative_counts": {"type": "array", "maxItems": MAX_BUCKETS, "items": {"type": "integer", "minimum": 0}},
+        "sum": {"type": ["number", "null"]},
+        "min": {"type": ["number", "null"]},
+        "max": {"type": ["number", "null"]},
+    },
+    "required": ["scale", "zero_count", "offset", "counts"],
+}
+HistogramWire = Annotated[dict[str, Any], AfterValidator(_check_histogram), WithJsonSchema(_HISTOGRAM_SCHEMA)]
 
 
 class RunTotals(ReportModel):

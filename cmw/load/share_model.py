@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, Serializ
 class ShareModel(BaseModel):
     """Base of the share's models. Unknown fields are ignored: a newer gateway may know more than an older worker."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 def _show(value: SecretStr, info: SerializationInfo) -> str:

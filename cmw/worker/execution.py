@@ -16,6 +16,7 @@ from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.load.evidence import EvidenceChoice
 from cmw.load.report import UNTRUSTED
+from cmw.load.run_link import ProgressReport, RunDone
 from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
 from cmw.rtp.snapshot import StreamSnapshot
@@ -434,16 +435,16 @@ class RunExecution:
             for endpoint in self._endpoints
             if endpoint.lifecycle.is_closed and endpoint.lifecycle.outcome is not None
         )
-        data = {
-            "second": self._second,
-            "by_phase": dict(phases),
-            "by_outcome": dict(outcomes),
-            "calls_active": phases[Phase.INCALL.name],
-            "calls_attempted": sum(e.call.attempted for e in self._endpoints if isinstance(e, Caller)),
-            "calls_answered": sum(e.call.answered for e in self._endpoints if isinstance(e, Caller)),
-            "endpoints": len(self._endpoints),
-        }
-        self._uplink.report("progress", self.share.run_id, data)
+        report = ProgressReport(
+            second=self._second,
+            endpoints=len(self._endpoints),
+            by_phase=dict(phases),
+            by_outcome=dict(outcomes),
+            calls_active=phases[Phase.INCALL.name],
+            calls_attempted=sum(e.call.attempted for e in self._endpoints if isinstance(e, Caller)),
+            calls_answered=sum(e.call.answered for e in self._endpoints if isinstance(e, Caller)),
+        )
+        self._uplink.report("progress", self.share.run_id, report.model_dump())
 
     # Ends.
 
@@ -497,7 +498,7 @@ class RunExecution:
             sip=None if self._sip_before is None else self._station.sip_traffic.since(self._sip_before),
             samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
-        self._uplink.report("run_done", self.share.run_id, {"generator": totals.model_dump(mode="json")})
+        self._uplink.report("run_done", self.share.run_id, RunDone(generator=totals).model_dump(mode="json"))
         if self._on_finished is not None:
             self._on_finished(self)
         self._forget()

@@ -7,7 +7,7 @@ import contextlib
 import platform
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -29,7 +29,7 @@ from cmw.link.presence import WorkerInfo, WorkerStatus
 from cmw.link.samples import SampleBatch
 from cmw.link.spool import Spool
 from cmw.link.url import parse_gateway_url, parse_proxy_url
-from cmw.load.share import RunShare
+from cmw.load.run_link import DrainOrder, PrepareOrder, RunMessage, Started, StartOrder, StopOrder
 from cmw.net.clock import monotonic_ns
 from cmw.net.driver import Trace
 from cmw.net.hep_exporter import HepExporter
@@ -49,6 +49,8 @@ from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
 from cmw.worker.values import parse_target
+
+OrderT = TypeVar("OrderT", bound=RunMessage)
 
 PAGE_LIFE_NS: Nanos = SECOND // 2
 """How old the page of figures may be."""
@@ -391,14 +393,14 @@ class Worker:
             self._stop_run(command)
             return {}
         if command.name == "drain":
-            self._drain(is_on=command.data.get("on") is not False)
+            self._drain(is_on=_read(command, DrainOrder).on)
             return {}
         raise CommandError(
             "UNKNOWN_COMMAND", f"expected prepare_run, start_run, stop_run or drain, found {command.name}"
         )
 
     async def _prepare(self, command: CommandReceived) -> dict[str, Any]:
-        share = _read_share(command)
+        share = _read(command, PrepareOrder).share
         if self._is_draining or self._is_stopping:
             raise CommandError("DRAINING", "this worker takes no new runs")
         if share.run_id in self._runs:
@@ -426,13 +428,13 @@ class Worker:
 
     async def _start(self, command: CommandReceived) -> dict[str, Any]:
         """Start a run, at the instant that all its workers do if the order names one."""
-        wanted = command.data.get("start_at_unix_ns")
+        order = _read(command, StartOrder)
+        wanted = order.start_at_unix_ns
         link = self._link.link if self._link is not None else None
-        start_at = link.instant_of(wanted) if link is not None and type(wanted) is int else None
-        late_ns = await self._run(command).start(_read_targets(command.data.get("targets")), start_at)
-        late_ms = late_ns / MILLISECOND
+        start_at = link.instant_of(wanted) if link is not None and wanted is not None else None
+        late_ms = await self._run(command).start(order.targets, start_at) / MILLISECOND
         self._log.info("run started", run=command.run_id, late_ms=round(late_ms, 1))
-        return {"start_late_ms": late_ms} if wanted is not None else {}
+        return Started(start_late_ms=late_ms if wanted is not None else None).model_dump(exclude_none=True)
 
     def _drain(self, *, is_on: bool) -> None:
         self._is_draining = is_on
@@ -442,9 +444,10 @@ class Worker:
         self._log.info("draining: no new runs are taken" if is_on else "new runs are taken again")
 
     def _stop_run(self, command: CommandReceived) -> None:
+        order = _read(command, StopOrder)
         run = self._runs.get(command.run_id or "")
         if run is not None:  # a run that has ended already is as good as stopped
-            run.stop(str(command.data.get("reason", "stopped by the gateway")))
+            run.stop(order.reason)
 
     def _run(self, command: CommandReceived) -> RunExecution:
         run = self._runs.get(command.run_id or "")
@@ -539,19 +542,14 @@ def _trace_of(level: str) -> Trace | None:
     return trace
 
 
-def _read_share(command: CommandReceived) -> RunShare:
+def _read(command: CommandReceived, order: type[OrderT]) -> OrderT:
+    """Return what a command carries.
+
+    Raises:
+        CommandError: it does not have the form; the detail names what is wrong.
+    """
     try:
-        return RunShare.model_validate(command.data.get("share"))
+        return order.model_validate(command.data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5])
-        raise CommandError("BAD_SHARE", faults) from None  # without the input: it holds passwords
-
-
-def _read_targets(found: object) -> dict[str, dict[str, str]]:
-    if not isinstance(found, dict):
-        raise CommandError("BAD_TARGETS", "expected targets by group and position")
-    return {
-        group: {position: uri for position, uri in uris.items() if isinstance(uri, str)}
-        for group, uris in found.items()
-        if isinstance(uris, dict)
-    }
+        raise CommandError("BAD_COMMAND", faults) from None  # without the input: it holds passwords

@@ -103,7 +103,7 @@ def test_every_command_of_the_table_exists(name: str) -> None:
     assert cli.run_command([name, "--help"]) == 0
 
 
-@pytest.mark.parametrize("document", ["plan", "summary", "link"])
+@pytest.mark.parametrize("document", ["plan", "summary", "link", "run"])
 def test_schemas_are_printed_as_json(document: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["schema", document]) == 0
     assert json.loads(capsys.readouterr().out)["$defs"]

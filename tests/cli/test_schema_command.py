@@ -25,6 +25,6 @@ def test_a_plan_file_may_have_variables_and_references_to_them(capsys: pytest.Ca
     assert group["endpoints"]["description"] == "how many endpoints"
 
 
-@pytest.mark.parametrize("document", [Document.SUMMARY, Document.LINK])
+@pytest.mark.parametrize("document", [Document.SUMMARY, Document.LINK, Document.RUN])
 def test_other_documents_have_none(capsys: pytest.CaptureFixture[str], document: Document) -> None:
     assert r"\\$\\{" not in json.dumps(printed(capsys, document))
