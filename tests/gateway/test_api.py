@@ -126,12 +126,34 @@ def test_who_guesses_keys_is_slowed_and_the_right_key_works(tmp_path: Path) -> N
         {"name": "x" * 101},
         {"name": "x", "capacity": 0},
         {"name": "x", "capacity": 2**40},
+        {"name": "x", "capacity": 5.5},
+        {"name": "x", "capacity": True},
+        {"name": "x", "capacity": "5"},
         {"name": "x", "colour": "red"},
+        {"name": "x", "labels": {"a space": "y"}},
     ],
 )
 def test_a_bad_worker_is_refused(tmp_path: Path, body: dict[str, Any]) -> None:
     async def work(client: Client) -> None:
         assert (await client.post("/api/v1/workers", json=body)).status_code == 422
+
+    with_api(tmp_path, work)
+
+
+def test_a_whole_number_may_have_a_point(tmp_path: Path) -> None:
+    """JSON has one kind of number; 5.0 is an integer to JSON Schema."""
+
+    async def work(client: Client) -> None:
+        answer = await client.post("/api/v1/workers", json={"name": "w1", "capacity": 5.0})
+        assert answer.json()["data"]["configured_capacity"] == 5
+
+    with_api(tmp_path, work)
+
+
+def test_the_document_leaves_no_room_for_other_labels(tmp_path: Path) -> None:
+    async def work(client: Client) -> None:
+        schemas = (await client.get("/api/v1/openapi.json")).json()["components"]["schemas"]
+        assert schemas["NewWorker"]["properties"]["labels"]["additionalProperties"] is False
 
     with_api(tmp_path, work)
 

@@ -17,6 +17,7 @@ UNLIMITED = ApiLimits(requests_per_minute=1_000_000, failures_per_minute=1_000_0
 
 @pytest.mark.loopback
 def test_every_operation_answers_as_the_document_says(tmp_path: Path) -> None:
+    """The same requests however quick the machine is: a limit of time would have it go on until then."""
     with BackgroundGateway(tmp_path / "data", UNLIMITED) as gateway:
         done = subprocess.run(
             [
@@ -25,14 +26,13 @@ def test_every_operation_answers_as_the_document_says(tmp_path: Path) -> None:
                 CONFIG,
                 "run",
                 f"{gateway.url}/api/v1/openapi.json",
-                "--max-time=20",
                 "--header",
                 f"Authorization: Bearer {gateway.api_key}",
             ],
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-8000:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, Field, PlainValidator, StrictInt
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, StrictInt
 
 from cmw.gateway.projects import ProjectRow
 from cmw.gateway.rest.answers import ErrorAnswer
@@ -48,6 +48,10 @@ def _mapping(value: object) -> dict[str, Any]:
     return value
 
 
+def _without_fraction(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 PlanDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_schema_input_type=Plan)]
 """A plan as it came: `parse_plan` finds all that is wrong with it at once, and says it better."""
 
@@ -57,7 +61,10 @@ RegistrarDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_sche
 AccountDocument = Annotated[dict[str, Any], PlainValidator(_mapping, json_schema_input_type=Account)]
 """A SIP account as it came."""
 
-WaitSeconds = Annotated[StrictInt, Field(ge=0, le=24 * 3600)]
+INTEGRAL = BeforeValidator(_without_fraction)
+"""Last at a StrictInt: an integer as JSON Schema means it, for which 5.0 is one; true and "5" are none."""
+
+WaitSeconds = Annotated[StrictInt, Field(ge=0, le=24 * 3600), INTEGRAL]
 
 
 Service = Annotated[Gateway, Depends(_gateway)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from cmw.gateway.placement import Labels, Region
 from cmw.gateway.rest.answers import Answer, ListAnswer, answer, list_answer
-from cmw.gateway.rest.dependencies import Deleted, PageOf, Service
+from cmw.gateway.rest.dependencies import INTEGRAL, Deleted, PageOf, Service
 from cmw.gateway.rest.guard import GuardedRoute, needs
 from cmw.gateway.roles import Role
 from cmw.gateway.views import Label, WorkerView, WorkerWithToken
@@ -18,7 +18,7 @@ from cmw.gateway.workers import DEFAULT_CAPACITY, MAX_CAPACITY
 router = APIRouter(route_class=GuardedRoute)
 
 
-Capacity = Annotated[StrictInt, Field(ge=1, le=MAX_CAPACITY)]
+Capacity = Annotated[StrictInt, Field(ge=1, le=MAX_CAPACITY), INTEGRAL]
 
 
 class NewWorker(BaseModel):
