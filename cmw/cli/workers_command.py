@@ -20,7 +20,7 @@ from cmw.cli.tables import print_fields, print_json, print_table, to_second
 from cmw.errors import CommandError
 
 FIELDS = (
-    "id", "name", "configured_name", "region", "labels", "state", "enabled", "draining", "capacity",
+    "id", "name", "configured_name", "region", "labels", "state", "fault", "enabled", "draining", "capacity",
     "configured_capacity", "active_endpoints", "token_prefix", "created_at", "last_seen_at", "version", "host",
     "sip_ip", "media_ip", "engine", "load",
 )  # fmt: skip

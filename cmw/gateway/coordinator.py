@@ -67,6 +67,9 @@ START_LEAD: Nanos = 500 * MILLISECOND
 MAX_START_LEAD: Nanos = 5000 * MILLISECOND
 
 TICK_S = 1.0
+WORDS = {WorkerState.DRAINING: "draining", WorkerState.ERROR: "in error"}
+"""For workers that are there and take no new runs."""
+
 NOT_SUMMED_UP = "the results cannot be summed up"
 WORKER_LOST = "the worker was lost during the run"
 
@@ -375,9 +378,9 @@ class Coordinator:
 
     def _who_is_online(self, rows: Iterable[WorkerRow]) -> str:
         states = Counter(self._hub.state(row["id"]) for row in rows)
-        online, draining = states[WorkerState.ONLINE], states[WorkerState.DRAINING]
+        online, others = states[WorkerState.ONLINE], (WorkerState.DRAINING, WorkerState.ERROR)
         said = {0: "no worker is online", 1: "1 worker is online"}.get(online, f"{online} workers are online")
-        return f"{said}, {draining} draining" if draining else said
+        return ", ".join([said, *(f"{states[state]} {WORDS[state]}" for state in others if states[state])])
 
     def capacity(self, row: WorkerRow) -> int:
         """Return how many endpoints a worker may have: the configured number, or what it says of itself if less."""

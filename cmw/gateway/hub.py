@@ -93,6 +93,12 @@ class LiveLink:
         return str(said or self.worker["name"])
 
     @property
+    def fault(self) -> str:
+        """Return why the worker says that it cannot work, "" when it can."""
+        said = self.heartbeat or self.machine.hello
+        return said.fault if said is not None else ""
+
+    @property
     def is_open(self) -> bool:
         """Tell whether the worker was welcomed."""
         return self.machine.state is GatewayState.OPEN
@@ -221,10 +227,12 @@ class Hub:
         return int((rtt_ms or 0.0) * MILLISECOND)
 
     def state(self, worker_id: str) -> WorkerState:
-        """Return ONLINE or DRAINING while there is a welcomed link that was heard of within a minute."""
+        """Return OFFLINE without a welcomed link that was heard of within a minute, ERROR when it told of a fault."""
         link = self._links.get(worker_id)
         if link is None or not link.is_open or monotonic_ns() - link.machine.last_heard_at > SILENCE:
             return WorkerState.OFFLINE
+        if link.fault:
+            return WorkerState.ERROR
         return WorkerState.DRAINING if worker_id in self._draining else WorkerState.ONLINE
 
     def is_linked(self, worker_id: str) -> bool:
@@ -395,7 +403,7 @@ class Hub:
             if isinstance(event, events.HelloReceived):
                 await self._greet(link, event.hello)
             elif isinstance(event, events.HeartbeatReceived):
-                link.heartbeat = event.heartbeat
+                await self._take_heartbeat(link, event.heartbeat)
             elif isinstance(event, events.ReportReceived | events.SamplesReceived):
                 await self._journal.append(self._entry(link, event))
             elif isinstance(event, events.LinkLost):
@@ -413,6 +421,14 @@ class Hub:
             log.warning(
                 "a worker did not understand us", worker=link.worker["name"], code=event.code, detail=event.detail
             )
+
+    async def _take_heartbeat(self, link: LiveLink, heartbeat: Heartbeat) -> None:
+        before, link.heartbeat = link.fault, heartbeat
+        if link.fault != before:
+            log.warning("a worker cannot work", worker=link.name, fault=link.fault) if link.fault else log.info(
+                "a worker can work again", worker=link.name
+            )
+            await self._notify()
 
     def _entry(self, link: LiveLink, event: events.ReportReceived | events.SamplesReceived) -> Entry:
         assert link.machine.hello is not None

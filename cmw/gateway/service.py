@@ -367,6 +367,7 @@ class Gateway:
             enabled=row["enabled"],
             draining=row["draining"],
             state=state,
+            fault=link.fault if link is not None and state is WorkerState.ERROR else "",
             token_prefix=row["token_prefix"],
             created_at=iso(row["created_at_ms"]) or "",
             last_seen_at=iso(self._clock() if state is not WorkerState.OFFLINE else row["last_seen_at_ms"]),
@@ -375,7 +376,7 @@ class Gateway:
             sip_ip=hello.get("sip_ip") or None,
             media_ip=hello.get("media_ip") or None,
             engine=hello.get("engine") or None,
-            load=heartbeat.model_dump(mode="json", exclude={"type", "sent_at_unix_ns"}) if heartbeat else {},
+            load=heartbeat.model_dump(mode="json", exclude={"type", "sent_at_unix_ns", "fault"}) if heartbeat else {},
         )
 
     def _run_view(self, row: RunRow, parts: Sequence[Part]) -> RunView:

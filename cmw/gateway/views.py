@@ -32,6 +32,7 @@ class WorkerView(BaseModel):
     enabled: bool
     draining: bool = Field(description="it takes no new runs, and finishes what it has")
     state: WorkerState
+    fault: str = Field(default="", description="why it cannot work, while its state is ERROR")
     token_prefix: str = Field(description="the first 12 of the token's 68 characters")
     created_at: str
     last_seen_at: str | None = None

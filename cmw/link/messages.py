@@ -61,6 +61,8 @@ class Hello(Message):
     """The runs that are alive in this process."""
     draining: bool = False
     """Whether this process takes no new runs, as the last command ``drain`` said."""
+    fault: ShortText = ""
+    """Why this worker cannot work, for people; empty when it can."""
     dropped_samples: Count = 0
     """Sample batches of this session that a full spool cost."""
     dropped_reports: Count = 0
@@ -85,6 +87,8 @@ class Heartbeat(Message):
     clock_offset_ms: float | None = None
     """Gateway's clock minus the worker's, as the worker knows it so far."""
     rtt_ms: Annotated[float, Field(ge=0)] | None = None
+    fault: ShortText = ""
+    """As in the hello, now."""
     spooled_bytes: Count = 0
     dropped_samples: Count = 0
     dropped_reports: Count = 0

@@ -34,6 +34,7 @@ class WorkerStatus:
     loop_lag_ms: float | None = None
     runs: tuple[str, ...] = field(default=())
     draining: bool = False
+    fault: str = ""
 
 
 def make_hello(info: WorkerInfo, status: WorkerStatus, session: str, spool: Spool) -> Hello:
@@ -55,6 +56,7 @@ def make_hello(info: WorkerInfo, status: WorkerStatus, session: str, spool: Spoo
         engine=info.engine,
         runs=list(status.runs),
         draining=status.draining,
+        fault=status.fault,
         dropped_samples=spool.dropped_samples,
         dropped_reports=spool.dropped_progress,
     )
@@ -74,6 +76,7 @@ def make_heartbeat(status: WorkerStatus, sent_at_unix_ns: int, spool: Spool, clo
         loop_lag_ms=status.loop_lag_ms,
         clock_offset_ms=clock.offset_ns / MILLISECOND if clock.is_known else None,
         rtt_ms=clock.rtt_ns / MILLISECOND if clock.is_known else None,
+        fault=status.fault,
         spooled_bytes=spool.size_bytes,
         dropped_samples=spool.dropped_samples,
         dropped_reports=spool.dropped_progress,

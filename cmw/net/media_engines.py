@@ -197,6 +197,10 @@ class MediaEngines:
             for slot, seen in engine.snapshot_all()
         ]
 
+    def wakes(self) -> list[int]:
+        """Return how often each thread that was started has woken."""
+        return [engine.pacing().ticks for engine in self._engines[: self._used]]
+
     def pacing(self) -> PacingSnapshot:
         """Return how far sending was from its schedule since the engines were made."""
         return _merge([engine.pacing() for engine in self._engines])

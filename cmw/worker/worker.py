@@ -46,6 +46,7 @@ from cmw.worker.logs import get_logger, set_level
 from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses, WorkerSettings
 from cmw.worker.sip_traffic import SipTraffic
+from cmw.worker.standstill import Standstill
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
 from cmw.worker.values import parse_target
@@ -54,6 +55,9 @@ OrderT = TypeVar("OrderT", bound=RunMessage)
 
 PAGE_LIFE_NS: Nanos = SECOND // 2
 """How old the page of figures may be."""
+
+MAX_FAULT_CHARS = 255
+"""A line of the link."""
 
 RUNS_SHARE = 0.7
 """Part of the time of `Worker.stop` that runs may take."""
@@ -90,6 +94,7 @@ class Worker:
         self._status_timer: asyncio.TimerHandle | None = None
         self._stations: Stations | None = None
         self._generator: Generator | None = None
+        self._standstill: Standstill | None = None
         self._packets: PacketTrace | None = None
         self._exporter: HepExporter | None = None
         self._link: LinkClient | None = None
@@ -115,6 +120,7 @@ class Worker:
         home = await self._open_station(addresses)
         self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
         self._generator = Generator(home.engine, self._alarm)
+        self._standstill = Standstill(home.engine.wakes)
         self._packets = PacketTrace(home.engine, self._alarm)
         self._packets.set(self._log_level == "trace")
         if not self._is_embedded:
@@ -226,11 +232,13 @@ class Worker:
 
     def _what_is_wrong(self) -> str:
         """Return what people have to mend; "" for nothing: a gateway that is away comes back by itself."""
-        if self.refused is not None:
-            return self.refused.message
+        return self.refused.message if self.refused is not None else self._fault()
+
+    def _fault(self) -> str:
+        """Return why this worker could not carry out a run, gateway or not; "" for nothing."""
         if self._capacity.endpoints == 0:
             return f"no endpoint fits: {self._capacity.bound}"
-        return ""
+        return self._standstill.fault if self._standstill is not None else ""
 
     def _why_unready(self) -> str:
         if self._is_stopping:
@@ -282,6 +290,7 @@ class Worker:
             loop_lag_ms=generator.lag_ms if generator is not None else None,
             runs=tuple(self._runs),
             draining=self._is_draining,
+            fault=self._fault()[:MAX_FAULT_CHARS],
         )
 
     # The link.
@@ -321,6 +330,8 @@ class Worker:
     def _update_link(self) -> None:
         """Keep what hello and heartbeats say of this worker fresh."""
         assert self._alarm is not None
+        if self._standstill is not None:
+            self._standstill.look()
         if self._link is not None:
             status = self._status()
             self._link.run(lambda link, now: link.update(status))

@@ -84,6 +84,7 @@ class FakeWorker:
         self.answers = True
         self.reject: tuple[str, str] | None = None
         self.is_draining = False
+        self.fault = ""
         self.starts_at: int | None = None
         self.events: list[object] = []
         self.shares: dict[str, RunShare] = {}
@@ -120,7 +121,7 @@ class FakeWorker:
         return [event for event in found if isinstance(event, kind)][count - 1]
 
     def alive(self, *run_ids: str) -> None:
-        status = WorkerStatus(capacity=self.capacity, runs=run_ids, draining=self.is_draining)
+        status = WorkerStatus(capacity=self.capacity, runs=run_ids, draining=self.is_draining, fault=self.fault)
         self.client.run(lambda link, now: link.update(status))
 
     def report_second(self, run_id: str, second: int) -> None:

@@ -230,6 +230,15 @@ class TestHeartbeat:
         assert beats[-1].heartbeat.capacity == 40
         assert world.link.is_open
 
+    def test_a_fault_is_told_at_once_and_once(self) -> None:
+        world = opened()
+        assert world.server is not None
+        for at, fault in enumerate(("no room", "no room", ""), 1):
+            world.link.update(WorkerStatus(capacity=40, fault=fault))
+            world.run_until(at * SECOND)
+        beats = [event.heartbeat for event in world.server.events if isinstance(event, events.HeartbeatReceived)]
+        assert [beat.fault for beat in beats] == ["", "no room", ""]
+
     def test_offset_of_the_gateways_clock(self) -> None:
         world = opened(offset_ns=250 * MILLISECOND)
         measured = world.of(events.ClockMeasured)

@@ -150,6 +150,9 @@ class FakeEngine:
 
     def stop(self) -> None: ...
 
+    def wakes(self) -> list[int]:
+        return [self._clock() // MILLISECOND]
+
     def add_source(self, frames: bytes, frame_bytes: int) -> int:
         self.sources.append(frames)
         return len(self.sources) - 1

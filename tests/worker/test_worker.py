@@ -16,6 +16,7 @@ from cmw.load.split import whole_run
 from cmw.worker.capacity import Capacity
 from cmw.worker.generator import Generator
 from cmw.worker.settings import WorkerSettings
+from cmw.worker.standstill import Standstill
 from cmw.worker.stations import Stations
 from cmw.worker.ways import Ways
 from cmw.worker.worker import Worker
@@ -264,5 +265,27 @@ def test_health_follows_the_link() -> None:
         assert (worker._health_state().connected, worker._health_state().healthy) == (False, False)
         worker._receive_link_event(LinkOpened("w1", "one", 0))
         assert worker._health_state().healthy is True
+
+    play(scene)
+
+
+def test_a_worker_in_which_no_endpoint_fits_says_so() -> None:
+    async def scene(on: Scene) -> None:
+        assert on.worker._status().fault == "no endpoint fits: the stage is small"
+
+    play(scene, capacity=0)
+
+
+def test_a_media_thread_that_stands_still_is_a_fault() -> None:
+    async def scene(on: Scene) -> None:
+        on.worker._standstill = Standstill(lambda: [7])
+        on.worker._update_link()
+        assert on.worker._status().fault == ""
+        await pass_time(on.stage, 10 * SECOND)
+        assert (
+            on.worker._status().fault
+            == on.worker._health_state().reason
+            == "1 of 1 media threads did not run for 5 s or more"
+        )
 
     play(scene)
