@@ -29,7 +29,7 @@ from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import CmwError, SettingsError
 from cmw.gateway.errors import RequestError, conflict
 from cmw.gateway.hub import Hub
-from cmw.gateway.instants import UnixClock, UnixMillis
+from cmw.gateway.instants import SteadyClock, UnixMillis
 from cmw.gateway.journal import Entry
 from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, Targets
 from cmw.gateway.placement import ANYWHERE, Placement
@@ -102,7 +102,7 @@ class Coordinator:
         registry: WorkerRegistry,
         hub: Hub,
         results: Results,
-        clock: UnixClock,
+        clock: SteadyClock,
         watchers: RunWatchers,
     ) -> None:
         self._store = store
@@ -145,6 +145,8 @@ class Coordinator:
             raise RequestError(
                 422, "INVALID_PLAN", "found search arrivals, expected a plan of one run; `cmw run` carries out a search"
             )
+        if not self._runs:
+            self._opened_at_ms += self._clock.follow()
         now_ms = self._clock()
         run = ActiveRun(
             uuid4().hex,

@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cmw.core.clock import Nanos
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
@@ -27,7 +28,7 @@ from cmw.gateway.database import Database
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.idempotency import Idempotency
-from cmw.gateway.instants import UnixClock, iso, unix_ms
+from cmw.gateway.instants import SteadyClock, UnixClock, iso, unix_ms
 from cmw.gateway.journal import Entry, Journal
 from cmw.gateway.key_check import open_vault
 from cmw.gateway.limiter import FailureLimiter
@@ -52,6 +53,7 @@ from cmw.load.evidence import KIND
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
 from cmw.metrics.keys import COLUMNS
+from cmw.net.clock import monotonic_ns
 
 LOCK_FILE = "lock"
 QUIET_S = 15.0
@@ -63,7 +65,9 @@ INTERNAL_EXIT_CODE = 70
 class Gateway:
     """Workers, runs and results on one data directory. `open` makes one; `serve` puts it on the network."""
 
-    def __init__(self, data_dir: Path, database: Database, vault: Vault, clock: UnixClock, kept: Kept) -> None:
+    def __init__(
+        self, data_dir: Path, database: Database, vault: Vault, clock: UnixClock, steady: SteadyClock, kept: Kept
+    ) -> None:
         self.data_dir = data_dir
         self._clock = clock
         self._database = database
@@ -75,7 +79,7 @@ class Gateway:
         self._watchers = RunWatchers()
         self._retention = Retention(database, clock, kept)
         self._packer = SamplePacker(database, clock)
-        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, clock, self._watchers)
+        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, steady, self._watchers)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
         self.idempotency = Idempotency(database, clock)
@@ -88,11 +92,19 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, data_dir: Path, *, clock: UnixClock = unix_ms, secret_key: str | None = None, kept: Kept | None = None
+        cls,
+        data_dir: Path,
+        *,
+        clock: UnixClock = unix_ms,
+        monotonic: Callable[[], Nanos] = monotonic_ns,
+        secret_key: str | None = None,
+        kept: Kept | None = None,
     ) -> AsyncIterator[Gateway]:
         """Open the store of `data_dir`, made if need be, and go on with what an earlier process left.
 
         Args:
+            clock: the wall clock.
+            monotonic: the clock that deadlines of runs go by, so that a step of the other moves none.
             secret_key: what secrets are encrypted with, in place of a file of the directory.
             kept: how long results are kept; for ever when not given.
 
@@ -104,7 +116,7 @@ class Gateway:
             database = await Database.open(data_dir)
             try:
                 vault = await open_vault(database, data_dir, secret_key)
-                gateway = cls(data_dir, database, vault, clock, kept or Kept())
+                gateway = cls(data_dir, database, vault, clock, SteadyClock(clock, monotonic), kept or Kept())
                 await gateway._start()
                 try:
                     yield gateway

@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 
 from cmw.core.address import Address
+from cmw.core.clock import MILLISECOND
 from cmw.gateway.rest.app import ApiLimits
 from cmw.gateway.server import RunningServer, serve
 from cmw.gateway.service import Gateway
@@ -216,7 +217,9 @@ async def open_gateway(
     data_dir: Path, clock: Callable[[], int] | None = None, port: int = 0, limits: ApiLimits | None = None
 ) -> AsyncIterator[tuple[Gateway, RunningServer]]:
     """Have a gateway on loopback for as long as the context lasts."""
-    more = {} if clock is None else {"clock": clock}
+    more: dict[str, Any] = {}
+    if clock is not None:
+        more = {"clock": clock, "monotonic": lambda: clock() * MILLISECOND}
     async with Gateway.open(data_dir, **more) as gateway:
         server = await serve(gateway, "127.0.0.1", port, limits=limits)
         try:
