@@ -363,7 +363,7 @@ cdef class EventSender:
             return None
         load_types()
         return _EventPacket(
-            out.payload[:EVENT_BYTES], out.payload_type, out.timestamp, bool(out.marker), bool(out.is_last))
+            out.payload[:EVENT_BYTES], out.payload_type, out.timestamp, bool(out.marker), bool(out.is_over))
 
 
 @cython.final

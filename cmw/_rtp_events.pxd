@@ -57,7 +57,7 @@ cdef struct EventPacket:
     uint8_t payload_type
     uint8_t code
     uint8_t marker
-    uint8_t is_last
+    uint8_t is_over                 # the first to say that the event has ended
 
 
 cdef struct RtpEventReceiver:
@@ -106,7 +106,7 @@ cdef inline bint events_next(
     if sender.count == 0:
         return 0
     out.marker = 0
-    out.is_last = 0
+    out.is_over = 0
     if sender.phase == EVENT_IDLE:
         if sender.resting and <int32_t>(timestamp - sender.resume) < 0:
             return 0
@@ -121,6 +121,7 @@ cdef inline bint events_next(
             sender.phase = EVENT_REPEATING
             sender.repeats = EVENT_FINALS - 1
             sender.is_end = left <= EVENT_SEGMENT
+            out.is_over = sender.is_end
     else:
         sender.repeats -= 1
     out.timestamp = sender.start
@@ -136,7 +137,6 @@ cdef inline bint events_next(
     if sender.phase == EVENT_REPEATING and sender.repeats == 0:
         sender.start += sender.reported
         if sender.is_end:
-            out.is_last = 1
             sender.resume = sender.start + order.pause
             sender.resting = 1
             sender.first = (sender.first + 1) % EVENT_QUEUE

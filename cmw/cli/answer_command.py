@@ -7,6 +7,8 @@ import contextlib
 import json
 import signal
 import sys
+from array import array
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 
 from cmw.cli.accounts_file import read_accounts
 from cmw.cli.buffer_options import DEFAULT_BUFFER, BufferText, buffer_settings
+from cmw.cli.dtmf_actions import OPTION, DtmfActions, dtmf_actions
 from cmw.cli.options import DEFAULT_ANSWER_RTP_PORTS, parse_duration_option, parse_ip, parse_listen, parse_ports
 from cmw.cli.sip_options import (
     Reliable,
@@ -71,7 +74,7 @@ def answer(
     ] = "127.0.0.1:5080",
     media: Annotated[
         str,
-        typer.Option(help="echo, speech, tone, silence, or a WAV file of 8 kHz, 1 channel, 16 bit.", metavar="WHAT"),
+        typer.Option(help="echo, speech, tone, silence, or a WAV file.", metavar="WHAT"),
     ] = "echo",
     codec: Annotated[list[str] | None, typer.Option(help="PCMU or PCMA; repeat for both.", show_default="both")] = None,
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Accept RTP and RTCP on one port.")] = False,
@@ -94,6 +97,13 @@ def answer(
     options_status: Annotated[
         int, typer.Option("--options", help="Answer OPTIONS outside of calls with this status.", min=200, max=699)
     ] = 200,
+    on_dtmf: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a digit does, such as 1=play:menu.wav, 2=send:42#, 9=hang-up; repeat for more.",
+            metavar="DIGIT=ACTION",
+        ),
+    ] = None,
     max_calls: Annotated[int | None, typer.Option(help="Calls at once; more are refused with 486.", min=0)] = None,
     rtp_ports: Annotated[str, typer.Option(help="UDP ports for RTP and RTCP, FIRST-LAST.")] = DEFAULT_ANSWER_RTP_PORTS,
     sdp_ip: Annotated[str | None, typer.Option(help="Address to show in SDP.", show_default="as --listen")] = None,
@@ -153,6 +163,7 @@ def answer(
         raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-client-ca")
     if redirect and reject is not None:
         raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
+    digits = _digits(on_dtmf or [], media)
     settings = AnswererSettings(
         audio=replace(
             _audio(media, codec or list(CODECS)),
@@ -169,6 +180,7 @@ def answer(
             headers=_headers(header or []),
         ),
         max_calls=max_calls,
+        steps=digits.steps,
         options=_options(session_timer, reliable, transfers, options_status),
     )
     if log_level not in LEVELS:
@@ -191,6 +203,7 @@ def answer(
             sdp_ip,
             ports,
             settings,
+            digits.sounds,
             make_registrar,
             _reach(tls_cert, tls_key, tls_client_ca, ws),
             is_traced=log_level == "trace",
@@ -215,6 +228,15 @@ def _audio(media: str, codecs: list[str]) -> AudioChoice:
             )
         read_wav(Path(media))
     return AudioChoice(codecs=tuple(codecs), source=media)
+
+
+def _digits(texts: list[str], media: str) -> DtmfActions:
+    actions = dtmf_actions(texts)
+    if media == "echo" and any(step.action == "play" for step in actions.steps):
+        raise typer.BadParameter(
+            "found play beside --media echo, expected --media silence or another", param_hint=OPTION
+        )
+    return actions
 
 
 def _checked_uri(uri: str, option: str = "--redirect") -> str:
@@ -294,6 +316,7 @@ async def _serve(
     sdp_ip: str | None,
     ports: PortRange,
     settings: AnswererSettings,
+    sounds: Mapping[str, array[int]],
     make_registrar: MakeRegistrar | None,
     reach: SipReach,
     *,
@@ -326,7 +349,10 @@ async def _serve(
         reach=reach,
     )
 
-    await station.sounds.prepare(settings.audio.source, settings.audio.codecs, settings.audio.ptime_ms)
+    for name, pcm in sounds.items():
+        station.sounds.keep(name, pcm)
+    for source in dict.fromkeys([settings.audio.source, *[s.source for s in settings.steps if s.source is not None]]):
+        await station.sounds.prepare(source, settings.audio.codecs, settings.audio.ptime_ms)
 
     def report(call: EndpointReport) -> None:
         _log_call(log, call)
@@ -376,6 +402,9 @@ def _log_call(log: Any, call: EndpointReport) -> None:
         packets_sent=call.media.send.get("packets_sent"),
         packets_received=call.media.receive.get("packets_received"),
         packets_lost=call.media.receive.get("packets_lost"),
+        dtmf_received=call.signalling.dtmf_received,
+        actions_executed=call.signalling.scenario_actions_executed,
+        actions_failed=call.signalling.scenario_actions_failed,
     )
 
 

@@ -29,11 +29,13 @@ from cmw.cli.sip_options import (
     sip_document,
     tls_document,
 )
+from cmw.cli.sound_files import read_sound
 from cmw.errors import RemoteProtocolError, SettingsError
 from cmw.load.faults import Path as FaultPath
 from cmw.load.faults import PlanError, show_path
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
+from cmw.load.plan_sound import SAID
 from cmw.load.template import PLACE
 from cmw.sip import parse_uri
 
@@ -92,7 +94,9 @@ def call(
     codec: Annotated[
         list[str] | None, typer.Option(help="PCMU or PCMA; repeat to offer both.", show_default="both")
     ] = None,
-    source: Annotated[str, typer.Option(help="What is said: speech, tone or silence.")] = "speech",
+    source: Annotated[
+        str, typer.Option(help="What is said: speech, tone, silence, a WAV file, or echo for what comes.")
+    ] = "speech",
     dscp: Annotated[int, typer.Option(help="DSCP of RTP and RTCP, 0 to 63.")] = 46,
     ptime: Annotated[str, typer.Option(help="Audio in each packet: 10ms, 20ms, 30ms, 40ms or 60ms.")] = "20ms",
     rtcp_mux: Annotated[bool, typer.Option("--rtcp-mux", help="Offer RTP and RTCP on one port.")] = False,
@@ -161,7 +165,7 @@ def call(
 
     With --user all calls share one account, which is registered once for each call.
     """
-    group = {
+    group: dict[str, Any] = {
         "endpoints": calls,
         "call": {"uri": uri, "offer": "late" if late_offer else "early", "redirects": redirects},
         "load": _load(rate),
@@ -173,6 +177,8 @@ def call(
         "sip": sip_document(session_timer, reliable, transfers),
     }
     document = _document(uri, _known(group), duration=duration, setup_timeout=setup_timeout)
+    if isinstance(group["audio"]["source"], dict):
+        document["sounds"] = {source: read_sound(Path(source))}
     way = {
         "transport": transport,
         "outbound_proxy": proxy or None,
@@ -196,8 +202,13 @@ def _plan(document: dict[str, Any]) -> Plan:
     try:
         return parse_plan(document, name="cmw call")
     except PlanError as error:
-        told = list(dict.fromkeys(f"{_option(fault.path)}: {fault.message}" for fault in error.faults))
+        told = list(dict.fromkeys(f"{_option(fault.path)}: {_worded(fault.message)}" for fault in error.faults))
         raise typer.BadParameter(told[0] if len(told) == 1 else "".join(f"\n  {line}" for line in told)) from None
+
+
+def _worded(message: str) -> str:
+    """Return a message in the words of options."""
+    return message.replace("{file: NAME.wav}", "a WAV file")
 
 
 def _option(path: FaultPath) -> str:
@@ -219,7 +230,11 @@ def _load(rate: str) -> dict[str, str]:
 
 
 def _audio(codecs: list[str] | None, source: str, dscp: int) -> dict[str, Any]:
-    return {"codecs": codecs or ["PCMU", "PCMA"], "source": source, "dscp": dscp}
+    return {"codecs": codecs or ["PCMU", "PCMA"], "source": _said(source), "dscp": dscp}
+
+
+def _said(source: str) -> str | dict[str, str]:
+    return source if source in SAID or not Path(source).is_file() else {"file": source}
 
 
 def _password(file: Path | None) -> str:

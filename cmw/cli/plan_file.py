@@ -11,6 +11,7 @@ from cmw.cli.document import Source, read_text
 from cmw.cli.plan_text import parse_json, parse_yaml
 from cmw.cli.plan_variables import Variables
 from cmw.cli.profile_file import read_profile_rows
+from cmw.cli.sound_files import take_sounds
 from cmw.errors import SettingsError
 from cmw.load.baseline import fill_baseline, names_baseline
 from cmw.load.faults import Path, PlanError, show_value, suggest
@@ -60,6 +61,7 @@ def _read_source(file: FilePath, variables: Variables, baseline: Summary | None)
     _take_accounts(source, file)
     _take_profiles(source, file)
     _take_tls_files(source, file)
+    take_sounds(source, file.parent)
     _fill_baseline(source, baseline)
     return source
 

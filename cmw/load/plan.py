@@ -45,6 +45,7 @@ from cmw.load.plan_sip import (
     Tls,
     Transport,
 )
+from cmw.load.plan_sound import SAID_EXPECTED, Said, Sound, SoundName
 from cmw.load.units import Rate
 from cmw.rtp.statistics import LATE_LIMIT_NS
 
@@ -228,9 +229,7 @@ class Audio(PlanModel):
         "audio in each packet, unless the peer asks for another of these",
         default=20 * MILLISECOND,
     )
-    source: Annotated[Literal["speech", "tone", "silence"], one_of("speech", "tone", "silence", later=("file",))] = (
-        plan_field("speech, tone or silence", "what is said", default="speech")
-    )
+    source: Said = plan_field(SAID_EXPECTED, "what is said; an echo returns what comes", default="speech")
     dscp: StrictInt = plan_field(
         "a whole number from 0 to 63", "DSCP of RTP and RTCP; 46 is Expedited Forwarding", default=46, ge=0, le=63
     )
@@ -330,6 +329,12 @@ class Plan(PlanModel):
     )
     registrars: dict[Name, Registrar] = plan_field(
         "a mapping of names to registrars", "SIP servers", default_factory=dict, max_length=MAX_GROUPS
+    )
+    sounds: dict[SoundName, Sound] = plan_field(
+        "a mapping of names of WAV files to their samples: 8000 Hz, one channel, 16 bit, little-endian, in base64",
+        "what the WAV files that groups name hold; a plan that is a file has them read",
+        default_factory=dict,
+        max_length=MAX_GROUPS,
     )
     groups: dict[Name, Group] = plan_field(
         "a mapping of one or more names to groups", "who takes part", min_length=1, max_length=MAX_GROUPS

@@ -17,6 +17,7 @@ from cmw.load.plan_fields import NAME_EXPECTED, PlanModel
 from cmw.load.plan_scenario_checks import check_scenarios
 from cmw.load.plan_sip import TLS_FILES, Tls
 from cmw.load.plan_sip_checks import check_sip
+from cmw.load.plan_sound_checks import check_sounds
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -59,6 +60,7 @@ def parse_plan(
     check_groups(registrars, groups, group_names, document.get("registrars"), hold_ns, notes)
     check_sip(registrars, groups, notes)
     check_scenarios(groups, hold_ns, notes)
+    check_sounds(groups, plan.sounds if plan else None, notes)
     check_thresholds(document.get("thresholds"), notes)
     check_evidence(plan.evidence.endpoints if plan else (), groups, notes)
     if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:

@@ -19,6 +19,7 @@ from cmw.load.plan_fields import (
     one_of,
     plan_field,
 )
+from cmw.load.plan_sound import PLAYED_EXPECTED, Played
 
 MAX_STEPS = 30
 """Steps of one group."""
@@ -116,6 +117,9 @@ class Action(PlanModel):
         "1 to 32 digits of 0123456789*#ABCD", "send digits, one after the other; refused while the call is held",
         default=None,
     )  # fmt: skip
+    play: Played | None = plan_field(
+        PLAYED_EXPECTED, "say this from its beginning, again and again, instead of what was said so far", default=None
+    )
     hang_up: Simple | None = plan_field("true", "end the call", default=None)
     via: Annotated[
         Literal["invite", "update", "info", "rfc4733"], one_of("invite", "update", "info", "rfc4733")

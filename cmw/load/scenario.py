@@ -42,14 +42,14 @@ class Scenario:
         return due
 
     def take_event(self, event: str, digit: str = "") -> list[StepShare]:
-        """Return the steps that waited for this, each once in a call.
+        """Return the steps that waited for this, each once in a call unless it says otherwise.
 
         Args:
             event: ``dtmf``, ``hold`` and so on.
             digit: of ``dtmf``.
         """
         due = [step for step in self._events if step.on == event and step.digit in (None, digit)]
-        self._events = [step for step in self._events if not any(step is taken for taken in due)]
+        self._events = [step for step in self._events if step.again or not any(step is taken for taken in due)]
         return due
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cmw.core.clock import Nanos
 from cmw.load.share_model import SecretText, ShareModel
-from cmw.load.share_sip import IdentityShare, SipShare, StepShare, Transport, WayShare
+from cmw.load.share_sip import IdentityShare, SipShare, Source, StepShare, Transport, WayShare
 from cmw.rtp.jitter_buffer import MAX_BUFFER_NS, USUAL_BUFFER
 from cmw.rtp.statistics import LATE_LIMIT_NS
 
@@ -90,7 +90,8 @@ class AudioShare(ShareModel):
 
     codecs: list[Literal["PCMU", "PCMA"]] = Field(min_length=1)
     ptime_ms: int = Field(ge=1)
-    source: Literal["speech", "tone", "silence"]
+    source: Source
+    """``sound:`` and a number for one of `RunShare.sounds`."""
     dscp: int = Field(ge=0, le=63)
     rtcp_mux: bool = False
     symmetric: bool = False
@@ -191,6 +192,8 @@ class RunShare(ShareModel):
     run_within_ns: Nanos
     """From `start_run`: when every endpoint of the run has ended, whatever happens."""
     evidence: EvidenceShare = EvidenceShare()
+    sounds: dict[str, str] = Field(default_factory=dict)
+    """Samples of 8000 Hz, 16 bit, little-endian, in base64, by the names that sources have."""
 
     @property
     def total_endpoints(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cmw.core.clock import Nanos
 from cmw.load.share_model import SecretText, ShareModel
+
+Source = Annotated[str, Field(pattern=r"^(speech|tone|silence|echo|sound:[0-9a-f]{1,64})$")]
+"""What is said, by name."""
 
 Transport = Literal["udp", "tcp", "tls", "ws", "wss", "auto"]
 
@@ -79,8 +82,9 @@ class StepShare(ShareModel):
     digit: str | None = None
     """Which digit `on` dtmf waits for; None for any."""
     action: Literal[
-        "hold", "resume", "update", "transfer", "send_info", "send_message", "send_options", "send_dtmf", "hang_up"
-    ]
+        "hold", "resume", "update", "transfer", "send_info", "send_message", "send_options", "send_dtmf", "play",
+        "hang_up",
+    ]  # fmt: skip
     via: Literal["invite", "update", "info", "rfc4733", "negotiated"] = "invite"
     """`negotiated`: digits by RFC 4733 where the peer takes them, else in INFO."""
     codecs: list[str] = Field(default_factory=list)
@@ -94,3 +98,7 @@ class StepShare(ShareModel):
     """Media type of `body`."""
     body: str = ""
     """Of INFO and MESSAGE; the digits of send_dtmf."""
+    source: Source | None = None
+    """Of play."""
+    again: bool = False
+    """Whether it waits for its event again after it was begun; else it is begun once in a call."""

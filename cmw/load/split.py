@@ -16,6 +16,7 @@ from cmw.load.draws import Draws
 from cmw.load.plan import Account, Answer, Group, Plan, Registrar
 from cmw.load.plan_load import Load
 from cmw.load.plan_scenario_checks import transfer_group, transfer_of
+from cmw.load.plan_sound import sound_key, source_name
 from cmw.load.share import (
     AccountShare,
     AnswerShare,
@@ -75,6 +76,7 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
         run_within_ns=run_deadline(max(map(_last_wait, groups.values())), plan.duration),
         evidence=EvidenceShare(calls=plan.evidence.calls, endpoints=plan.evidence.endpoints),
+        sounds={sound_key(text): text for text in plan.sounds.values()},
     )
 
 
@@ -112,12 +114,12 @@ class _Builder:
             identity=identity_share(group.identity) if group.identity is not None else None,
             headers=dict(group.headers),
             sip=sip_share(group.sip),
-            scenario=[step_share(step, group, registrar) for step in group.scenario],
+            scenario=[step_share(step, group, registrar, self._plan.sounds) for step in group.scenario],
             answer=None if group.call is not None else self._answer(name, group),
             audio=AudioShare(
                 codecs=list(group.audio.codecs),
                 ptime_ms=group.audio.ptime // MILLISECOND,
-                source=group.audio.source,
+                source=source_name(group.audio.source, self._plan.sounds),
                 dscp=group.audio.dscp,
                 rtcp_mux=group.audio.rtcp_mux,
                 symmetric=group.audio.symmetric,
@@ -268,7 +270,13 @@ def _part(whole: RunShare, groups: dict[str, list[EndpointShare]]) -> RunShare:
     chosen = {name: whole.groups[name].model_copy(update={"endpoints": part}) for name, part in groups.items()}
     needed = {group.registrar for group in chosen.values()}
     registrars = {name: registrar for name, registrar in whole.registrars.items() if name in needed}
-    return whole.model_copy(update={"groups": chosen, "registrars": registrars})
+    said = {source for group in chosen.values() for source in _sources(group)}
+    sounds = {key: text for key, text in whole.sounds.items() if key in said}
+    return whole.model_copy(update={"groups": chosen, "registrars": registrars, "sounds": sounds})
+
+
+def _sources(group: GroupShare) -> list[str]:
+    return [group.audio.source, *[step.source for step in group.scenario if step.source is not None]]
 
 
 def _deal(workers: list[tuple[str, int]], seed: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cmw.core.clock import SECOND
@@ -9,6 +10,7 @@ from cmw.load.plan import Group, Registrar
 from cmw.load.plan_scenario import Action, Step
 from cmw.load.plan_sip import Identity, Sip, Tls
 from cmw.load.plan_sip_checks import hosts_of
+from cmw.load.plan_sound import source_name
 from cmw.load.share import RegistrarShare, RetryShare
 from cmw.load.share_sip import IdentityShare, SipShare, StepShare, TimerShare, TlsShare, WayShare
 from cmw.sip import parse_uri
@@ -103,7 +105,7 @@ def sip_share(sip: Sip) -> SipShare:
     )
 
 
-def step_share(step: Step, group: Group, registrar: Registrar | None) -> StepShare:
+def step_share(step: Step, group: Group, registrar: Registrar | None, sounds: Mapping[str, str]) -> StepShare:
     """Return one step."""
     [action] = step.do.names
     return StepShare(
@@ -112,11 +114,13 @@ def step_share(step: Step, group: Group, registrar: Registrar | None) -> StepSha
         digit=step.digit,
         action=action,  # type: ignore[arg-type]
         via=step.do.via or ("negotiated" if action == "send_dtmf" else "invite"),
-        **_details(step.do, group, registrar),
+        **_details(step.do, group, registrar, sounds),
     )
 
 
-def _details(do: Action, group: Group, registrar: Registrar | None) -> dict[str, Any]:
+def _details(do: Action, group: Group, registrar: Registrar | None, sounds: Mapping[str, str]) -> dict[str, Any]:
+    if do.play is not None:
+        return {"source": source_name(do.play, sounds)}
     if do.update is not None:
         return {"codecs": list(do.update.codecs or ()), "new_ports": do.update.ports is not None}
     if do.transfer is not None:

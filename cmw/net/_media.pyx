@@ -150,6 +150,7 @@ cdef struct Slot:
     Peer rtp_peer
     Peer rtcp_peer
     Source source                   # frames belong to the engine
+    int64_t source_began            # number of the packet of the schedule that has its first frame
     Format format                   # the one that the peer sends, or is expected to
     Format formats[FORMATS]         # all that it may send
     int64_t ready_tick              # the last tick in which the RTP socket had something
@@ -627,11 +628,37 @@ cdef class MediaEngine:
             active = self.states[slot] == ACTIVE
             if active:
                 s.source = frames
+                s.source_began = s.source_began * s.sender.period_ns // (<int64_t>ptime_ms * 1000000)
                 rtp_sender_change(
                     &s.sender, <int64_t>ptime_ms * 1000000, clock_hz * ptime_ms // 1000, clock_hz, payload_type)
             pthread_mutex_unlock(&self.lock)
         if not active:
             raise LocalProtocolError(f"media slot {slot} has no running stream")
+
+    def change_source(self, int slot, *, int source) -> None:
+        """Say another source, from its beginning, with the next packet of the schedule; all else goes on.
+
+        Args:
+            source: number from `add_source`, in the format that the stream sends. An echo has no source of its own.
+
+        Raises:
+            LocalProtocolError: no running stream that sends a source, or there is no such source.
+        """
+        cdef Source frames
+        cdef Slot* s
+        cdef bint active
+        self._family(slot)
+        frames = self._source(source)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            s = &self.slots[slot]
+            active = self.states[slot] == ACTIVE and s.mode == SEND_RECEIVE
+            if active:
+                s.source = frames
+                s.source_began = s.sender.next_packet
+            pthread_mutex_unlock(&self.lock)
+        if not active:
+            raise LocalProtocolError(f"media slot {slot} has no running stream that sends a source")
 
     def change_receiving(self, int slot, *, formats, event_payload_type=None) -> None:
         """Take these formats from now on, and those before them for four seconds more; all figures go on.
@@ -1026,7 +1053,8 @@ cdef class MediaEngine:
             if s.digits_out.count and self._send_digit(slot):
                 self.next_due[slot] = rtp_next_due(&s.sender)
                 return
-            frame = s.sender.next_packet % s.source.frame_count  # after a skip, sound keeps step with the timestamps
+            # After a skip, sound keeps step with the timestamps.
+            frame = (s.sender.next_packet - s.source_began) % s.source.frame_count
             memcpy(self.packet + RTP_HEADER_BYTES, s.source.frames + frame * size, size)  # cheaper than an iovec
             histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
             rtp_stamp(&s.sender, self.packet, size)
@@ -1043,14 +1071,15 @@ cdef class MediaEngine:
         histogram_record(&self.pacing_interval, s.sender.lateness_ns / 1000.0)
         rtp_stamp_event(&s.sender, self.packet, event.payload_type, event.timestamp, event.marker)
         self._send_media(s, EVENT_BYTES)
-        if event.is_last:
+        if event.is_over:
             self._tell(slot, DIGIT_SENT, event.code, event.duration * 1000.0 / s.sender.clock_hz)
         return 1
 
     cdef void _drop_digits(self, int slot) noexcept nogil:
         cdef RtpEventSender* digits = &self.slots[slot].digits_out
+        cdef int told = digits.phase == EVENT_REPEATING and digits.is_end  # of the first, that it was sent
         cdef int i
-        for i in range(digits.count):
+        for i in range(told, digits.count):
             self._tell(slot, DIGIT_DROPPED, digits.orders[(digits.first + i) % EVENT_QUEUE].code, 0.0)
         events_drop(digits)
 
@@ -1438,6 +1467,7 @@ cdef class MediaEngine:
         s.early_counted = 0
         s.received_at_mute = -1
         s.echo_started = 0
+        s.source_began = 0
         s.muted = 0
 
     cdef void _set_peers(

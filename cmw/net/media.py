@@ -68,7 +68,7 @@ class DigitFate(IntEnum):
     RECEIVED = 0
     """The peer sent it, and it is over."""
     SENT = 1
-    """Its last packet has left."""
+    """Its end was said; two packets that repeat it follow."""
     DROPPED = 2
     """It will not be sent, or no further: the stream was silenced."""
 

@@ -125,6 +125,11 @@ class MediaEngines:
         engine, its_slot = self._at(slot)
         engine.change_sending(its_slot, **sending)
 
+    def change_source(self, slot: int, *, source: int) -> None:
+        """Say another source from its beginning."""
+        engine, its_slot = self._at(slot)
+        engine.change_source(its_slot, source=source)
+
     def change_receiving(self, slot: int, **receiving: Any) -> None:
         """Take other formats."""
         engine, its_slot = self._at(slot)

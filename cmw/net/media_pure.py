@@ -86,6 +86,7 @@ class _Slot:
     control: ControlSession
     mode: MediaMode
     source: tuple[bytes, int]
+    source_began: int  # number of the packet of the schedule that has its first frame
     format: ReceivedFormat
     formats: dict[int, tuple[ReceivedFormat, Nanos | None]]  # by payload type, with when it is taken no more
     events: int
@@ -285,7 +286,7 @@ class PureMediaEngine:
             period_ns = ptime_ms * MILLISECOND
             phases = max(1, period_ns // TICK_NS)
             soon = now // TICK_NS + 2
-            s.mode, s.source = MediaMode(mode), frames
+            s.mode, s.source, s.source_began = MediaMode(mode), frames, 0
             s.sender = SendSchedule(
                 start_ns=(soon + (slot - soon) % phases) * TICK_NS,
                 period_ns=period_ns,
@@ -341,12 +342,21 @@ class PureMediaEngine:
         with self._active(slot) as s:
             _require_sendable(payload_type, clock_hz, ptime_ms)
             s.source = self._source(source)
+            s.source_began = s.source_began * s.sender.period_ns // (ptime_ms * MILLISECOND)
             s.sender.change(
                 payload_type=payload_type,
                 clock_hz=clock_hz,
                 period_ns=ptime_ms * MILLISECOND,
                 timestamp_step=clock_hz * ptime_ms // 1000,
             )
+
+    def change_source(self, slot: int, *, source: int) -> None:
+        """Say another source, from its beginning."""
+        frames = self._source(source)
+        with self._active(slot) as s:
+            if s.mode is not MediaMode.SEND_RECEIVE:
+                raise LocalProtocolError(f"media slot {slot} has no running stream that sends a source")
+            s.source, s.source_began = frames, s.sender.next_packet
 
     def change_receiving(
         self, slot: int, *, formats: Sequence[ReceivedFormat], event_payload_type: int | None = None
@@ -598,11 +608,11 @@ class PureMediaEngine:
             packet = bytearray(HEADER_BYTES) + event.payload
             s.sender.stamp_event(packet, event.payload_type, event.timestamp, event.marker)
             self._send(s, packet)
-            if event.is_last:
+            if event.is_over:
                 self._tell(s, DigitFate.SENT, *s.waiting.popleft())
             return
         frames, size = s.source
-        start = s.sender.next_packet * size % len(frames)
+        start = (s.sender.next_packet - s.source_began) * size % len(frames)
         packet = bytearray(HEADER_BYTES) + frames[start : start + size]
         s.sender.stamp(packet)
         self._send(s, packet)

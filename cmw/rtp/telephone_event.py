@@ -54,8 +54,8 @@ class EventPacket(NamedTuple):
     payload_type: int
     timestamp: int
     marker: bool
-    is_last: bool
-    """The digit is complete with it."""
+    is_over: bool
+    """It is the first to say that the digit has ended; what follows repeats that."""
 
 
 class EndedEvent(NamedTuple):
@@ -127,17 +127,18 @@ class EventSender:
             self._phase, self._start, self._before = _Phase.SOUNDING, timestamp, 0
             marker = True
         order = self._orders[0]
-        if self._phase is _Phase.SOUNDING:
+        was_sounding = self._phase is _Phase.SOUNDING
+        if was_sounding:
             self._measure(order, (timestamp + step - self._start) % TIMESTAMP_MOD)
         else:
             self._repeats -= 1
         is_final = self._phase is _Phase.REPEATING
         end = _END if is_final and self._is_end else 0
         payload = _PAYLOAD.pack(order.code, end | order.volume, self._reported)
-        start, is_last = self._start, False
+        start, is_over = self._start, was_sounding and bool(end)
         if is_final and self._repeats == 0:
-            is_last = self._finish()
-        return EventPacket(payload, order.payload_type, start, marker, is_last)
+            self._finish()
+        return EventPacket(payload, order.payload_type, start, marker, is_over)
 
     def _measure(self, order: EventOrder, elapsed: int) -> None:
         left = order.duration - self._before
@@ -147,16 +148,15 @@ class EventSender:
             self._phase, self._repeats = _Phase.REPEATING, FINAL_PACKETS - 1
             self._is_end = left <= MAX_SEGMENT
 
-    def _finish(self) -> bool:
+    def _finish(self) -> None:
         """End the event, or begin its next segment where this one ended. Source: RFC 4733 2.5.1.3."""
         self._start = (self._start + self._reported) % TIMESTAMP_MOD
         if not self._is_end:
             self._before += self._reported
             self._phase = _Phase.SOUNDING
-            return False
+            return
         self._resume = (self._start + self._orders.popleft().pause) % TIMESTAMP_MOD
         self._phase = _Phase.IDLE
-        return True
 
 
 class EventReceiver:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cmw.core.clock import SECOND, Nanos
 from cmw.core.words import OutcomeKind, Phase
 from cmw.load.outcome import EndpointReport
+from cmw.load.share_sip import StepShare
 from cmw.sip import CallOffered, CallOptions
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice
@@ -33,12 +34,14 @@ class AnswererSettings:
     Args:
         max_calls: calls at once; more are refused with 486. None for no bound but the ports.
         options: what calls may use.
+        steps: what is done when something happens in a call.
     """
 
     audio: AudioChoice
     answering: AnswerChoice
     max_calls: int | None = None
     options: CallOptions = PLAIN_OPTIONS
+    steps: tuple[StepShare, ...] = ()
 
 
 class Answerer:
@@ -101,6 +104,7 @@ class Answerer:
             hold_limit_ns=HOLD_LIMIT_NS,
             setup_timeout_ns=HOLD_LIMIT_NS,
             options=self._settings.options,
+            steps=self._settings.steps,
         )
         callee = Callee(settings, self._station, self._alarm, on_ready=_ignore, on_closed=self._forget)
         callee.answering = self._settings.answering

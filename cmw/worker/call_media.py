@@ -90,6 +90,7 @@ class CallMedia:
         self._station = station
         self._on_digit = on_digit
         self._audio = audio
+        self._said = audio.source
         policy = make_policy(audio.codecs, audio.ptime_ms, audio.rtcp_mux)  # before there is anything to give back
         self._slot, self._port = open_media_pair(station.engine, station.ports, station.addresses.media, audio.dscp)
         self._negotiator = Negotiator(
@@ -232,6 +233,21 @@ class CallMedia:
             volume=DIGIT_VOLUME,
         )
 
+    def play(self, source: str) -> None:
+        """Say `source` from its beginning, from the next packet on, instead of what was said so far.
+
+        Raises:
+            LocalProtocolError: there is no stream, or it is an echo.
+            SettingsError: as for `accept`.
+        """
+        agreed = self.agreed
+        if agreed is None or not self.is_streaming or self._audio.echo:
+            why = "an echo has no sound of its own" if self._audio.echo else "there is no stream"
+            raise LocalProtocolError(f"nothing can be played: {why}")
+        number = self._station.sounds.number(source, agreed.codec, agreed.ptime_ms)
+        self._station.engine.change_source(self._slot, source=number)
+        self._said = source
+
     def stop_sending(self) -> None:
         """Send no more audio, but go on to receive: the peer talks until it has seen our BYE."""
         if self.is_streaming:
@@ -311,7 +327,7 @@ class CallMedia:
         return make_policy(chosen, self._audio.ptime_ms, self._audio.rtcp_mux)
 
     def _source(self, agreed: NegotiatedAudio) -> int:
-        return self._station.sounds.number(self._audio.source, agreed.codec, agreed.ptime_ms)
+        return self._station.sounds.number(self._said, agreed.codec, agreed.ptime_ms)
 
     def _follow(self, before: NegotiatedAudio | None, what: str) -> None:
         """Lead the stream, if it runs, from one agreement to the next; undo the agreement if that cannot be.

@@ -193,7 +193,8 @@ def audio_choice(group: GroupShare) -> AudioChoice:
     audio = group.audio
     return AudioChoice(
         codecs=tuple(audio.codecs),
-        source=audio.source,
+        source="silence" if audio.source == "echo" else audio.source,
+        echo=audio.source == "echo",
         ptime_ms=audio.ptime_ms,
         dscp=audio.dscp,
         rtcp_mux=audio.rtcp_mux,
@@ -201,6 +202,12 @@ def audio_choice(group: GroupShare) -> AudioChoice:
         buffer=BufferSettings(audio.buffer.start_ns, audio.buffer.min_ns, audio.buffer.max_ns),
         late_limit_ns=audio.late_limit_ns,
     )
+
+
+def sources_of(group: GroupShare) -> list[str]:
+    """Return all that a group may say; an echo has nothing of its own."""
+    played = [step.source for step in group.scenario if step.source is not None]
+    return list(dict.fromkeys([audio_choice(group).source, *played]))
 
 
 def codecs_of(group: GroupShare) -> list[str]:

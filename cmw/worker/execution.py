@@ -15,6 +15,7 @@ from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.load.evidence import EvidenceChoice
+from cmw.load.plan_sound import decode_sound
 from cmw.load.report import UNTRUSTED
 from cmw.load.run_link import ProgressReport, RunDone
 from cmw.load.share import EndpointShare, GroupShare, RunShare
@@ -25,7 +26,7 @@ from cmw.worker.alarm import Alarm
 from cmw.worker.call_evidence import RecordedEndpoint
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
-from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri
+from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri, sources_of
 from cmw.worker.endpoint import Endpoint, nowhere
 from cmw.worker.endpoint_records import Reach
 from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
@@ -131,8 +132,11 @@ class RunExecution:
             self._is_recording = True
             self._station.record_sip(True)
         await self._ways.prepare()
+        for name, text in self.share.sounds.items():
+            self._station.sounds.keep(name, _samples(name, text))
         for group in self.share.groups.values():
-            await self._station.sounds.prepare(group.audio.source, codecs_of(group), group.audio.ptime_ms)
+            for source in sources_of(group):
+                await self._station.sounds.prepare(source, codecs_of(group), group.audio.ptime_ms)
         if self._is_stopping:
             raise CommandError("RUN_STOPPED", f"run {self.share.run_id} was stopped before it was prepared")
         now = self._alarm.now()
@@ -549,6 +553,13 @@ class RunExecution:
 def _has_left(endpoint: Endpoint) -> bool:
     """Tell whether an endpoint has ended or is about to."""
     return endpoint.lifecycle.phase >= Phase.DISCONNECTING
+
+
+def _samples(name: str, text: str) -> array[int]:
+    try:
+        return decode_sound(text)
+    except ValueError as error:
+        raise CommandError("BAD_SOUND", f"{name}: expected samples of 16 bit in base64: {error}") from None
 
 
 def _cut_short(reason: str) -> Outcome:

@@ -371,6 +371,13 @@ class ScenarioRunner:
 
     # private: ends
 
+    def _play(self, step: StepShare) -> None:
+        media = self._party.media
+        if media is None or step.source is None:
+            raise LocalProtocolError("there is no stream")
+        media.play(step.source)
+        self.executed += 1
+
     def _hang_up(self, step: StepShare) -> None:
         self.executed += 1
         self._party.finish_call()
@@ -393,5 +400,6 @@ _ACTIONS: dict[str, Callable[[ScenarioRunner, StepShare], None]] = {
     "send_options": ScenarioRunner._send_options,
     "send_dtmf": ScenarioRunner._send_dtmf,
     "transfer": ScenarioRunner._send_transfer,
+    "play": ScenarioRunner._play,
     "hang_up": ScenarioRunner._hang_up,
 }

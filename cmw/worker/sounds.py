@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import wave
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,9 @@ from typing import Protocol
 from cmw.errors import SettingsError
 from cmw.rtp import g711
 from cmw.rtp.source import SOURCES, make_source
+from cmw.rtp.wav import parse_wav
+
+MAX_WAV_BYTES = 64 << 20
 
 
 class FrameStore(Protocol):
@@ -29,17 +31,23 @@ class Sounds:
         self._lock = threading.Lock()
         self._numbers: dict[tuple[str, str, int], int] = {}
         self._encoded: dict[tuple[str, str], bytes] = {}
+        self._kept: dict[str, array[int]] = {}
+
+    def keep(self, name: str, pcm: array[int]) -> None:
+        """Let `name` stand for these samples; one that is known already stays what it is."""
+        with self._lock:
+            self._kept.setdefault(name, pcm)
 
     def number(self, source: str, codec: str, ptime_ms: int) -> int:
         """Return the engine's number of `source` in `codec`, made on first use.
 
         Args:
-            source: one of `cmw.rtp.source.SOURCES`, or the path of a WAV file.
+            source: one of `cmw.rtp.source.SOURCES`, a name that was kept, or the path of a WAV file.
             codec: ``PCMU`` or ``PCMA``.
             ptime_ms: length of a packet, milliseconds.
 
         Raises:
-            SettingsError: a file cannot be read, or holds something else than 8 kHz, one channel, 16 bit.
+            SettingsError: a file cannot be read.
         """
         key = (source, codec, ptime_ms)
         with self._lock:  # two runs may prepare at once, off the loop
@@ -64,30 +72,27 @@ class Sounds:
             return make_source(source, codec, ptime_ms)
         frame_bytes = g711.CLOCK_HZ * ptime_ms // 1000
         if (source, codec) not in self._encoded:
-            self._encoded[source, codec] = g711.encode(read_wav(Path(source)), codec)
+            pcm = self._kept[source] if source in self._kept else read_wav(Path(source))
+            self._encoded[source, codec] = g711.encode(pcm, codec)
         encoded = self._encoded[source, codec]
         silence = g711.encode(array("h", [0]), codec)
         return encoded + silence * (-len(encoded) % frame_bytes), frame_bytes
 
 
 def read_wav(path: Path) -> array[int]:
-    """Return the samples of a WAV file: 8 kHz, one channel, 16 bit.
+    """Return the sound of a WAV file as samples of 8000 Hz, mixed to one channel.
 
     Raises:
-        SettingsError: names the file, what it holds and what was expected.
+        SettingsError: names the file, what was found and what was expected.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            shape = (file.getframerate(), file.getnchannels(), 8 * file.getsampwidth())
-            frames = file.readframes(file.getnframes()) if shape == (8000, 1, 16) else None
-    except (OSError, EOFError, wave.Error) as error:
+        with path.open("rb") as file:
+            data = file.read(MAX_WAV_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read as WAV: {error.strerror or error}") from None
+    if len(data) > MAX_WAV_BYTES:
+        raise SettingsError(f"{path}: found more than {MAX_WAV_BYTES} bytes, expected a WAV file of at most so many")
+    try:
+        return parse_wav(data)
+    except ValueError as error:
         raise SettingsError(f"{path}: cannot be read as WAV: {error}") from None
-    if frames is None:
-        rate, channels, bits = shape
-        raise SettingsError(
-            f"{path}: found {rate} Hz, {channels} channel(s), {bits} bit; expected 8000 Hz, 1 channel, 16 bit"
-        )
-    pcm = array("h", frames[: len(frames) // 2 * 2])  # a file that was cut short may end in half a sample
-    if not pcm:
-        raise SettingsError(f"{path}: holds no samples")
-    return pcm

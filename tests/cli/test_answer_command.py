@@ -11,6 +11,7 @@ import pytest
 from cmw.core.address import Address
 from cmw.net.sip_flows import FlowSettings
 from cmw.net.sip_tls import TlsSettings
+from cmw.rtp.source import tone_pcm
 from cmw.sip.account import Account
 from cmw.sip.credentials import Credentials
 from cmw.sip.events import RegistrationSucceeded, RequestFailed
@@ -18,7 +19,8 @@ from cmw.sip.hop import Hop, Transport
 from tests.support.certificates import Authority
 from tests.support.phone import TCP, TLS, UDP, WS, WSS, phone
 from tests.support.processes import Callee, cmw
-from tests.support.runs import call
+from tests.support.runs import call, run_plan
+from tests.support.wav_files import write_wav
 
 pytestmark = pytest.mark.loopback
 
@@ -123,6 +125,29 @@ def test_what_registered_users_and_those_who_ask_are_told(tmp_path: Path, loopba
         asyncio.run(scene())
 
 
+def test_a_small_ivr(tmp_path: Path, loopback_ip: NewIp) -> None:
+    menu = tmp_path / "menu.wav"
+    write_wav(menu, tone_pcm(hz=500, level_dbov=-20))
+    actions = {"1": f"play:{menu}", "2": "send:7", "3": "send-info:8", "9": "hang-up"}
+    words = [word for digit, action in actions.items() for word in ("--on-dtmf", f"{digit}={action}")]
+    steps = [
+        {"at": "100ms", "do": {"send_dtmf": "1", "via": "info"}},
+        {"at": "300ms", "do": {"send_dtmf": "231"}},
+        {"at": "2500ms", "do": {"send_dtmf": "9"}},
+    ]
+    with Callee(tmp_path / "callee", loopback_ip(), "--media", "silence", *words) as callee:
+        callers = {"endpoints": 1, "call": {"uri": callee.target}, "audio": {"source": "silence"}, "scenario": steps}
+        result = run_plan(tmp_path, loopback_ip(), {"duration": "4s", "groups": {"callers": callers}})
+        callee.stop()
+    [row] = result.endpoints
+    assert (row["dtmf_received"], row["scenario_actions_failed"]) == ("78", "0"), row
+    assert float(row["receive.audio_level_rms_dbov"]) == pytest.approx(-20, abs=0.5), "it heard the file at last"
+    assert row["reason"].startswith("the remote party hung up"), row
+    [report] = callee.reports
+    assert report["dtmf_received"] == "12319"
+    assert (report["actions_executed"], report["actions_failed"]) == (5, 0), report["reason"]
+
+
 def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) -> None:
     ip = loopback_ip()
     with Callee(tmp_path, ip, "--ws", "0") as callee:
@@ -141,6 +166,14 @@ def test_websockets_without_a_certificate(tmp_path: Path, loopback_ip: NewIp) ->
         (["--session-timer", "1s"], 2, "--session-timer: found '1s', expected a duration from 90s to 24h"),
         (["--100rel", "x"], 2, "--100rel: found 'x', expected off, supported or required"),
         (["--transfers", "x"], 2, "--transfers: found 'x', expected accept or reject"),
+        (["--on-dtmf", "1"], 2, "--on-dtmf: found '1', expected DIGIT=ACTION with a digit of 0123456789*#ABCD"),
+        (["--on-dtmf", "12=hang-up"], 2, "--on-dtmf: found '12=hang-up'"),
+        (["--on-dtmf", "1=dance"], 2, "--on-dtmf: found '1=dance'"),
+        (["--on-dtmf", "1=hang-up:now"], 2, "--on-dtmf: found '1=hang-up:now'"),
+        (["--on-dtmf", "1=send:12x"], 2, "--on-dtmf: found '1=send:12x'"),
+        (["--on-dtmf", "1=transfer:bob"], 2, "--on-dtmf: found '1=transfer:bob'"),
+        (["--on-dtmf", "1=play:tone"], 2, "found play beside --media echo, expected --media silence or another"),
+        (["--on-dtmf", "1=play:/none.wav", "--media", "tone"], 78, "/none.wav: cannot be read as WAV: No such file"),
         (["--jitter-buffer", "70ms"], 2, "--jitter-buffer: found '70ms', expected fixed:40ms"),
         (["--header", "Via: x"], 2, "--header: found 'Via', expected a header that is not written anyway"),
         (["--tls-cert", "/nonexistent.pem"], 78, "TLS certificate: expected a PEM file, found none"),

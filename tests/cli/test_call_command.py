@@ -39,7 +39,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         ([URI, "--setup-timeout", "x"], ["--setup-timeout: found 'x', expected a duration"]),
         ([URI, "--calls", "0"], ["--calls: found 0, expected a whole number from 1"]),
         ([URI, "--codec", "opus"], ["--codec: found 'opus', expected PCMU or PCMA"]),
-        ([URI, "--source", "music"], ["--source: found 'music', expected speech, tone or silence"]),
+        ([URI, "--source", "music"], ["--source: found 'music', expected speech, tone, silence, echo or a WAV file"]),
         ([URI, "--dscp", "64"], ["--dscp: found 64, expected a whole number from 0 to 63"]),
         ([URI, "--threshold", "moss: avg > 4"], ["--threshold moss: is not a metric, did you mean 'mos'?"]),
         ([URI, "--threshold", "mos"], ["found 'mos', expected \"METRIC: EXPRESSION\""]),

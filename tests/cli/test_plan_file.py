@@ -14,8 +14,10 @@ from cmw.cli.accounts_file import read_accounts
 from cmw.cli.plan_file import read_plan
 from cmw.errors import SettingsError
 from cmw.load.plan_parser import parse_plan
+from cmw.load.plan_sound import decode_sound
 from tests.load.documents import registered
 from tests.support.certificates import Authority
+from tests.support.wav_files import write_wav
 
 ROOT = Path(__file__).parents[2]
 
@@ -321,3 +323,34 @@ def test_any_accounts_file_is_read_or_a_settings_error(tmp_path: Path, content: 
         read_plan(file)
     except SettingsError:
         return
+
+
+def test_wav_files_are_read_from_beside_the_plan_once(tmp_path: Path) -> None:
+    write_wav(tmp_path / "menu.wav", [7] * 160, rate=16000)
+    plan = read_plan(sounds_plan(tmp_path, "menu.wav", "menu.wav"))
+    assert list(plan.sounds) == ["menu.wav"]
+    assert len(decode_sound(plan.sounds["menu.wav"])) == 80
+    (tmp_path / "menu.wav").unlink()
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps(plan.to_document()))
+    assert read_plan(kept) == plan, "a plan that has its sounds needs no files"
+
+
+def test_a_wav_file_that_cannot_be_said_is_told_with_its_line(tmp_path: Path) -> None:
+    write_wav(tmp_path / "long.wav", [0] * 8000 * 91)
+    with pytest.raises(SettingsError) as error:
+        read_plan(sounds_plan(tmp_path, "long.wav", "none.wav"))
+    long, none = str(error.value).splitlines()
+    assert long.endswith("long.wav: found 91.0 s, expected at most 90 s")
+    assert "plan.yaml:7: groups.callers.audio.source.file: " in long
+    assert "plan.yaml:9: groups.callers.scenario[0].do.play.file: " in none
+    assert none.endswith("none.wav: cannot be read as WAV: No such file or directory")
+
+
+def sounds_plan(directory: Path, said: str, played: str) -> Path:
+    path = directory / "plan.yaml"
+    path.write_text(
+        "version: 1\nduration: 5s\ngroups:\n  callers:\n    endpoints: 1\n    call: {uri: 'sip:600@127.0.0.1'}\n"
+        f"    audio: {{source: {{file: {said}}}}}\n    scenario:\n      - {{at: 1s, do: {{play: {{file: {played}}}}}}}\n"
+    )
+    return path

@@ -67,7 +67,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("groups.callers.audio.ptime", "25ms", "found '25ms', expected 10ms, 20ms, 30ms, 40ms or 60ms"),
         ("groups.callers.audio.ptime", 20, "audio.ptime: found 20, expected 10ms, 20ms, 30ms, 40ms or 60ms"),
         ("groups.callers.audio.rtcp_mux", "yes", "rtcp_mux: found 'yes', expected true or false"),
-        ("groups.callers.audio.source", "file", "found 'file', expected speech or tone or silence (file is"),
+        ("groups.callers.audio.source", "file", "found 'file', expected speech, tone, silence, echo or {file: NAME.wav}"),
         ("groups.callers.audio.dscp", 64, "dscp: found 64, expected a whole number from 0 to 63"),
         ("groups.callers.registrar", "lab", "found 'lab', expected a registrar of the plan, which has none"),
         ("groups.callers.answer", {}, "groups.callers.answer: found in a group that calls, expected only in a group"),

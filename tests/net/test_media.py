@@ -760,6 +760,37 @@ class TestChangedFormats:
         engine.stop_stream(party.slot)
         assert party.seen.packets_sent >= len(packets)
 
+    def test_another_source_begins_with_its_first_frame(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, source=self.source(engine, 1, 2, 3, 4), remote_rtcp_port=0)
+        packets = [outsider.hear() for _ in range(3)]
+        engine.change_source(party.slot, source=self.source(engine, 101, 102, 103))
+        while len([packet for packet in packets if packet[12] > 100]) < 7:
+            packets.append(outsider.hear())
+        numbers = [struct.unpack("!BBHII", packet[:12]) for packet in packets]
+        assert [n[2] for n in numbers] == [(65530 + k) & 0xFFFF for k in range(len(packets))], "in the same stream"
+        switch = next(k for k, packet in enumerate(packets) if packet[12] > 100)
+        for packet, number in zip(packets[switch:], numbers[switch:], strict=True):
+            assert packet[12] == 101 + (number[3] - numbers[switch][3]) % (1 << 32) // FRAME % 3
+        longer = engine.add_source(b"".join(bytes([value]) * 320 for value in (201, 202, 203)), 320)
+        engine.change_sending(party.slot, payload_type=0, clock_hz=8000, ptime_ms=40, source=longer)
+        while len(packets[-1]) != 332:
+            packets.append(outsider.hear())
+        since = (struct.unpack("!I", packets[-1][4:8])[0] - numbers[switch][3]) % (1 << 32) // FRAME
+        assert packets[-1][12] - 201 in (since // 2 % 3, (since + 1) // 2 % 3), "the sound goes on where it was"
+
+    def test_only_a_stream_of_its_own_has_a_source_to_change(self, engine: MediaEngine, pool: PortPool) -> None:
+        party = Party(engine, pool)
+        with pytest.raises(LocalProtocolError, match="no running stream"):
+            engine.change_source(party.slot, source=party.source)
+        party.start(40000, MediaMode.ECHO)
+        with pytest.raises(LocalProtocolError, match="no running stream that sends a source"):
+            engine.change_source(party.slot, source=party.source)
+        with pytest.raises(LocalProtocolError, match="source 9999 was never added"):
+            engine.change_source(party.slot, source=9999)
+
     def test_another_packet_time(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
         party = Party(engine, pool)
         party.start(outsider.port, remote_rtcp_port=0)

@@ -131,6 +131,18 @@ def test_both_ends(engine: MediaEngine) -> None:
     assert (seen.packets_lost, seen.wrong_payload_type, seen.payload_type_changes, seen.timestamp_jumps) == (0, 0, 0, 0)
 
 
+def test_a_digit_that_has_ended_is_sent_whatever_becomes_of_the_repetitions(
+    engine: MediaEngine, outsider: Outsider
+) -> None:
+    slot = open_stream(engine, outsider.port)
+    engine.send_digits(slot, "12", **ORDER)
+    while (packet := outsider.hear())[1] & 0x7F != 101 or not packet[13] & 0x80:
+        pass
+    engine.set_sending(slot, False)
+    assert [(event.fate, event.digit) for event in told(engine, 2)] == [(DigitFate.SENT, "1"), (DigitFate.DROPPED, "2")]
+    assert engine.take_events() == ([], 0)
+
+
 def test_a_digit_whose_end_was_lost(engine: MediaEngine, outsider: Outsider) -> None:
     slot, port = open_media_pair(engine, POOL, IP, 0)
     start(engine, slot, outsider.port, MediaMode.RECEIVE_ONLY)

@@ -52,7 +52,7 @@ class TestSender:
             None,
         ]
         assert packets[0] == EventPacket(bytes([11, 10, 0, 160]), 101, 1000, True, False)
-        assert [packet.is_last for packet in packets if packet] == [False, False, False, False, True]
+        assert [packet.is_over for packet in packets if packet] == [False, False, True, False, False]
         assert len(sender) == 0
 
     def test_digits_are_apart_by_their_pause(self, rtp_impl: ModuleType) -> None:

@@ -191,6 +191,9 @@ class FakeEngine:
         settings.update(sending)
         self.streams[slot].changes.append(f"in {sending['payload_type']}")
 
+    def change_source(self, slot: int, *, source: int) -> None:
+        self.streams[slot].changes.append(f"says {source}")
+
     def change_receiving(self, slot: int, **receiving: Any) -> None:
         settings = self.streams[slot].settings
         assert settings is not None
@@ -250,9 +253,13 @@ class FakeSounds:
 
     def __init__(self) -> None:
         self.prepared: list[tuple[str, tuple[str, ...]]] = []
+        self.kept: dict[str, int] = {}
+
+    def keep(self, name: str, pcm: Any) -> None:
+        self.kept[name] = len(pcm)
 
     def number(self, source: str, codec: str, ptime_ms: int) -> int:
-        return 0
+        return ("speech", "tone", "silence").index(source) if source in ("tone", "silence") else 0
 
     async def prepare(self, source: str, codecs: Any, ptime_ms: int) -> None:
         self.prepared.append((source, tuple(codecs)))

@@ -12,6 +12,7 @@ from cmw.load.outcome import EndpointReport
 from cmw.load.share_sip import StepShare
 from cmw.net.media import DigitFate
 from cmw.sip.message import Request
+from cmw.worker.call_media import AudioChoice
 from cmw.worker.caller import Caller
 from cmw.worker.reporting import endpoint_report
 from tests.support.sip_party import SDP
@@ -25,13 +26,13 @@ TINY = 10 * MILLISECOND
 class Talk:
     """A call of ours that the party has answered; steps follow at 1 s, 2 s and so on, or on their events."""
 
-    def __init__(self, *steps: dict[str, Any]) -> None:
+    def __init__(self, *steps: dict[str, Any], audio: AudioChoice | None = None) -> None:
         self.stage = Stage()
         timed = [
             StepShare.model_validate({"at_ns": (k + 1) * SECOND} | step if "on" not in step else step)
             for k, step in enumerate(steps)
         ]
-        self.caller: Caller = self.stage.make(Caller, steps=tuple(timed))
+        self.caller: Caller = self.stage.make(Caller, steps=tuple(timed), audio=audio or AudioChoice())
         self.caller.prepare()
         self.caller.place_call(TARGET, None, f"sip:callers-0001@{HERE}")
         self.stage.after(TINY)
@@ -252,6 +253,33 @@ def test_what_the_peer_does_on_its_own_is_counted_and_no_fault() -> None:
     told = report.signalling
     assert (told.infos_received, told.messages_received, told.dtmf_received) == (4, 1, "4555")
     assert told.session_timer_refreshes == 1
+
+
+def test_what_is_said_changes_and_stays_so_through_a_change_of_the_session() -> None:
+    talk = Talk({"action": "play", "source": "tone"}, {"action": "update", "codecs": ["PCMA"]})
+    stream = talk.stage.engine.streams[max(talk.stage.engine.streams)]
+    talk.wait(1.1)
+    assert stream.changes[-1] == "says 1"
+    talk.wait(1)
+    talk.answer(talk.last("INVITE"), 200, SDP_THERE.replace(b"0 1 1", b"0 1 2").replace(b"AVP 0", b"AVP 8"))
+    assert stream.settings is not None
+    assert stream.settings["source"] == 1
+    assert counts(talk.finish()) == (2, 0)
+
+
+def test_an_echo_has_nothing_to_play() -> None:
+    talk = Talk({"action": "play", "source": "tone"}, audio=AudioChoice(echo=True))
+    talk.wait(1.1)
+    report = talk.finish()
+    assert counts(report) == (0, 1)
+    assert report.reason == "scenario: play at 1s: nothing can be played: an echo has no sound of its own"
+
+
+def test_a_step_may_wait_for_its_event_again() -> None:
+    talk = Talk({"on": "dtmf", "digit": "1", "action": "play", "source": "tone", "again": True})
+    for digit in "121":
+        talk.send("INFO", f"Signal={digit}\r\nDuration=100\r\n".encode(), Content_Type="application/dtmf-relay")
+    assert counts(talk.finish()) == (2, 0)
 
 
 def test_what_is_under_way_at_the_end_has_failed_and_what_never_began_does_not_count() -> None:
