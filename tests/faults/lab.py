@@ -6,6 +6,7 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -50,6 +51,11 @@ class Worker:
         lines = [json.loads(line) for line in self.program.lines if line.startswith("{")]
         return [entry for entry in lines if entry["event"] == name]
 
+    def missed_seconds(self) -> set[int]:
+        """Return the seconds of runs that the worker says it could not measure."""
+        warnings = self.events("seconds without samples")
+        return {second for entry in warnings for second in range(entry["first"], entry["last"] + 1)}
+
     def health(self) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/health", timeout=PATIENCE_S) as answer:
@@ -91,8 +97,9 @@ class Lab:
         self._keep(self.gateway)
         self.gateway.wait_for("gateway at")
 
-    def start_worker(self, token: str, host: int = 1, **settings: str) -> Worker:
-        worker = Worker(token, self.port, f"{self._net}.{host}", **settings)
+    def start_worker(self, token: str, host: int = 1, *, port: int | None = None, **settings: str) -> Worker:
+        """Start a worker that dials the gateway, or `port`, from which a path leads there."""
+        worker = Worker(token, port or self.port, f"{self._net}.{host}", **settings)
         self._keep(worker.program)
         return worker
 
@@ -142,6 +149,26 @@ class Lab:
     def until_over(self, run_id: str) -> Any:
         """Wait for the end of a run, and return it."""
         return self.until(f"/runs/{run_id}", lambda run: run["exit_code"] is not None, patience_s=60)
+
+    def check_run(self, run_id: str, worker: Worker, *, calls: int, seconds: int) -> list[dict[str, Any]]:
+        """Wait for the end of a run in which every call was to last `seconds`; return its samples.
+
+        Fail unless every endpoint ended well and has every second once, but those that the worker itself says it could
+        not measure because this machine was too busy.
+        """
+        run = self.until_over(run_id)
+        assert (run["status"], run["reason"]) == ("COMPLETED", "")
+        reports = self.call("GET", f"/runs/{run_id}/endpoints?perPage=100")
+        assert [(report["index"], report["outcome"]) for report in reports] == [(k, "SUCCESS") for k in range(calls)]
+        rows: list[dict[str, Any]] = self.call("GET", f"/runs/{run_id}/samples")
+        seen = Counter((row["endpoint"], row["second"]) for row in rows)
+        assert set(seen.values()) == {1}
+        missed = worker.missed_seconds()
+        for endpoint in range(calls):
+            known = {second for index, second in seen if index == endpoint}
+            assert set(range(min(known), max(known) + 1)) - missed == known
+            assert len(known | missed) >= seconds - 1  # the first and the last may be parts of a second
+        return rows
 
     def check_secret(self, secret: str) -> None:
         """Fail if a secret is in the output of any program, in the process list, or in a file of the data."""
