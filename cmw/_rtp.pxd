@@ -235,6 +235,7 @@ cdef struct RemoteView:
     uint8_t voip[VOIP_BYTES]
     uint8_t summary[SUMMARY_BYTES]
     uint8_t voip_known
+    uint8_t summary_flags
     uint8_t summary_known
 
 

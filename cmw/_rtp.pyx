@@ -1463,6 +1463,7 @@ cdef void take_extended(
                 session.remote.voip_known = 1
             elif packet[at] == XR_SUMMARY and size == SUMMARY_BYTES:
                 memcpy(session.remote.summary, contents, SUMMARY_BYTES)
+                session.remote.summary_flags = packet[at + 1]
                 session.remote.summary_known = 1
         at += 4 + size
 
@@ -1739,7 +1740,10 @@ cdef object stream_snapshot(const RtpSender* sender, const RtpReceiver* receiver
         clock_drift_ppm=session.drift_ppm if session.drift_known else None,
         clock_skew_ppm=session.skew_ppm if session.skew_known else None,
         remote_voip=_parse_voip(session.remote.voip[:VOIP_BYTES]) if session.remote.voip_known else None,
-        remote_summary=_parse_summary(session.remote.summary[:SUMMARY_BYTES]) if session.remote.summary_known else None,
+        remote_summary=_parse_summary(session.remote.summary_flags, session.remote.summary[:SUMMARY_BYTES])
+        if session.remote.summary_known
+        else None,
+        send_clock_hz=sender.clock_hz,
         ssrc=receiver.ssrc if started else None,
         ext_highest_seq=receiver.max_ext_seq if started else None,
     )

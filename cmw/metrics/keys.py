@@ -127,6 +127,18 @@ METRICS: tuple[Metric, ...] = (
            "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
     Metric("reported_mos_listening", "1-5", _G, _S, QUALITY, "Likewise its MOS-LQ, listening.", "RFC 3611 4.7.5",
            "4.0 excellent, 3.5 good, 3.0 fair, 2.5 poor, below bad", True, "low"),
+    Metric("reported_interval_lost", "packets", _G, _S, QUALITY,
+           "Packets that the peer missed between its last two extended reports, by its statistics summary; duplicates do not "
+           "hide losses there.", "RFC 3611 4.6", "0 normal", True, "high"),
+    Metric("reported_interval_duplicates", "packets", _G, _S, QUALITY, "Likewise the duplicates that it received.",
+           "RFC 3611 4.6", "0 normal", True, "high"),
+    Metric("reported_jitter_min_ms", "ms", _G, _S, QUALITY,
+           "Likewise the smallest difference of the transit times of neighbouring packets; not the running estimate of RFC 3550.",
+           "RFC 3611 4.6", "", True),
+    Metric("reported_jitter_max_ms", "ms", _G, _S, QUALITY, "Likewise the largest.", "RFC 3611 4.6", "", True, "high"),
+    Metric("reported_jitter_mean_ms", "ms", _G, _S, QUALITY, "Likewise their mean.", "RFC 3611 4.6", "", True, "high"),
+    Metric("reported_jitter_deviation_ms", "ms", _G, _S, QUALITY, "Likewise their standard deviation.", "RFC 3611 4.6", "",
+           True, "high"),
     Metric("burst_density", "ratio", _G, _B, QUALITY,
            "Share of packets lost or discarded within bursts of loss, since the start; 0 without bursts. Send, as the next "
            "three: the peer's extended report.", "RFC 3611 4.7.2",
@@ -226,7 +238,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("opus_last_packet_duration_ms", "ms", _G, _R, AUDIO, "Length of the last packet.", "RFC 6716 3.1", "20 expected"),
     Metric("audio_bitrate_bps", "bit/s", _G, _B, AUDIO, "Output of the codec in the last second, not of the network: payload "
            "alone.", "", "64000 for G.711", True),
-    Metric("dtmf_digits_sent", "count", _C, _S, AUDIO, "Digits sent by RFC 4733 or INFO.", "RFC 4733"),
+    Metric("dtmf_digits_sent", "count", _C, _S, AUDIO,
+           "Digits sent: by RFC 4733, when the end of the event left; by INFO, when it was answered 2xx.", "RFC 4733, RFC 6086",
+           "", True),
 
     Metric("resolution_mp", "megapixels", _G, _B, VIDEO, "Size of the picture.", "", "0.31 VGA, 0.92 HD, 2.07 FHD"),
     Metric("frame_rate_fps", "frames/s", _G, _B, VIDEO, "Pictures in the last second."),
@@ -299,7 +313,8 @@ def markdown() -> str:
         "* A **counter** counts since the start of the stream, modulo 2^32; a run's figure is the sum over endpoints.",
         "* A **one-shot** has one value per call.",
         "* Send and receive are kept apart. A value that cannot be known is absent (null), never zero.",
-        "* *Measured* says whether this version measures it; the other keys are reserved.",
+        "* *Measured* says whether this version measures it; the other keys are reserved for what audio and RTCP cannot tell: SRTP and",
+        "  DTLS, video with its feedback (RFC 4585) and retransmissions (RFC 4588), and the decoder of Opus.",
         "* Bands are customary readings, not judgements: those are made by the thresholds of a plan.",
     ]
     for category in dict.fromkeys(metric.category for metric in METRICS):

@@ -408,7 +408,8 @@ def stream_snapshot(sender: SendSchedule, receiver: ReceiveStatistics, control: 
         clock_drift_ppm=control.clock_rate.drift_ppm,
         clock_skew_ppm=control.clock_rate.skew_ppm,
         remote_voip=parse_voip(control.remote_voip) if control.remote_voip is not None else None,
-        remote_summary=parse_summary(control.remote_summary) if control.remote_summary is not None else None,
+        remote_summary=parse_summary(*control.remote_summary) if control.remote_summary is not None else None,
+        send_clock_hz=sender.clock_hz,
         ssrc=receiver.ssrc,
         ext_highest_seq=receiver.window.highest if started else None,
     )

@@ -99,7 +99,7 @@ class ControlSession:
         self.rtcp_interval_ns: int | None = None
         self.clock_rate = ClockRate()
         self.remote_voip: bytes | None = None
-        self.remote_summary: bytes | None = None
+        self.remote_summary: tuple[int, bytes] | None = None  # its flags and contents
 
     @property
     def next_due(self) -> Nanos | None:
@@ -226,7 +226,7 @@ class ControlSession:
         return b"".join(blocks)
 
     def _take_extended(self, body: bytes, arrival_ns: Nanos) -> None:
-        for kind, _, contents in split_blocks(body):
+        for kind, specific, contents in split_blocks(body):
             if kind == REFERENCE_TIME and len(contents) == 8:
                 sender = int.from_bytes(body[:4], "big")
                 self._reference = DelaySince(sender, int.from_bytes(contents[2:6], "big"), 0)
@@ -240,7 +240,7 @@ class ControlSession:
                 if kind == VOIP and len(contents) == 32:
                     self.remote_voip = contents
                 elif kind == SUMMARY and len(contents) == 36:
-                    self.remote_summary = contents
+                    self.remote_summary = specific, contents
 
     def _take_sender_report(self, body: bytes, arrival_ns: Nanos) -> None:
         ssrc, ntp, rtp_ts = struct.unpack_from("!IQI", body)

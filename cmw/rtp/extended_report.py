@@ -17,8 +17,8 @@ UNAVAILABLE: Final = 127
 
 _VOIP = struct.Struct("!IBBBBHHHHbbBBBBBBBxHHH")
 _SUMMARY = struct.Struct("!IHHIIIIII4x")
-_SUMMARY_FLAGS: Final = 0xE0
-"""Loss, duplicates and jitter are there, TTL is not. Source: RFC 3611 4.6."""
+_LOSS, _DUPLICATES, _JITTER = 0x80, 0x40, 0x20
+"""Flags of what a summary has; what it has not is zero on the wire. Source: RFC 3611 4.6."""
 
 
 class VoipMetrics(NamedTuple):
@@ -68,19 +68,19 @@ class VoipRating(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A statistics summary block, of the time since the one before. Source: RFC 3611 4.6."""
+    """A statistics summary block, of the time since the one before; None: it has none. Source: RFC 3611 4.6."""
 
     ssrc: int
     begin_seq: int
     end_seq: int
     """One more than the last."""
-    packets_lost: int
-    duplicate_packets: int
-    jitter_min: int
+    packets_lost: int | None
+    duplicate_packets: int | None
+    jitter_min: int | None
     """Difference of neighbouring transit times, RTP units, as the next three."""
-    jitter_max: int
-    jitter_mean: int
-    jitter_deviation: int
+    jitter_max: int | None
+    jitter_mean: int | None
+    jitter_deviation: int | None
 
 
 class DelaySince(NamedTuple):
@@ -114,9 +114,17 @@ def parse_voip(contents: bytes) -> VoipMetrics:
     return VoipMetrics(*_VOIP.unpack(contents))
 
 
-def parse_summary(contents: bytes) -> Summary:
-    """Return the summary in 36 bytes of a block."""
-    return Summary(*_SUMMARY.unpack(contents))
+def parse_summary(flags: int, contents: bytes) -> Summary:
+    """Return the summary in 36 bytes of a block, and the byte that says what it has."""
+    ssrc, begin, end, lost, duplicates, *jitter = _SUMMARY.unpack(contents)
+    return Summary(
+        ssrc,
+        begin,
+        end,
+        lost if flags & _LOSS else None,
+        duplicates if flags & _DUPLICATES else None,
+        *(jitter if flags & _JITTER else [None] * 4),
+    )
 
 
 def serialize_reference_time(ntp: int) -> bytes:
@@ -130,8 +138,10 @@ def serialize_delay_since(answer: DelaySince) -> bytes:
 
 
 def serialize_summary(summary: Summary) -> bytes:
-    """Return the block of a summary with loss, duplicates and jitter."""
-    return struct.pack("!BBH", SUMMARY, _SUMMARY_FLAGS, 9) + _SUMMARY.pack(*summary)
+    """Return the block of a summary that has what is not None."""
+    present = ((_LOSS, summary.packets_lost), (_DUPLICATES, summary.duplicate_packets), (_JITTER, summary.jitter_min))
+    flags = sum(flag for flag, value in present if value is not None)
+    return struct.pack("!BBH", SUMMARY, flags, 9) + _SUMMARY.pack(*(value or 0 for value in summary))
 
 
 def serialize_voip(metrics: VoipMetrics) -> bytes:

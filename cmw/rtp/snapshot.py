@@ -131,6 +131,8 @@ class StreamSnapshot(NamedTuple):
     """What the peer last told of our stream in VoIP metrics. Source: RFC 3611 4.7."""
     remote_summary: Summary | None
     """What it last told in a statistics summary. Source: RFC 3611 4.6."""
+    send_clock_hz: int
+    """RTP clock of our stream: the unit of the summary's jitter."""
     ssrc: int | None
     """The source we listen to."""
     ext_highest_seq: int | None

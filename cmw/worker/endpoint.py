@@ -324,6 +324,11 @@ class Endpoint:
         elif self._scenario is not None:
             self._scenario.receive_digit_event(event)
 
+    def note_digit_sent(self) -> None:
+        """Count a digit that was sent."""
+        if self.figures is not None:
+            self.figures.digits_sent += 1
+
     def _note_refresh(self) -> None:
         self.signalling.session_timer_refreshes += 1
         self._trigger("session_refreshed")

@@ -15,7 +15,7 @@ from typing import Literal
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.metrics.emodel import Quality, mos_from_r, stream_quality
 from cmw.metrics.keys import METRICS
-from cmw.rtp.extended_report import UNAVAILABLE, VoipMetrics
+from cmw.rtp.extended_report import UNAVAILABLE, Summary, VoipMetrics
 from cmw.rtp.snapshot import StreamSnapshot
 
 COLUMNS: dict[str, str] = {
@@ -58,6 +58,8 @@ class CallFigures:
         self.send_errors = 0
         self.kernel_drops = 0
         self.wrong_payload_type = 0
+        self.digits_sent = 0
+        """By RFC 4733 and by INFO; counted by who sends them."""
         self.oddities: list[str] = []
         self.first_packet_delay_ms: float | None = None
         self.first_packet_sent_delay_ms: float | None = None
@@ -85,7 +87,7 @@ class CallFigures:
         span_ns = now - self._interval_at
         if self._last is None and span_ns < SECOND:
             return None
-        row = _counters_mod_32(snapshot) | _state(snapshot)
+        row = _counters_mod_32(snapshot, self.digits_sent) | _state(snapshot)
         if span_ns >= LEAST_SPAN_NS:
             row |= self._since_last(snapshot, now)
             self._last = snapshot
@@ -124,7 +126,9 @@ class CallFigures:
         self.kernel_drops = snapshot.kernel_drops
         self.oddities = _oddities(snapshot)
         self._note_edges(snapshot)
-        self._totals = _counters(snapshot) | self._whole(snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND)
+        self._totals = _counters(snapshot, self.digits_sent) | self._whole(
+            snapshot, self.elapsed_ns / SECOND, heard_ns / SECOND
+        )
 
     def _note_edges(self, snapshot: StreamSnapshot) -> None:
         """Take when the first packets came and left, how many came after we had hung up, and which way was heard."""
@@ -317,12 +321,13 @@ def _oddities(snapshot: StreamSnapshot) -> list[str]:
     return [f"{count} {what}" for what, count in counts.items() if count]
 
 
-def _counters(snapshot: StreamSnapshot) -> Row:
+def _counters(snapshot: StreamSnapshot, digits_sent: int) -> Row:
     return _known(
         {
             "send.packets_sent": snapshot.packets_sent,
             "send.bytes_sent": snapshot.bytes_sent,
             "send.packets_lost": snapshot.remote_packets_lost,
+            "send.dtmf_digits_sent": digits_sent,
             "receive.packets_received": snapshot.packets_received,
             "receive.bytes_received": snapshot.bytes_received,
             "receive.packets_lost": snapshot.packets_lost,
@@ -346,9 +351,9 @@ def _counters(snapshot: StreamSnapshot) -> Row:
     )
 
 
-def _counters_mod_32(snapshot: StreamSnapshot) -> Row:
+def _counters_mod_32(snapshot: StreamSnapshot, digits_sent: int) -> Row:
     """Return the counters as samples hold them: modulo 2^32, a negative loss as none."""
-    return {key: max(0, int(value)) & 0xFFFFFFFF for key, value in _counters(snapshot).items()}
+    return {key: max(0, int(value)) & 0xFFFFFFFF for key, value in _counters(snapshot, digits_sent).items()}
 
 
 def _state(snapshot: StreamSnapshot) -> Row:
@@ -398,7 +403,7 @@ def _so_far(snapshot: StreamSnapshot) -> Row:
             "receive.burst_duration": snapshot.burst_duration_ms,
             "receive.gap_duration": snapshot.gap_duration_ms,
         }
-    ) | _told(snapshot.remote_voip)
+    ) | (_told(snapshot.remote_voip) | _summed_up(snapshot.remote_summary, snapshot.send_clock_hz))
 
 
 def _told(voip: VoipMetrics | None) -> Row:
@@ -420,6 +425,23 @@ def _told(voip: VoipMetrics | None) -> Row:
         "send.gap_duration": float(voip.gap_duration_ms),
         "send.jitter_buffer_delay_ms": float(voip.buffer_nominal_ms),
     }
+
+
+def _summed_up(summary: Summary | None, clock_hz: int) -> Row:
+    """Return what the peer's extended report says of the time since the one before. Source: RFC 3611 4.6."""
+    if summary is None:
+        return {}
+    jitter = {
+        "send.reported_jitter_min_ms": summary.jitter_min,
+        "send.reported_jitter_max_ms": summary.jitter_max,
+        "send.reported_jitter_mean_ms": summary.jitter_mean,
+        "send.reported_jitter_deviation_ms": summary.jitter_deviation,
+    }
+    counts = {
+        "send.reported_interval_lost": summary.packets_lost,
+        "send.reported_interval_duplicates": summary.duplicate_packets,
+    }
+    return _known(counts) | {key: value * 1000 / clock_hz for key, value in _known(jitter).items()}
 
 
 def _rates(*, sent: tuple[int, int], received: tuple[int, int], sent_s: float, received_s: float) -> Row:

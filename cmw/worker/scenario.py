@@ -65,6 +65,10 @@ class Party(Protocol):
         """Call somebody beside the call; None when there is a side call already."""
         ...
 
+    def note_digit_sent(self) -> None:
+        """Count a digit that was sent."""
+        ...
+
     def transferred(self) -> None:
         """Take note that the peer will leave for another call, so that its BYE is no surprise."""
         ...
@@ -160,6 +164,8 @@ class ScenarioRunner:
         if not self._dialled:
             return
         step = self._dialled.popleft()
+        if event.fate is DigitFate.SENT:
+            self._party.note_digit_sent()
         if any(each is step for each in self._dialled):
             return
         if event.fate is DigitFate.DROPPED:  # with one digit, all that follow it are
@@ -300,6 +306,8 @@ class ScenarioRunner:
         step, rest = self._requests.pop(event.request, (None, ""))
         if step is None:
             return False
+        if step.action == "send_dtmf" and isinstance(event, RequestSucceeded):
+            self._party.note_digit_sent()
         if isinstance(event, RequestFailed):
             blame = Blame.TARGET if event.status else Blame.UNKNOWN
             self._fail(step, _told(event.method, event.status, event.reason), blame)

@@ -60,11 +60,11 @@ def test_off_by_default(rtp_impl: ModuleType) -> None:
 def test_a_summary_of_each_interval(stream: Stream) -> None:
     for seq in (65533, 65534, 65534, 65537):
         stream.receive(seq, at_ns=SECOND + seq * 20_000_000 + (seq == 65537) * 2_000_000)
-    first = parse_summary(blocks(stream, 2 * SECOND)[6])
+    first = parse_summary(0xE0, blocks(stream, 2 * SECOND)[6])
     assert first == Summary(SSRC, 65533, 2, 2, 1, 0, 16, 5, 7)  # 0, 0 and 16 units
     for seq in (65538, 65539):
         stream.receive(seq)
-    second = parse_summary(blocks(stream, 3 * SECOND)[6])
+    second = parse_summary(0xE0, blocks(stream, 3 * SECOND)[6])
     assert second[:5] == (SSRC, 2, 4, 0, 0)
 
 
@@ -130,6 +130,23 @@ def test_what_the_peer_tells_of_us(stream: Stream, ssrc: int) -> None:
     ours = ssrc == OUR_SSRC
     assert stream.now.remote_voip == (voip if ours else None)
     assert stream.now.remote_summary == (summary if ours else None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (0x80, (3, None, None, None, None, None)),
+        (0x40, (None, 4, None, None, None, None)),
+        (0x3F, (None, None, 5, 6, 7, 8)),
+        (0x00, (None,) * 6),
+    ],
+)
+def test_what_a_summary_has_not_is_absent(stream: Stream, flags: int, expected: tuple[int | None, ...]) -> None:
+    block = bytearray(serialize_summary(Summary(OUR_SSRC, 1, 2, 3, 4, 5, 6, 7, 8)))
+    block[1] = flags
+    stream.table.receive_rtcp(0, xr(bytes(block)), SECOND)
+    assert stream.now.remote_summary == (OUR_SSRC, 1, 2, *expected)
+    assert serialize_summary(Summary(OUR_SSRC, 1, 2, *expected))[1] == flags & 0xE0
 
 
 @pytest.mark.parametrize(

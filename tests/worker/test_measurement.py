@@ -9,7 +9,7 @@ import pytest
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.metrics.emodel import CODECS, Impairment, mos_from_r
 from cmw.metrics.keys import COLUMNS as KNOWN_COLUMNS
-from cmw.rtp.extended_report import VoipMetrics
+from cmw.rtp.extended_report import Summary, VoipMetrics
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.worker.measurement import COLUMNS, CallFigures, Row
 from tests.worker.stage import snapshot
@@ -359,6 +359,30 @@ def test_what_the_peer_says_in_its_extended_report_is_the_sending_side() -> None
     assert (found["send.burst_density"], found["send.burst_duration"]) == (0.25, 120)
     assert (found["send.gap_density"], found["send.gap_duration"]) == (3 / 256, 4000)
     assert (found["send.fraction_discarded"], found["send.jitter_buffer_delay_ms"]) == (12.5, 60)
+
+
+def test_the_peers_statistics_summary_is_the_sending_side() -> None:
+    found = row(figures(), 50, 1, remote_summary=Summary(1, 5, 255, 3, 2, 0, 88, 16, 8), send_clock_hz=16_000)
+    told = {key.removeprefix("send.reported_"): value for key, value in found.items() if ".reported_" in key}
+    assert told == {
+        "interval_lost": 3,
+        "interval_duplicates": 2,
+        "jitter_min_ms": 0,
+        "jitter_max_ms": 5.5,
+        "jitter_mean_ms": 1,
+        "jitter_deviation_ms": 0.5,
+    }
+    found = row(figures(), 50, 1, remote_summary=Summary(1, 5, 255, None, 2, None, None, None, None))
+    assert [key for key in found if ".reported_" in key] == ["send.reported_interval_duplicates"]
+
+
+def test_digits_sent_are_counted_each_second_and_for_the_call() -> None:
+    call = figures()
+    assert row(call, 50, 1)["send.dtmf_digits_sent"] == 0
+    call.digits_sent = 3
+    assert row(call, 100, 2)["send.dtmf_digits_sent"] == 3
+    call.finish(heard(100), START + 2 * SECOND)
+    assert call.totals("send")["dtmf_digits_sent"] == 3
 
 
 def test_what_the_peer_does_not_know_is_absent() -> None:

@@ -157,6 +157,7 @@ def test_digits_go_one_after_the_other_and_stop_when_one_is_refused() -> None:
     report = talk.finish()
     assert report.reason == "scenario: send_dtmf at 1s: INFO was answered 415 Unsupported Media Type"
     assert counts(report) == (0, 1)
+    assert digits_sent(talk) == 1
 
 
 def test_digits_are_refused_while_the_peer_holds_us() -> None:
@@ -168,6 +169,12 @@ def test_digits_are_refused_while_the_peer_holds_us() -> None:
     report = talk.finish()
     assert "the call is on hold" in report.reason
     assert counts(report) == (1, 1)
+
+
+def digits_sent(talk: Talk) -> float | None:
+    figures = talk.caller.figures
+    assert figures is not None
+    return figures.totals("send")["dtmf_digits_sent"]
 
 
 def talk_with_events(*steps: dict[str, Any]) -> Talk:
@@ -188,6 +195,7 @@ def test_digits_go_by_rfc_4733_where_that_was_negotiated() -> None:
     talk.stage.tell_digits(DigitFate.SENT, "#")
     assert talk.stage.party.requests("INFO") == []
     assert counts(talk.finish()) == (1, 0)
+    assert digits_sent(talk) == 3
 
 
 @pytest.mark.parametrize("via", ["negotiated", "info"])
@@ -217,6 +225,7 @@ def test_digits_that_a_hold_cuts_off_have_failed() -> None:
     report = talk.finish()
     assert report.reason == "scenario: send_dtmf at 1s: the call was put on hold before all digits had left"
     assert counts(report) == (0, 1)
+    assert digits_sent(talk) == 1
 
 
 def test_digits_that_the_end_of_the_call_cuts_off_have_failed_once() -> None:
