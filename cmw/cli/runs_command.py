@@ -232,6 +232,39 @@ def samples(
 
 
 @app.command()
+def evidence(
+    *,
+    run: RunArgument,
+    endpoint: Annotated[
+        int | None, typer.Option(help="Print the messages of the endpoint with this index, as they went by.")
+    ] = None,
+    gateway: GatewayOption = DEFAULT_GATEWAY,
+    api_key_file: ApiKeyFileOption = None,
+    ca_file: CaFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the endpoints of a run whose SIP messages are kept, or print the messages of one."""
+    with connect(gateway, api_key_file, ca_file) as client:
+        if endpoint is None:
+            kept = list(client.all(f"/runs/{run}/evidence"))
+            if as_json:
+                print_json(kept)
+                return
+            keys = ("endpoint", "name", "messages", "messages_left_out")
+            print_table(("INDEX", "NAME", "MESSAGES", "LEFT OUT"), ([one[key] for key in keys] for one in kept))
+            return
+        found = client.get(f"/runs/{run}/evidence/{endpoint}")
+    if as_json:
+        print_json(found)
+        return
+    from cmw.cli.evidence_page import messages_text
+    from cmw.load.evidence import Evidence
+
+    for line in messages_text(Evidence.model_validate(found)).splitlines():
+        print(show(line))
+
+
+@app.command()
 def report(
     *,
     run: RunArgument,
@@ -241,7 +274,7 @@ def report(
     ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report directory of a run that is over: summary, endpoints, samples, page."""
+    """Write the report directory of a run that is over: summary, endpoints, samples, evidence, page."""
     from cmw.cli.report_files import SAMPLE_HEAD, write_report
 
     with connect(gateway, api_key_file, ca_file) as client:
@@ -249,7 +282,8 @@ def report(
         ended = client.all(f"/runs/{run}/endpoints")
         rows = csv.DictReader(_sample_lines(client, run, None))
         keys = [name for name in rows.fieldnames or () if name not in SAMPLE_HEAD]
-        asyncio.run(write_report(output, found, ended, keys, _as_they_come(rows)))
+        kept = [client.get(f"/runs/{run}/evidence/{one['endpoint']}") for one in client.all(f"/runs/{run}/evidence")]
+        asyncio.run(write_report(output, found, ended, keys, _as_they_come(rows), kept))
     if as_json:
         print_json({"directory": str(output)})
     else:

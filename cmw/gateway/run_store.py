@@ -26,6 +26,7 @@ from cmw.gateway.tables import endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
 from cmw.link.spool import SPOOL_DROPPED
+from cmw.load.evidence import KIND as EVIDENCE
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
@@ -53,6 +54,9 @@ _LIST_COLUMNS = [
     *(c for c in runs.c if c.name not in ("plan", "sealed_plan", "summary")),
     runs.c.summary.is_not(None).label("summary_known"),
 ]
+
+_ENDPOINT = events.c.data["endpoint"].as_integer()
+"""Of evidence: whose it is."""
 
 
 class RunStore:
@@ -224,10 +228,31 @@ class RunStore:
         query = sa.select(endpoints.c.report).where(endpoints.c.run_id == run_id).order_by(endpoints.c.endpoint)
         return [row["report"] for row in await self._database.rows(query)]
 
-    async def events(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the events of a run in the order in which they were written."""
-        query = sa.select(events.c.data).where(events.c.run_id == run_id).order_by(events.c.id)
-        return [row["data"] for row in await self._database.rows(query)]
+    async def evidence(self, run_id: str) -> list[dict[str, Any]]:
+        """Return what workers kept of endpoints, in the order in which it was written."""
+        return [row["data"] for row in await self._database.rows(_evidence_of(run_id, events.c.data))]
+
+    async def evidence_page(self, run_id: str, page: Page) -> tuple[list[dict[str, Any]], int]:
+        """Return one page of what is kept, by endpoint: whose it is and how many messages; and how many there are."""
+        query = (
+            _evidence_of(
+                run_id,
+                _ENDPOINT.label("endpoint"),
+                events.c.data["name"].as_string().label("name"),
+                sa.func.json_array_length(events.c.data, "$.messages").label("messages"),
+                sa.func.coalesce(events.c.data["messages_left_out"].as_integer(), 0).label("messages_left_out"),
+            )
+            .order_by(None)
+            .order_by(_ENDPOINT)
+        )
+        rows = await self._database.rows(query.limit(page.per_page).offset(page.offset))
+        return [dict(row) for row in rows], await self._database.count(query)
+
+    async def evidence_of(self, run_id: str, endpoint: int) -> dict[str, Any] | None:
+        """Return what a worker kept of an endpoint, None for nothing."""
+        rows = await self._database.rows(_evidence_of(run_id, events.c.data).where(endpoint == _ENDPOINT).limit(1))
+        found: dict[str, Any] | None = rows[0]["data"] if rows else None
+        return found
 
     async def dropped_samples(self, run_id: str) -> dict[str, int]:
         """Return how many sample batches each worker had to drop, as the notes that it left in their place say."""
@@ -273,6 +298,11 @@ def _update(run: ActiveRun, **more: Any) -> sa.Update:
         "deadline_at_ms": run.deadline_at_ms,
     }
     return runs.update().where(runs.c.id == run.id).values(values | more)
+
+
+def _evidence_of(run_id: str, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    is_evidence = events.c.data["kind"].as_string() == EVIDENCE
+    return sa.select(*columns).where(events.c.run_id == run_id, is_evidence).order_by(events.c.id)
 
 
 def _part_row(run_id: str, part: Part, sealed_share: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
 from cmw.gateway.coordinator import NOT_SUMMED_UP, WAIT_MS, Coordinator, RunOrder
 from cmw.gateway.database import Database
-from cmw.gateway.errors import conflict
+from cmw.gateway.errors import conflict, not_found
 from cmw.gateway.hub import Hub
 from cmw.gateway.idempotency import Idempotency
 from cmw.gateway.instants import SteadyClock, UnixClock, iso, unix_ms
@@ -45,11 +45,11 @@ from cmw.gateway.sample_store import SamplePacker, SampleStore
 from cmw.gateway.saved_tests import SavedTests
 from cmw.gateway.sip_accounts import SipAccounts
 from cmw.gateway.vault import Vault
-from cmw.gateway.views import Page, RunPart, RunView, WorkerView
+from cmw.gateway.views import EvidenceView, Page, RunPart, RunView, WorkerView
 from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
-from cmw.load.evidence import KIND
+from cmw.load.evidence import Evidence
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
 from cmw.metrics.keys import COLUMNS
@@ -289,7 +289,25 @@ class Gateway:
 
     async def evidence(self, run_id: str) -> list[dict[str, Any]]:
         """Return what workers kept of endpoints: documents of `cmw.load.evidence.Evidence`."""
-        return [event for event in await self._store.events(run_id) if event.get("kind") == KIND]
+        return await self._store.evidence(run_id)
+
+    async def evidence_page(self, run_id: str, page: Page) -> tuple[list[EvidenceView], int]:
+        """Return one page of the endpoints whose SIP messages are kept, and how many there are."""
+        await self._store.row(run_id)
+        rows, total = await self._store.evidence_page(run_id, page)
+        return [EvidenceView.model_validate(row) for row in rows], total
+
+    async def evidence_of(self, run_id: str, endpoint: int) -> Evidence:
+        """Return the SIP messages of an endpoint.
+
+        Raises:
+            RequestError: there is no such run, or no message of the endpoint was kept.
+        """
+        await self._store.row(run_id)
+        found = await self._store.evidence_of(run_id, endpoint)
+        if found is None:
+            raise not_found("message that was kept of endpoint", str(endpoint))
+        return Evidence.model_validate(found)
 
     async def endpoint_page(
         self, run_id: str, page: Page, *, outcome: str | None = None

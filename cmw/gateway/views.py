@@ -50,6 +50,15 @@ class WorkerWithToken(WorkerView):
     token: str
 
 
+class EvidenceView(BaseModel):
+    """An endpoint whose SIP messages are kept."""
+
+    endpoint: int = Field(description="its number in the run")
+    name: str
+    messages: int = Field(description="how many are kept")
+    messages_left_out: int = Field(description="how many came after those")
+
+
 class RunPart(BaseModel):
     """What one worker has of a run."""
 

@@ -230,6 +230,34 @@ def test_a_test_of_a_project_from_its_accounts_to_its_run(
 
 
 @pytest.mark.loopback
+def test_the_messages_of_an_endpoint_that_is_kept(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    gateway.link(cmw(capsys, "workers", "create", "w1"))
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(PLAN | {"evidence": {"endpoints": ["callers-0002", "callees-0001"]}}))
+    run = cmw(capsys, "runs", "start", str(plan), "--wait")
+    kept = cmw(capsys, "runs", "evidence", run["id"])
+    assert [(one["name"], one["messages"], one["messages_left_out"]) for one in kept] == [
+        ("callees-0001", 2, 3),
+        ("callers-0002", 2, 3),
+    ]
+    index = str(kept[1]["endpoint"])
+    found = cmw(capsys, "runs", "evidence", run["id"], "--endpoint", index)
+    assert [message["is_sent"] for message in found["messages"]] == [True, False]
+    assert run_command(["runs", "evidence", run["id"], "--endpoint", index]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "INVITE sip:callers-0002@10.0.0.2 SIP/2.0" in lines
+    assert "SIP/2.0 486 Busy?[2J" in lines  # nothing that a peer sent moves the terminal
+    assert run_command(["runs", "evidence", run["id"], "--endpoint", "999"]) == 2
+    assert "there is no message that was kept of endpoint '999'" in capsys.readouterr().err
+    report = tmp_path / "report"
+    assert run_command(["runs", "report", run["id"], "--output", str(report)]) == 0
+    names = sorted(path.name.partition("-")[2] for path in (report / "evidence").iterdir())
+    assert names == ["callees-0001", "callers-0002"]
+
+
+@pytest.mark.loopback
 def test_a_worker_is_changed(gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str]) -> None:
     cmw(capsys, "workers", "create", "w1", "--region", "eu")
     changed = cmw(capsys, "workers", "set", "w1", "--name", "w2", "--capacity", "7", "--region", "", "--label", "a=b")

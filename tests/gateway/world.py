@@ -54,6 +54,26 @@ def make_plan(**changes: Any) -> Plan:
     return parse_plan(PLAN | changes)
 
 
+def make_evidence(endpoint: int, name: str) -> dict[str, Any]:
+    """Return what a worker keeps of an endpoint: an INVITE and a refusal that would clear a terminal."""
+    place = {
+        "transport": "UDP",
+        "local_host": "10.0.0.1",
+        "local_port": 5060,
+        "remote_host": "10.0.0.2",
+        "remote_port": 5060,
+    }
+    texts = (
+        f"INVITE sip:{name}@10.0.0.2 SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n",
+        "SIP/2.0 486 Busy\x1b[2J\r\nCSeq: 1 INVITE\r\n\r\n",
+    )
+    messages = [
+        {"at_unix_ns": START_MS * MILLISECOND + k, "is_sent": k == 0, "text": text} | place
+        for k, text in enumerate(texts)
+    ]
+    return {"kind": "evidence", "endpoint": endpoint, "name": name, "messages": messages, "messages_left_out": 3}
+
+
 class ManualClock:
     """A wall clock that moves when told."""
 
@@ -155,6 +175,8 @@ class FakeWorker:
                         status_code=200,
                     ),
                 )
+                if endpoint.name in self.shares[run_id].evidence.endpoints:
+                    self._report("event", run_id, make_evidence(endpoint.index, endpoint.name))
                 self._report("endpoint", run_id, report.model_dump(mode="json"))
         self._report("run_done", run_id, {"generator": RunTotals(endpoints=1).model_dump(mode="json")})
 

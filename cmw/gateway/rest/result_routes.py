@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from cmw.core.words import OutcomeKind
@@ -14,6 +14,8 @@ from cmw.gateway.rest.dependencies import PageOf, Service
 from cmw.gateway.rest.guard import GuardedRoute, needs
 from cmw.gateway.rest.sample_stream import json_stream
 from cmw.gateway.roles import Role
+from cmw.gateway.views import EvidenceView
+from cmw.load.evidence import Evidence
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -40,6 +42,21 @@ async def list_endpoints(
     """List the final reports of the endpoints that have ended, by index."""
     found, total = await gateway.endpoint_page(run_id, page, outcome=outcome)
     return list_answer(request, found, page, total)
+
+
+@router.get("/runs/{run_id}/evidence", tags=["results"], openapi_extra=needs(Role.VIEWER))
+async def list_evidence(request: Request, gateway: Service, page: PageOf, run_id: str) -> ListAnswer[EvidenceView]:
+    """List the endpoints whose SIP messages are kept: some that failed, and those that the plan names."""
+    found, total = await gateway.evidence_page(run_id, page)
+    return list_answer(request, found, page, total)
+
+
+@router.get("/runs/{run_id}/evidence/{endpoint}", tags=["results"], openapi_extra=needs(Role.VIEWER))
+async def show_evidence(
+    request: Request, gateway: Service, run_id: str, endpoint: Annotated[int, Path(ge=0, le=0xFFFFFFFF)]
+) -> Answer[Evidence]:
+    """Show the SIP messages of an endpoint, secrets masked; 404 if none were kept."""
+    return answer(request, await gateway.evidence_of(run_id, endpoint))
 
 
 @router.get(
