@@ -7,6 +7,7 @@ Each of a block has a row in RUN_BY, which names the test or script that runs it
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import typer.main
 
 from cmw.cli import main as cli
+from tests.load.runs import report, summary
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -108,6 +110,7 @@ def distinct(commands: list[Command]) -> list[Command]:
     return list({command.text: command for command in reversed(commands)}.values())
 
 
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 BLOCKS = distinct(in_blocks())
 OURS = distinct([command for command in BLOCKS + in_texts() if command.text.startswith("cmw ")])
 
@@ -165,9 +168,31 @@ def test_a_module_is_there(module: str) -> None:
     assert importlib.util.find_spec(module) is not None
 
 
-@pytest.mark.parametrize("plan", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda plan: plan.name)
-def test_every_example_is_a_plan(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run_command(["run", str(plan), "--check"]) == 0, capsys.readouterr().err
+@pytest.mark.parametrize("plan", EXAMPLES, ids=lambda plan: plan.name)
+def test_every_example_is_a_plan(plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--baseline", str(earlier_run(tmp_path))] if "--baseline" in plan.read_text() else []
+    assert cli.run_command(["run", str(plan), "--check", *words]) == 0, capsys.readouterr().err
+
+
+def earlier_run(directory: Path) -> Path:
+    """Write the summary of a run for plans that compare with one."""
+    document = summary(endpoints=[report(0, "callers")]).to_document()
+    spread = dict.fromkeys(("count", "mean", "min", "p5", "p50", "p95", "p99", "max"), 4)
+    document["media"]["receive"]["mos"] = document["timing"]["call_setup_time_ms"] = spread
+    path = directory / "summary.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize("plan", EXAMPLES, ids=lambda plan: plan.name)
+def test_every_example_says_what_to_run_and_is_run(plan: Path) -> None:
+    first, *head = [line for line in plan.read_text().splitlines() if line.startswith("#")]
+    assert first == "# yaml-language-server: $schema=plan.schema.json"
+    told = "\n".join(head)
+    assert f"cmw run examples/{plan.name}" in told
+    assert "the other side" in told
+    assert f'"{plan.stem}"' in (ROOT / "tests" / "peers" / "test_examples.py").read_text()
+    assert f"examples/{plan.name}" in (ROOT / "docs" / "examples.md").read_text()
 
 
 @pytest.mark.parametrize("target", sorted({c.words[1] for c in BLOCKS if c.text.startswith("make ")}))
