@@ -6,6 +6,8 @@ import random
 import re
 import struct
 import subprocess
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -15,6 +17,8 @@ import pytest
 from tests.support.rtp_streams import SECOND, SSRC, Stream
 
 UNIX_NS = 1_700_000_000 * SECOND
+SIXTEENTH_MS = 1 / 16 / 8
+"""Of an RTP unit at 8 kHz."""
 
 
 class Arrival(NamedTuple):
@@ -83,10 +87,34 @@ CASES = {
 }
 
 
+def exact_jitter_ms(arrivals: list[Arrival]) -> tuple[float, float]:
+    """Return mean and highest value of J += (|D| - J) / 16 in steps of 2^-60 RTP unit, without floats."""
+    estimate, found = Fraction(0), []
+    for before, after in pairwise(arrivals):
+        late_ns = (after.at_ns - before.at_ns) - (after.seq - before.seq) * 20_000_000
+        estimate += (abs(Fraction(late_ns * 8000, SECOND)) - estimate) / 16
+        estimate = Fraction(round(estimate * 2**60), 2**60)
+        found.append(estimate)
+    return float(sum(found) / len(found) / 8), float(max(found) / 8)
+
+
+@pytest.mark.parametrize("first_seq", [5, 65000])
+@pytest.mark.parametrize("case", CASES)
+def test_jitter_is_within_a_sixteenth_of_a_unit_of_an_exact_computation(
+    rtp_impl: ModuleType, case: str, first_seq: int
+) -> None:
+    stream, arrivals = Stream(rtp_impl), history(first_seq, first_seq=first_seq, **CASES[case])  # type: ignore[arg-type]
+    for arrival in arrivals:
+        stream.take(rtp(arrival.seq, 77), arrival.at_ns)
+    mean, highest = exact_jitter_ms(arrivals)
+    assert stream.now.jitter_mean_ms == pytest.approx(mean, abs=SIXTEENTH_MS)
+    assert stream.now.jitter_max_ms == pytest.approx(highest, abs=SIXTEENTH_MS)
+
+
 @pytest.mark.peers("tshark")
 @pytest.mark.parametrize("first_seq", [5, 65000])
 @pytest.mark.parametrize("case", CASES)
-def test_counts_are_equal_and_jitter_is_within_a_tenth_of_a_millisecond(
+def test_counts_are_equal_and_jitter_is_within_a_sixteenth_of_a_unit(
     rtp_impl: ModuleType, tmp_path: Path, case: str, first_seq: int
 ) -> None:
     arrivals = history(first_seq, first_seq=first_seq, **CASES[case])  # type: ignore[arg-type]
@@ -98,8 +126,8 @@ def test_counts_are_equal_and_jitter_is_within_a_tenth_of_a_millisecond(
         stream.take(data, at_ns)
     now, row = stream.now, tshark_row(tmp_path / "stream.pcap")
     assert (now.packets_received, now.packets_lost) == (row.packets, row.lost)
-    assert now.jitter_mean_ms == pytest.approx(row.mean_jitter_ms, abs=0.1)
-    assert now.jitter_max_ms == pytest.approx(row.max_jitter_ms, abs=0.1)
+    assert now.jitter_mean_ms == pytest.approx(row.mean_jitter_ms, abs=SIXTEENTH_MS)
+    assert now.jitter_max_ms == pytest.approx(row.max_jitter_ms, abs=SIXTEENTH_MS)
 
 
 @pytest.mark.peers("tshark")
