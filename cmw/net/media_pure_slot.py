@@ -1,0 +1,136 @@
+"""A slot of the media engine in plain Python: a pair of sockets, the stream on it, and what its commands may ask."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Final
+
+from cmw.core.clock import Nanos
+from cmw.errors import LocalProtocolError
+from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat
+from cmw.net.media_pure_levels import HeardLevels
+from cmw.net.media_pure_sockets import Arrival, Sockets, Where
+from cmw.rtp._pure import stream_snapshot
+from cmw.rtp.control import ControlSession
+from cmw.rtp.schedule import SendSchedule
+from cmw.rtp.snapshot import StreamSnapshot
+from cmw.rtp.statistics import ReceiveStatistics
+from cmw.rtp.telephone_event import EventReceiver, EventSender
+from cmw.rtp.verdict import NO_PAYLOAD_TYPE
+
+EARLY_PACKETS: Final = 2048
+
+
+class Slot:
+    """A pair of sockets and the stream on it, when there is one."""
+
+    sender: SendSchedule
+    receiver: ReceiveStatistics
+    control: ControlSession
+    mode: MediaMode
+    source: tuple[bytes, int]
+    source_began: int  # number of the packet of the schedule that has its first frame
+    format: ReceivedFormat
+    formats: dict[int, tuple[ReceivedFormat, Nanos | None]]  # by payload type, with when it is taken no more
+    events: int
+    peer: Where
+    control_peer: Where
+    symmetric: bool
+    heard_port: int | None
+    heard_elsewhere: bool
+    learns_control: bool
+    candidate: tuple[Arrival, int, int] | None  # its first packet, SSRC and the sequence number that must follow
+
+    def __init__(self, number: int, rtp: socket.socket, rtcp: socket.socket) -> None:
+        self.number = number
+        self.rtp, self.rtcp = rtp, rtcp
+        self.beside: Sockets | None = None  # that are heard too
+        self.drops: Counter[socket.socket] = Counter()  # of the kernel, as of the last datagram read
+        self.state = "open"
+        self.early: deque[Arrival] = deque(maxlen=EARLY_PACKETS)
+        self.before_start = 0
+        self.counts: dict[str, int] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin every figure anew."""
+        names = "packets_after_stop kernel_drops rtcp_strangers rtcp_send_errors network_errors early_packets"
+        self.counts = dict.fromkeys(names.split(), 0)
+        self.strangers = 0
+        self.levels = HeardLevels()
+        self.muted_at: int | None = None
+        self.is_muted = False
+        self.echo_offset: int | None = None
+        self.digits_out, self.digits_in = EventSender(), EventReceiver()
+        self.waiting: deque[tuple[str, float]] = deque()  # digits that wait, and how long each is, milliseconds
+
+    def set_peers(self, rtp: Where, rtcp: Where, symmetric: bool) -> None:
+        """Send there, and hear what comes from there."""
+        self.peer, self.control_peer, self.symmetric = rtp, rtcp, symmetric
+        self.heard_port, self.candidate = None, None
+        self.heard_elsewhere = self.learns_control = False
+
+    @property
+    def pairs(self) -> list[Sockets]:
+        """Return its sockets, those that are only heard included."""
+        return [(self.rtp, self.rtcp), *([self.beside] if self.beside is not None else [])]
+
+    def look(self) -> StreamSnapshot:
+        """Return the figures."""
+        if not hasattr(self, "sender"):
+            sender = SendSchedule(
+                start_ns=0, period_ns=1, late_bound_ns=0, ssrc=0, sequence=0, timestamp=0, timestamp_step=0,
+                clock_hz=1, payload_type=0,
+            )  # fmt: skip
+            receiver = ReceiveStatistics(clock_hz=1, payload_type=0, event_payload_type=NO_PAYLOAD_TYPE)
+            control = ControlSession(sender, receiver, cname=b"", unix_offset_ns=0, seed=0, now=0)
+        else:
+            sender, receiver, control = self.sender, self.receiver, self.control
+        seen = stream_snapshot(sender, receiver, control)
+        speech, noise = self.levels.split()
+        return seen._replace(
+            strangers=seen.strangers + self.strangers,
+            packets_before_start=self.before_start,
+            packets_at_mute=self.muted_at,
+            received_energy=float(self.levels.energy),
+            received_samples=self.levels.samples,
+            received_level_dbov=self.levels.mean_dbov,
+            signal_level_dbov=speech,
+            noise_level_dbov=noise,
+            **self.counts,  # type: ignore[arg-type]
+        )
+
+
+def require_sendable(payload_type: int, clock_hz: int, ptime_ms: int) -> None:
+    """Refuse what no packet can say."""
+    if not 0 <= payload_type <= 127 or clock_hz < 1 or not 1 <= ptime_ms <= 1000:
+        raise LocalProtocolError(
+            f"expected payload_type 0 .. 127, clock_hz > 0 and ptime_ms 1 .. 1000, "
+            f"got {payload_type}, {clock_hz} and {ptime_ms}"
+        )
+
+
+def require_formats(formats: Sequence[ReceivedFormat]) -> None:
+    """Refuse formats that no peer can send, none, and too many."""
+    if not 1 <= len(formats) <= MAX_FORMATS:
+        raise LocalProtocolError(f"expected 1 .. {MAX_FORMATS} received formats, got {len(formats)}")
+    for payload_type, _, clock_hz, echo_as in formats:
+        if not 0 <= payload_type <= 127 or not 0 <= echo_as <= 127 or not 1 <= clock_hz <= 10_000_000:
+            raise LocalProtocolError(f"expected payload types of 0 .. 127 and a clock, got {payload_type}, {clock_hz}")
+
+
+def peers_of(s: Slot, ip: str, port: int, control_ip: str | None, control_port: int) -> tuple[Where, Where]:
+    """Return both addresses to send to; refuses names and the other family."""
+    found: list[Where] = []
+    for host, number in ((ip, port), (ip if control_ip is None else control_ip, control_port)):
+        if not 0 <= number <= 65535:
+            raise LocalProtocolError(f"remote port {number}: expected 0 .. 65535")
+        try:
+            packed = socket.inet_pton(s.rtp.family, host)
+        except OSError:
+            kind = "IPv6" if s.rtp.family == socket.AF_INET6 else "IPv4"
+            raise LocalProtocolError(f"remote_ip {host!r}: expected a literal {kind} address") from None
+        found.append((socket.inet_ntop(s.rtp.family, packed), number))
+    return found[0], found[1]
