@@ -75,6 +75,22 @@ def test_a_second_connection_with_a_live_token_is_refused(tmp_path: Path) -> Non
     run_async(work())
 
 
+def test_a_worker_is_shown_by_the_name_that_it_says(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            named, view, _ = await linked_worker(gateway, server, "one", shown_as="dc-frankfurt-01")
+            silent, other, _ = await linked_worker(gateway, server, "two")
+            shown = [await gateway.worker(each.id) for each in (view, other)]
+            assert [(each.name, each.configured_name) for each in shown] == [
+                ("dc-frankfurt-01", "one"),
+                ("two", "two"),
+            ]
+            await named.stop()
+            await silent.stop()
+
+    run_async(work())
+
+
 def test_a_worker_takes_its_own_stale_link_over(tmp_path: Path) -> None:
     async def work() -> None:
         async with open_gateway(tmp_path) as (gateway, server):

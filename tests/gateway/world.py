@@ -96,10 +96,13 @@ class FakeWorker:
 
     Args:
         seconds: how many seconds of samples a started run gives; None: nothing is reported until `finish` is called.
+        shown_as: what it calls itself; None: nothing.
         answers: whether commands are answered.
     """
 
-    def __init__(self, port: int, token: str, *, capacity: int = 100, seconds: int | None = 2) -> None:
+    def __init__(
+        self, port: int, token: str, *, capacity: int = 100, seconds: int | None = 2, shown_as: str | None = None
+    ) -> None:
         self.capacity = capacity
         self.seconds = seconds
         self.answers = True
@@ -116,7 +119,7 @@ class FakeWorker:
         self.client = LinkClient(
             url=GatewayUrl(Address("127.0.0.1", port), False),
             token=token,
-            info=WorkerInfo(capacity=capacity, version="test", host="here", engine="compiled"),
+            info=WorkerInfo(capacity=capacity, version="test", host="here", engine="compiled", name=shown_as),
             on_event=self._on_event,
             ids=QuickIds(),
         )

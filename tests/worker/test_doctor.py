@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import socket
 import ssl
@@ -314,6 +315,20 @@ def test_a_machine_is_held_against_what_is_wanted(tmp_path: Path) -> None:
     assert "give it 2 cores and 1024 MiB" in machine.remedy
     assert found["CPU governor"][0].grade is Grade.WARN
     assert found["socket buffers"][0].found.startswith("at most 208 KiB")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "cores", "memory_mib"), [(25, 1, 512), (50, 2, 1024), (100, 2, 2048), (200, 4, 4096), (500, 8, 8192)]
+)
+def test_the_guidelines_are_those_of_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoints: int, cores: int, memory_mib: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+    for memory, grade in ((memory_mib, Grade.OK), (memory_mib - 1, Grade.WARN)):
+        root = write(tmp_path, {"sys/fs/cgroup/memory.max": str(memory * MIB), "proc/meminfo": "MemTotal: 16777216 kB"})
+        [machine] = by_check(look_at_machine(endpoints, root))["machine"]
+        assert machine.grade is grade
+        assert (f"enough for {endpoints} audio endpoints" in machine.found) is (grade is Grade.OK)
 
 
 def test_few_open_files_are_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
