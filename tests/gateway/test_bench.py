@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import token_lookup
 from bench.gateway import measure
 from bench.gateway_results import measure as measure_results
+from bench.token_lookup import distance, kinds_of
 
 pytestmark = pytest.mark.loopback
 
@@ -21,3 +23,16 @@ def test_the_bench_of_the_gateway_is_right() -> None:
 def test_the_bench_of_results_is_right(tmp_path: Path) -> None:
     figures = asyncio.run(measure_results(tmp_path, endpoints=7, seconds=3))
     assert figures["rows"] == 7 * 3
+
+
+def test_samples_are_compared_by_their_distributions() -> None:
+    few = [float(k) for k in range(100)]
+    assert distance(few, few) == (0.0, 1.0)
+    assert distance(few, [value + 1000 for value in few])[0] == 1.0
+    assert distance(few, [value + 1000 for value in few])[1] < 1e-6
+    assert distance(few, [value + 0.5 for value in few])[1] > 0.99
+
+
+def test_a_look_up_finds_what_is_known_and_nothing_else() -> None:
+    found = asyncio.run(token_lookup.measure(2))
+    assert {kind: len(took) for kind, took in found.items()} == dict.fromkeys(kinds_of("cmw_" + "0" * 64), 2)
