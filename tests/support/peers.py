@@ -299,6 +299,11 @@ class Capture:
         """Return the numbers of the frames that match."""
         return [int(line) for line in self._tshark("-Y", display_filter, "-T", "fields", "-e", "frame.number").split()]
 
+    def rows(self, display_filter: str, fields: Sequence[str]) -> list[list[str]]:
+        """Return these fields of the frames that match; of a frame with a field twice, both with a comma."""
+        words = [word for field in fields for word in ("-e", field)]
+        return [line.split("\t") for line in self._tshark("-Y", display_filter, "-T", "fields", *words).splitlines()]
+
     def _tshark(self, *words: str) -> str:
         command = ["tshark", "-r", str(self.path), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
