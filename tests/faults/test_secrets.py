@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.faults.lab import Lab
+from tests.support.processes import cmw
 from tests.support.runs import write_accounts
 
 pytestmark = pytest.mark.loopback
@@ -66,7 +67,8 @@ def test_a_run_of_a_test_leaves_no_secret_behind(tmp_path: Path) -> None:
         lab.start_gateway("--log-level", "trace")
         registrar = lab.start_callee("--registrar", "--accounts", str(accounts), "--log-level", "trace")
         _, token = lab.create_worker()
-        lab.start_worker(token, LOG_LEVEL="trace").event("link open")
+        spool = tmp_path / "spool"
+        lab.start_worker(token, LOG_LEVEL="trace", SPOOL_DIR=str(spool)).event("link open")
         lab.call("POST", "/projects", {"name": "lab"})
         settings = {"domain": registrar.target.partition("@")[2], "accounts": listed}
         made = lab.call("POST", "/projects/lab/registrars", {"name": "pbx", "settings": settings})
@@ -74,7 +76,8 @@ def test_a_run_of_a_test_leaves_no_secret_behind(tmp_path: Path) -> None:
             "callees": {"endpoints": 2, "registrar": "pbx"},
             "callers": {"endpoints": 2, "registrar": "pbx", "call": {"group": "callees"}},
         }
-        plan = {"version": 1, "name": "secret", "duration": "1s", "groups": groups}
+        kept = {"endpoints": ["callers-0001", "callees-0001"]}
+        plan = {"version": 1, "name": "secret", "duration": "1s", "groups": groups, "evidence": kept}
         test = lab.call("POST", "/projects/lab/tests", {"plan": plan})
         run_id = lab.call("POST", f"/projects/lab/tests/{test['id']}/run", {})["id"]
         assert lab.until_over(run_id)["verdict"] == "PASSED"
@@ -82,8 +85,21 @@ def test_a_run_of_a_test_leaves_no_secret_behind(tmp_path: Path) -> None:
             lab.call("POST", "/projects/lab/registrars", {"name": "x", "settings": settings | {"port": "five"}})
         paths = ["/keys", "/workers", "/projects", "/projects/lab/registrars", "/projects/lab/tests", "/runs"]
         paths += [f"/projects/lab/registrars/{made['id']}/accounts", f"/runs/{run_id}", f"/runs/{run_id}/plan"]
-        paths += [f"/runs/{run_id}/{part}" for part in ("summary", "endpoints", "samples")]
+        paths += [f"/runs/{run_id}/{part}" for part in ("summary", "endpoints", "samples", "evidence")]
+        paths += [f"/runs/{run_id}/evidence/{one['endpoint']}" for one in lab.call("GET", f"/runs/{run_id}/evidence")]
         told = json.dumps([lab.call("GET", path) for path in paths]) + refused.value.read().decode()
+        assert "Authorization: Digest" in told  # the messages are there, what answers a challenge is not
+        report = cmw(
+            *("runs", "report", run_id, "--gateway", f"http://127.0.0.1:{lab.port}"),
+            *("--api-key-file", str(lab.data / "api-key"), "--output", str(tmp_path / "report")),
+        )
+        assert report.wait() == 0
+        copy = cmw("gateway", "backup", "--data", str(lab.data), str(tmp_path / "backup"))
+        assert copy.wait() == 0
+        lab.programs += [report, copy]
+        places = [path for name in ("report", "backup", "spool") for path in (tmp_path / name).rglob("*")]
+        left = [path for path in places if path.is_file() and path.name != "api-key"]
+        assert {path.suffix for path in left} >= {".html", ".pcapng", ".db"}
         with closing(sqlite3.connect(lab.data / "gateway.db")) as store:
             dump = "\n".join(store.iterdump())
         (lab.data / "api-key").unlink()  # the one place where the key is
@@ -92,3 +108,5 @@ def test_a_run_of_a_test_leaves_no_secret_behind(tmp_path: Path) -> None:
             assert secret not in dump
             assert secret.encode().hex().upper() not in dump
             lab.check_secret(secret)
+            for path in left:
+                assert secret.encode() not in path.read_bytes(), path
