@@ -8,8 +8,9 @@ import structlog
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
-from cmw.gateway.hub import Hub, LiveLink
+from cmw.gateway.hub import Hub
 from cmw.gateway.limiter import FailureLimiter
+from cmw.gateway.live_link import LiveLink
 from cmw.gateway.tokens import bearer
 from cmw.gateway.workers import WorkerRegistry
 from cmw.link.limits import SESSION_HEADER, SUBPROTOCOL
