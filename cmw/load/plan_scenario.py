@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StringConstraints
 
-from cmw.core.clock import SECOND
+from cmw.core.clock import MILLISECOND, SECOND
 from cmw.load.plan_fields import (
     TEXT_SCHEMA,
     AlsoWritten,
@@ -29,6 +29,7 @@ Codec = Annotated[
     one_of("PCMU", "PCMA", later=("G722", "opus", "OPUS", "Opus", "G729", "iLBC", "GSM", "speex")),
 ]
 
+LengthNs = Annotated[int, *duration(40 * MILLISECOND, 60 * SECOND)]
 StepNs = Annotated[int, *duration(0, 24 * 3600 * SECOND)]
 
 EVENTS = ("dtmf", "hold", "resume", "info", "message", "session_refreshed")
@@ -117,6 +118,11 @@ class Action(PlanModel):
         "1 to 32 digits of 0123456789*#ABCD", "send digits, one after the other; refused while the call is held",
         default=None,
     )  # fmt: skip
+    length: LengthNs | None = plan_field(
+        "a duration from 40ms to 60s",
+        "beside send_dtmf: how long each digit is; else 100ms by RFC 4733, and 250ms is said in INFO",
+        default=None,
+    )
     play: Played | None = plan_field(
         PLAYED_EXPECTED, "say this from its beginning, again and again, instead of what was said so far", default=None
     )
@@ -135,7 +141,7 @@ class Action(PlanModel):
         return [name for name in ACTIONS if getattr(self, name) is not None]
 
 
-ACTIONS = tuple(name for name in Action.model_fields if name != "via")
+ACTIONS = tuple(name for name in Action.model_fields if name not in ("via", "length"))
 ACTIONS_EXPECTED = f"one of {', '.join(ACTIONS)}"
 
 SIMPLE_SCHEMA: dict[str, Any] = {"enum": list(SIMPLE_ACTIONS)}

@@ -50,6 +50,8 @@ def _check_step(path: Path, step: Step, duration: Nanos | None, faults: Faults) 
     if step.do.update is not None and step.do.update.codecs is None and step.do.update.ports is None:
         faults.add((*path, "do", "update"), "found nothing, expected codecs, ports, or both")
     _check_via((*path, "do"), names[0], step.do, faults)
+    if step.do.length is not None and step.do.send_dtmf is None:
+        faults.add((*path, "do", "length"), f"found beside {names[0]}, expected only beside send_dtmf")
 
 
 def _check_via(path: Path, action: str, do: Action, faults: Faults) -> None:

@@ -98,6 +98,8 @@ class StepShare(ShareModel):
     """Media type of `body`."""
     body: str = ""
     """Of INFO and MESSAGE; the digits of send_dtmf."""
+    digit_ms: int | None = Field(default=None, ge=1, le=60_000)
+    """How long each digit of send_dtmf is; None for the usual time."""
     source: Source | None = None
     """Of play."""
     again: bool = False

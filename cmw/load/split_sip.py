@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cmw.core.clock import SECOND
+from cmw.core.clock import MILLISECOND, SECOND
 from cmw.load.plan import Group, Registrar
 from cmw.load.plan_scenario import Action, Step
 from cmw.load.plan_sip import Identity, Sip, Tls
@@ -132,4 +132,6 @@ def _details(do: Action, group: Group, registrar: Registrar | None, sounds: Mapp
     said = do.send_info or do.send_message
     if said is not None:
         return {"type": said.type, "body": said.body}
-    return {"body": do.send_dtmf.upper()} if do.send_dtmf is not None else {}
+    if do.send_dtmf is not None:
+        return {"body": do.send_dtmf.upper(), "digit_ms": do.length // MILLISECOND if do.length is not None else None}
+    return {}

@@ -214,8 +214,8 @@ class CallMedia:
             return False
         return all(agreed.takes_event(EVENT_CODES.index(digit)) for digit in digits)
 
-    def send_digits(self, digits: str) -> None:
-        """Send digits by RFC 4733; what becomes of each one is told to `on_digit`.
+    def send_digits(self, digits: str, duration_ms: int = DIGIT_MS) -> None:
+        """Send digits of this length by RFC 4733; what becomes of each one is told to `on_digit`.
 
         Raises:
             LocalProtocolError: the peer does not take them, or an echo has no stream of its own for them.
@@ -228,7 +228,7 @@ class CallMedia:
             self._slot,
             digits,
             payload_type=agreed.telephone_event,
-            duration_ms=DIGIT_MS,
+            duration_ms=duration_ms,
             pause_ms=DIGIT_MS,
             volume=DIGIT_VOLUME,
         )

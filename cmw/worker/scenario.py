@@ -26,7 +26,7 @@ from cmw.sip import (
     make_dtmf_info,
 )
 from cmw.worker.alarm import Alarm
-from cmw.worker.call_media import CallMedia
+from cmw.worker.call_media import DIGIT_MS, CallMedia
 from cmw.worker.side_call import SideCall
 from cmw.worker.station import Station
 
@@ -284,13 +284,14 @@ class ScenarioRunner:
         if media is None or media.is_held or media.is_holding:
             raise LocalProtocolError("the call is on hold, and digits are sent to nobody then")
         if step.via == "rfc4733" or (step.via == "negotiated" and media.takes_digits(step.body)):
-            media.send_digits(step.body)
+            media.send_digits(step.body, step.digit_ms or DIGIT_MS)
             self._dialled.extend([step] * len(step.body))
         else:
             self._send_digit(step, step.body)
 
     def _send_digit(self, step: StepShare, digits: str) -> None:
-        kind, body = make_dtmf_info(digits[0])
+        length = () if step.digit_ms is None else (step.digit_ms,)
+        kind, body = make_dtmf_info(digits[0], *length)
         self._request(step, "INFO", kind, body, digits[1:])
 
     def _request(self, step: StepShare, method: str, kind: str, body: bytes, rest: str = "") -> None:

@@ -163,6 +163,8 @@ STEP = "groups.callers.scenario"
         (STEP, [{"at": "1s", "digit": "1", "do": "hold"}], "scenario[0].digit: found without on: dtmf, expected only"),
         (STEP, [{"at": "1s", "do": {"send_dtmf": "1", "via": "rtp"}}], "found 'rtp', expected invite or update for"),
         (STEP, [{"at": "1s", "do": {"send_dtmf": "x", "via": "info"}}], "send_dtmf: found 'x', expected 1 to 32 digits"),
+        (STEP, [{"at": "1s", "do": {"hold": True, "length": "1s"}}], "do.length: found beside hold, expected only beside"),
+        (STEP, [{"at": "1s", "do": {"send_dtmf": "1", "length": "2m"}}], "found '2m', expected a duration from 40ms to 60s"),
         (STEP, [{"at": "1s", "do": {"hold": True, "via": "info"}}], "do.via: found 'info' beside hold, expected invite"),
         (STEP, [{"at": "1s", "do": {"update": {}}}], "do.update: found nothing, expected codecs, ports, or both"),
         (STEP, [{"at": "1s", "do": {"update": {"ports": 4000}}}], "update.ports: found 4000, expected new"),

@@ -276,6 +276,20 @@ def test_what_is_said_changes_and_stays_so_through_a_change_of_the_session() -> 
     assert counts(talk.finish()) == (2, 0)
 
 
+@pytest.mark.parametrize("via", ["info", "rfc4733"])
+def test_a_digit_is_as_long_as_the_plan_says(via: str) -> None:
+    step = {"action": "send_dtmf", "via": via, "body": "1", "digit_ms": 9_000}
+    if via == "info":
+        talk = Talk(step)
+        talk.wait(1.1)
+        assert talk.last("INFO").body == b"Signal=1\r\nDuration=9000\r\n"
+        return
+    talk = talk_with_events(step)
+    talk.wait(1.1)
+    [(_, digits, order)] = talk.stage.engine.dialled
+    assert (digits, order["duration_ms"], order["pause_ms"]) == ("1", 9_000, 100)
+
+
 def test_an_echo_has_nothing_to_play() -> None:
     talk = Talk({"action": "play", "source": "tone"}, audio=AudioChoice(echo=True))
     talk.wait(1.1)
