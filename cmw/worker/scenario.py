@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind
@@ -82,6 +82,12 @@ class Party(Protocol):
         ...
 
 
+class _Dialling(NamedTuple):
+    """One time that a step has digits sent; a step that is begun again has another, which may wait behind it."""
+
+    step: StepShare
+
+
 class ScenarioRunner:
     """Plays the steps of one call; `begin` at its answer, `close` at its end.
 
@@ -106,7 +112,7 @@ class ScenarioRunner:
         self._change: StepShare | None = None
         self._tries = 0
         self._requests: dict[int, tuple[StepShare, str]] = {}
-        self._dialled: deque[StepShare] = deque()  # a place for each digit that the media engine has
+        self._dialled: deque[_Dialling] = deque()  # a place for each digit that the media engine has
         self._transfer: tuple[int, StepShare] | None = None
         self._transfer_accepted = False
         self._consulting: StepShare | None = None
@@ -131,7 +137,7 @@ class ScenarioRunner:
                 timer.cancel()
         self._timer = self._again = self._leaving = None
         open_steps = [*self._waiting, *[step for step, _ in self._requests.values()]]
-        open_steps += {id(step): step for step in self._dialled}.values()
+        open_steps += [each.step for each in {id(each): each for each in self._dialled}.values()]
         open_steps += [step for step in (self._change, self._consulting) if step is not None]
         if self._transfer is not None and self._transfer_accepted:
             self.executed += 1  # the peer has gone where it was sent
@@ -163,13 +169,13 @@ class ScenarioRunner:
         """Take what became of a digit of ours (RFC 4733); they come in the order that they were given in."""
         if not self._dialled:
             return
-        step = self._dialled.popleft()
+        dialling = self._dialled.popleft()
         if event.fate is DigitFate.SENT:
             self._party.note_digit_sent()
-        if any(each is step for each in self._dialled):
+        if any(each is dialling for each in self._dialled):
             return
         if event.fate is DigitFate.DROPPED:  # with one digit, all that follow it are
-            self._fail(step, "the call was put on hold before all digits had left")
+            self._fail(dialling.step, "the call was put on hold before all digits had left")
         else:
             self.executed += 1
 
@@ -285,7 +291,7 @@ class ScenarioRunner:
             raise LocalProtocolError("the call is on hold, and digits are sent to nobody then")
         if step.via == "rfc4733" or (step.via == "negotiated" and media.takes_digits(step.body)):
             media.send_digits(step.body, step.digit_ms or DIGIT_MS)
-            self._dialled.extend([step] * len(step.body))
+            self._dialled.extend([_Dialling(step)] * len(step.body))
         else:
             self._send_digit(step, step.body)
 

@@ -276,6 +276,14 @@ def test_what_is_said_changes_and_stays_so_through_a_change_of_the_session() -> 
     assert counts(talk.finish()) == (2, 0)
 
 
+def test_each_time_that_a_step_sends_digits_counts() -> None:
+    talk = talk_with_events({"on": "dtmf", "action": "send_dtmf", "via": "negotiated", "body": "42", "again": True})
+    for digit in "123":
+        talk.send("INFO", f"Signal={digit}\r\n".encode(), Content_Type="application/dtmf-relay")
+    talk.stage.tell_digits(DigitFate.SENT, "424")
+    assert counts(talk.finish()) == (1, 2), "the second was under way, the third had not begun"
+
+
 @pytest.mark.parametrize("via", ["info", "rfc4733"])
 def test_a_digit_is_as_long_as_the_plan_says(via: str) -> None:
     step = {"action": "send_dtmf", "via": via, "body": "1", "digit_ms": 9_000}
