@@ -99,6 +99,14 @@ def test_codecs_without_loss_or_delay_lose_their_ie(codec: str, r: float, mos: f
     assert quality.mos_listening == pytest.approx(mos, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("codec", "percent", "r"), [("PCMU", 5, 77.42), ("G729", 5, 64.70), ("G723", 5, 59.24), ("GSM-EFR", 2, 73.20)]
+)
+def test_codecs_lose_by_their_robustness(codec: str, percent: float, r: float) -> None:
+    """ITU-T G.113 Appendix I: Ie 0, 11, 15, 5 and Bpl 25.1, 19.0, 16.1, 10.0; G.107 7.5 worked by hand from 93.2."""
+    assert stream_quality(percent / 100, None, 0.0, codec=codec).r_listening == pytest.approx(r, abs=0.1)
+
+
 @pytest.mark.parametrize(("ms", "expected"), [(50, 0.0), (100, 0.0), (200, 3.04), (400, 24.07), (800, 40.83)])
 def test_pure_delay_costs_what_the_formula_of_clause_7_4_says(ms: float, expected: float) -> None:
     """Idd alone, without an echo path: ITU-T G.107 7.4, worked by hand for X = 0, 1, 2 and 3."""
