@@ -44,7 +44,10 @@ def _lines(found: Forecast) -> Iterator[str]:
     yield f"endpoints      {found.endpoints}"
     if found.registrations:
         yield f"registrations  {found.registrations}, the last begins after {_span(found.registered_after_s)}"
-    yield f"calls          {found.calls}, held for {_span(found.hold_s)}; at most {found.standing_calls} at a time"
+    held = f"held for {_span(found.hold_s)}"
+    if found.longest_hold_s > found.hold_s:
+        held = f"held for {_span(round(found.hold_s, 1))} in the mean, {_span(round(found.longest_hold_s, 1))} at most"
+    yield f"calls          {found.calls}, {held}; at most {found.standing_calls} at a time"
     megabits = found.bandwidth_bps / 1e6
     yield f"media          {found.packets_per_second} packets/s, {megabits:.3g} Mbit/s, in each direction"
     yield f"RTP ports      {found.rtp_ports}, two for each endpoint"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -71,6 +72,8 @@ class Forecast(ForecastModel):
     standing_calls: int
     """The most calls that stand at a time."""
     hold_s: float
+    """How long a call is held, in the mean."""
+    longest_hold_s: float
     last_call_ends_s: float | None
     ends_within_s: float
     """When the run is over, whatever happens."""
@@ -87,12 +90,10 @@ def forecast(plan: Plan) -> Forecast:
     """Return what a plan would do; of a search, what its greatest step would."""
     searched, plan = search_words(plan), greatest_step(plan)
     whole = whole_run(plan, "forecast")
-    calls = [(start, share) for share in whole.groups.values() for start in _starts(share)]
-    starts = sorted(start for start, _ in calls)
+    calls = [call for share in whole.groups.values() for call in _calls(plan, share)]
+    starts = sorted(call.start for call in calls)
     strangers = [group for name, group in plan.groups.items() if _is_called_from_outside(plan, name)]
     awaited = sum(group.endpoints for group in strangers)
-    packets = [(start, sum(_packets_per_second(end) for end in _ends(plan, share))) for start, share in calls]
-    bits = [(start, sum(_bandwidth_bps(end) for end in _ends(plan, share))) for start, share in calls]
     registering = [e.register_at_ns for g in whole.groups.values() for e in g.endpoints if e.register_at_ns is not None]
     return Forecast(
         name=plan.name,
@@ -101,20 +102,38 @@ def forecast(plan: Plan) -> Forecast:
         registrations=len(registering),
         registered_after_s=_seconds(max(registering, default=None)),
         calls=len(starts) + awaited,
-        standing_calls=round(_peak([(start, 1) for start in starts], plan.duration)) + awaited,
-        hold_s=plan.duration / SECOND,
-        last_call_ends_s=_seconds(starts[-1] + plan.duration) if starts else None,
+        standing_calls=round(_peak(calls, lambda _: 1)) + awaited,
+        hold_s=(sum(call.end - call.start for call in calls) / len(calls) if calls else plan.duration) / SECOND,
+        longest_hold_s=max((call.end - call.start for call in calls), default=plan.duration) / SECOND,
+        last_call_ends_s=_seconds(max(call.end for call in calls)) if calls else None,
         ends_within_s=(whole.register_within_ns + whole.run_within_ns) / SECOND,
         rtp_ports=PORTS_PER_ENDPOINT * plan.total_endpoints,
         packets_per_second=round(
-            _peak(packets, plan.duration) + sum(group.endpoints * _packets_per_second(group) for group in strangers)
+            _peak(calls, lambda call: sum(map(_packets_per_second, call.ours)))
+            + sum(group.endpoints * _packets_per_second(group) for group in strangers)
         ),
         bandwidth_bps=round(
-            _peak(bits, plan.duration) + sum(group.endpoints * _bandwidth_bps(group) for group in strangers)
+            _peak(calls, lambda call: sum(map(_bandwidth_bps, call.ours)))
+            + sum(group.endpoints * _bandwidth_bps(group) for group in strangers)
         ),
         groups=[_group(plan, share) for share in whole.groups.values()],
-        timeline=_timeline(starts, plan.duration),
+        timeline=_timeline(calls),
     )
+
+
+class _Call(NamedTuple):
+    """A call that is placed: when it begins and ends, and those ends of it that are ours."""
+
+    start: Nanos
+    end: Nanos
+    ours: list[Group]
+
+
+def _calls(plan: Plan, share: GroupShare) -> Iterator[_Call]:
+    for endpoint in share.endpoints:
+        start = endpoint.starts_at_ns
+        if start is not None:
+            yield _Call(start, start + (endpoint.hold_ns or share.hold_ns), _ends(plan, share))
 
 
 def _starts(share: GroupShare) -> list[Nanos]:
@@ -143,11 +162,9 @@ def _bandwidth_bps(group: Group) -> float:
     return 8 * packet_bytes * _packets_per_second(group)
 
 
-def _peak(calls: list[tuple[Nanos, float]], hold_ns: Nanos) -> float:
+def _peak(calls: Iterable[_Call], weigh: Callable[[_Call], float]) -> float:
     """Return the greatest sum of the weights of calls that stand at a time; one that ends makes room for the next."""
-    changes = [(start, 1, weight) for start, weight in calls] + [
-        (start + hold_ns, 0, -weight) for start, weight in calls
-    ]
+    changes = [change for c in calls for change in ((c.start, 1, weigh(c)), (c.end, 0, -weigh(c)))]
     standing = most = 0.0
     for _, _, weight in sorted(changes):
         standing += weight
@@ -166,7 +183,9 @@ def _group(plan: Plan, share: GroupShare) -> GroupForecast:
         arrivals=(group.load.arrivals if group.load else "constant") if starts else None,
         first_call_s=_seconds(starts[0]) if starts else None,
         last_call_s=_seconds(starts[-1]) if starts else None,
-        peak_calls_per_second=round(_peak([(start, 1) for start in starts], SECOND)) if starts else None,
+        peak_calls_per_second=round(_peak([_Call(start, start + SECOND, []) for start in starts], lambda _: 1))
+        if starts
+        else None,
     )
 
 
@@ -178,17 +197,17 @@ def _role(group: Group) -> str:
     return "redirects calls" if group.answer is not None and group.answer.redirect else "answers calls"
 
 
-def _timeline(starts: list[Nanos], hold_ns: Nanos) -> list[Point]:
+def _timeline(calls: list[_Call]) -> list[Point]:
     """Return evenly spaced instants from the first call to the end of the last."""
-    if not starts:
+    if not calls:
         return []
-    last = starts[-1] + hold_ns
-    instants = sorted({starts[0] + k * (last - starts[0]) // (MAX_POINTS - 1) for k in range(MAX_POINTS)})
+    starts, ends = sorted(call.start for call in calls), sorted(call.end for call in calls)
+    instants = sorted({starts[0] + k * (ends[-1] - starts[0]) // (MAX_POINTS - 1) for k in range(MAX_POINTS)})
     return [
         Point(
             at_s=at / SECOND,
             started=bisect_right(starts, at),
-            standing=bisect_right(starts, at) - bisect_right(starts, at - hold_ns),
+            standing=bisect_right(starts, at) - bisect_right(ends, at),
         )
         for at in instants
     ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
-from cmw.core.clock import MILLISECOND, SECOND
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_fields import (
     TEXT_SCHEMA,
@@ -32,6 +32,7 @@ from cmw.load.plan_fields import (
     one_of,
     plan_field,
 )
+from cmw.load.plan_hold import HOLD_EXPECTED, HoldField
 from cmw.load.plan_jitter_buffer import JitterBuffer, LateNs
 from cmw.load.plan_load import Load
 from cmw.load.plan_scenario import Codec, Scenario
@@ -290,6 +291,11 @@ class Group(PlanModel):
         max_length=MAX_HEADERS,
     )
     call: Call | None = plan_field("{group: NAME} or {uri: SIP-URI}", "whom to call", default=None)
+    hold: HoldField | None = plan_field(
+        HOLD_EXPECTED,
+        "how long each call is held from its answer on; duration of the plan when not given",
+        default=None,
+    )
     load: Load | None = plan_field("a mapping with arrivals, rate and others", "when calls start", default=None)
     answer: Answer | None = plan_field(
         "a mapping with after, ring, reject, redirect and others", "what to do with calls that come in", default=None
@@ -348,6 +354,14 @@ class Plan(PlanModel):
     evidence: Evidence = plan_field(
         "a mapping such as {calls: 20}", "whose SIP messages are kept", default_factory=Evidence
     )
+
+    def longest_hold(self, name: str) -> Nanos:
+        """Return the longest that a call of a group may last, whether it calls or is called."""
+        group = self.groups[name]
+        if group.call is not None:
+            return group.hold.longest if group.hold is not None else self.duration
+        callers = [other for other, its in self.groups.items() if its.call is not None and its.call.group == name]
+        return max(map(self.longest_hold, callers), default=self.duration)
 
     @property
     def total_endpoints(self) -> int:

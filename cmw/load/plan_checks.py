@@ -95,6 +95,10 @@ def _check_roles(name: str, group: Group, hold_ns: Nanos | None, faults: Faults)
     if (misfit := group.audio.jitter_buffer.fault()) is not None:
         faults.add((*path, "audio", "jitter_buffer", misfit[0]), misfit[1])
     if group.call is None:
+        if group.hold is not None:
+            faults.add(
+                (*path, "hold"), "found in a group that waits for calls, expected only beside call: callers hang up"
+            )
         if group.load is not None:
             faults.add((*path, "load"), "found in a group that waits for calls, expected only beside call")
         return
@@ -102,6 +106,13 @@ def _check_roles(name: str, group: Group, hold_ns: Nanos | None, faults: Faults)
         faults.add((*path, "answer"), "found in a group that calls, expected only in a group without call")
     if (group.call.group is None) == (group.call.uri is None):
         faults.add((*path, "call"), "found both or neither of group and uri, expected exactly one of them")
+    if group.hold is not None and (hold_fault := group.hold.fault()) is not None:
+        faults.add((*path, "hold", *hold_fault[0]), hold_fault[1])
+        hold_ns = None
+    elif group.hold is not None:
+        hold_ns = group.hold.fixed
+        if group.hold.is_random and group.load is not None and group.load.arrivals == "search":
+            faults.add((*path, "hold"), "found times drawn at random beside a search, expected one duration")
     if group.load is not None:
         check_load((*path, "load"), group.load, group.endpoints, hold_ns, faults)
 

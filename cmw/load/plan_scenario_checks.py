@@ -28,10 +28,22 @@ def check_scenarios(groups: Mapping[str, Group], duration: Nanos | None, faults:
     """
     for name, group in groups.items():
         path = ("groups", name, "scenario")
+        held = _longest_hold(name, groups, duration)
         for k, step in enumerate(group.scenario):
-            _check_step((*path, k), step, duration, faults)
+            _check_step((*path, k), step, held, faults)
         _check_transfers(path, name, group, groups, faults)
     _check_led_to(groups, faults)
+
+
+def _longest_hold(name: str, groups: Mapping[str, Group], duration: Nanos | None) -> Nanos | None:
+    """Return the longest that a call of a group may last, None when that is not known."""
+    own = groups[name]
+    callers = [own] if own.call is not None else [g for g in groups.values() if g.call and g.call.group == name]
+    if any(group.hold is not None and group.hold.fault() is not None for group in callers):
+        return None
+    times = [duration if group.hold is None else group.hold.longest for group in callers] or [duration]
+    known = [time for time in times if time is not None]
+    return max(known) if len(known) == len(times) else None
 
 
 def _check_step(path: Path, step: Step, duration: Nanos | None, faults: Faults) -> None:

@@ -124,6 +124,8 @@ class EndpointShare(ShareModel):
     """When to send REGISTER, from `prepare_run`; None without a registrar."""
     starts_at_ns: Nanos | None = Field(default=None, ge=0)
     """When to call, from `start_run`; None for an endpoint that waits."""
+    hold_ns: Nanos | None = Field(default=None, gt=0)
+    """How long its call is held; None for the time of the group."""
     callee: Callee | None = None
     expects_call: bool = False
     """Whether a call must come; an endpoint that waits beyond the number of callers may stay alone and succeed."""

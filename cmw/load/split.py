@@ -74,7 +74,7 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         groups=groups,
         registrars={name: registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
         register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
-        run_within_ns=run_deadline(max(map(_last_wait, groups.values())), plan.duration),
+        run_within_ns=run_deadline(max(map(_last_wait, groups.values())), max(map(plan.longest_hold, plan.groups))),
         evidence=EvidenceShare(calls=plan.evidence.calls, endpoints=plan.evidence.endpoints),
         sounds={sound_key(text): text for text in plan.sounds.values()},
     )
@@ -100,6 +100,7 @@ class _Builder:
         self._registered: dict[str, int] = {}
         self._called: dict[str, int] = {}
         self._led_to: dict[str, int] = {}
+        self._holds = {name: Draws(plan.seed, "hold", name) for name in plan.groups}
         self._arrivals = {name: _arrivals(plan, name, group) for name, group in plan.groups.items()}
 
     def group(self, name: str, group: Group) -> GroupShare:
@@ -126,9 +127,9 @@ class _Builder:
                 buffer=BufferShare(**group.audio.jitter_buffer.settings()._asdict()),
                 late_limit_ns=group.audio.late_after,
             ),
-            hold_ns=self._plan.duration,
+            hold_ns=self._plan.longest_hold(name),
             setup_timeout_ns=self._plan.setup_timeout,
-            hold_limit_ns=receiver_hold_limit(self._plan.duration),
+            hold_limit_ns=receiver_hold_limit(self._plan.longest_hold(name)),
             endpoints=[self._endpoint(name, group, position) for position in range(group.endpoints)],
         )
 
@@ -144,6 +145,7 @@ class _Builder:
             target=target,
             register_at_ns=register_at_ns,
             starts_at_ns=self._arrivals[name][position] if group.call is not None else None,
+            hold_ns=group.hold.draw(self._holds[name], position) if group.hold and group.hold.is_random else None,
             callee=self._callee(group),
             expects_call=group.call is None and self._expects_call(name, position),
             transfers_to=self._transfers_to(group),
@@ -240,7 +242,7 @@ class _Builder:
         transfer = transfer_of(group)
         at_ns = next(step.at for step in group.scenario if step.do.transfer is transfer)
         return transfer_deadline(
-            last_call_ns, self._plan.setup_timeout, at_ns if at_ns is not None else self._plan.duration
+            last_call_ns, self._plan.setup_timeout, at_ns if at_ns is not None else self._plan.longest_hold(name)
         )
 
 

@@ -55,7 +55,7 @@ def endpoint_settings(
         user=user,
         group=group.name,
         audio=audio_choice(group),
-        hold_ns=group.hold_ns,
+        hold_ns=share.hold_ns if share.hold_ns is not None else group.hold_ns,
         hold_limit_ns=group.hold_limit_ns,
         setup_timeout_ns=group.setup_timeout_ns,
         account=account,
