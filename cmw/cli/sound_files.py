@@ -57,5 +57,6 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[Path, str]]:
             if isinstance(step, dict) and isinstance(step.get("do"), dict):
                 places.append((("groups", name, "scenario", k, "do", "play"), step["do"].get("play")))
         for path, value in places:
-            if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"].isprintable():
-                yield path, value["file"]
+            wanted = value.get("file") if isinstance(value, dict) else None
+            if isinstance(wanted, str) and wanted and wanted.isprintable():
+                yield path, wanted

@@ -35,6 +35,7 @@ _KNOWN_OTHERS: Final = {
     0x55: "MP3",
     0xFF: "AAC",
 }
+_MAGICS: Final = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"caff": "CAF", b".snd": "AU"}
 _EXPECTED: Final = "PCM of 8, 16, 24 or 32 bit, float of 32 or 64 bit, A-law or mu-law"
 
 
@@ -74,7 +75,8 @@ def _find_samples(data: bytes) -> tuple[WavShape, bytes]:
     if data[:4] in (b"RIFX", b"RF64", b"FORM"):
         raise ValueError(f"found {data[:4].decode()}, expected RIFF")
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise ValueError(f"found {data[:12]!r} at its beginning, expected RIFF and WAVE")
+        known = next((name for magic, name in _MAGICS.items() if data.startswith(magic)), "something else")
+        raise ValueError(f"found {known if data else 'nothing'} at its beginning, expected RIFF and WAVE")
     shape: WavShape | None = None
     for name, body in _chunks(data):
         if name == b"fmt ":

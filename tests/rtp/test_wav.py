@@ -126,8 +126,9 @@ def test_a_stream_that_did_not_know_its_length_is_taken_to_its_end(length: int) 
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        (b"", "found b'' at its beginning, expected RIFF and WAVE"),
-        (b"ID3\x04" + bytes(20), "expected RIFF and WAVE"),
+        (b"", "found nothing at its beginning, expected RIFF and WAVE"),
+        (b"ID3\x04" + bytes(20), "found MP3 at its beginning, expected RIFF and WAVE"),
+        (b"secret-of-another-file", "^found something else at its beginning, expected RIFF and WAVE$"),
         (b"RIFX" + bytes(20), "found RIFX, expected RIFF"),
         (riff(), "found no chunk 'fmt ', expected one"),
         (riff(chunk(b"fmt ", fmt(1, 1, 8_000, 16))), "found no chunk 'data', expected one"),
