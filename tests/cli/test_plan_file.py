@@ -19,7 +19,6 @@ from tests.load.documents import registered
 from tests.support.certificates import Authority
 from tests.support.wav_files import write_wav
 
-ROOT = Path(__file__).parents[2]
 
 PLAN = """\
 version: 1
@@ -50,11 +49,6 @@ def _faults(file: Path) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         read_plan(file)
     return str(caught.value).replace(f"{file.parent}/", "").splitlines()
-
-
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_example_is_a_plan(example: Path) -> None:
-    assert read_plan(example).groups
 
 
 def test_a_plan_with_accounts_from_a_file_is_read(tmp_path: Path) -> None:
