@@ -19,7 +19,6 @@ from tests.load.documents import registered
 from tests.support.certificates import Authority
 from tests.support.wav_files import write_wav
 
-
 PLAN = """\
 version: 1
 duration: 5s
