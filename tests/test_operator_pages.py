@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.messages import Message, errors_raised, events_logged, kinds_of_values
+
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text().replace("\\|", "|")
 SOURCE = "".join(path.read_text() for path in sorted((ROOT / "cmw").rglob("*.py")))
 TEXTS = re.sub(r'"\s*f?"', "", SOURCE)
 """The source, with texts that are split over lines put together."""
 
-FILLED_IN = re.compile(r"\b(?:GATEWAY|PORT|PATH|RANGE|TRANSPORT|WORKER_TOKEN(?:_FILE)?)\b")
+FILLED_IN = re.compile(r"\b(?:GATEWAY|PORT|PATH|FILE|RANGE|TRANSPORT|NUMBER|ADDRESS|KIND|WORKER_TOKEN(?:_FILE)?)\b")
 """What stands in a message of the page for something that is different each time."""
 
 SUBJECT = re.compile(r"^[A-Z_]+: (?:found (?:PORT|PATH|\*{4})|not set)?(?:, )?(?:expected )?")
@@ -34,6 +36,18 @@ def test_a_message_that_is_explained_is_one_that_is_said(message: str) -> None:
     said = SUBJECT.sub("", message).removeprefix("expected ")
     pieces = [piece.strip(" ,:") for piece in FILLED_IN.split(said)]
     assert [piece for piece in pieces if piece not in TEXTS] == []
+
+
+MESSAGES = [*errors_raised(ROOT / "cmw"), *events_logged(ROOT / "cmw"), *kinds_of_values(ROOT / "cmw")]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.where)
+def test_a_message_that_is_said_is_explained(message: Message) -> None:
+    assert any(message.key in text for text in quoted()), message
+
+
+def test_the_messages_were_found() -> None:
+    assert len(MESSAGES) > 120
 
 
 def test_every_refusal_of_a_command_is_explained() -> None:
