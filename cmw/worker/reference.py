@@ -46,7 +46,8 @@ its first destination leaves from: its registrars, then the outbound proxies and
 several interfaces so needs no setting; when one run calls into two networks, the worker warns and `SIP_IP` chooses. A
 run that only waits for calls has the address that the route to the gateway leaves from; when the gateway's name does
 not resolve yet, the one that the default route leaves from. Host names decide nothing. IPv6 addresses are written
-without brackets.
+with or without brackets; a zone (`fe80::1%eth0`) is refused, as peers could do nothing with it. `SDP_IP` and
+`EXTERNAL_IP` are of the same family as the address that is bound.
 
 Behind NAT, bind the private address, show the public one, and have the router hand the SIP and RTP ports on that come
 from outside:

@@ -163,6 +163,20 @@ class WorkerSettings(BaseModel):
         json_schema_extra={"default_text": "none"},
     )
 
+    @field_validator("sdp_ip", "external_ip")
+    @classmethod
+    def _check_family(cls, shown: str | None, info: ValidationInfo) -> str | None:
+        """Refuse to show peers an address of the other family than the one that is bound."""
+        behind = ("media_ip", "sip_ip") if info.field_name == "sdp_ip" else ("sip_ip",)
+        name = next((name for name in behind if info.data.get(name)), None)
+        if shown is None or name is None:
+            return shown
+        bound = info.data[name]
+        if (":" in shown) is not (":" in bound):
+            version = 6 if ":" in bound else 4
+            raise ValueError(f"an IPv{version} address as {name.upper()} is one, which is {bound}")
+        return shown
+
     @field_validator("sip_port_end")
     @classmethod
     def _check_sip_range(cls, last: int, info: ValidationInfo) -> int:

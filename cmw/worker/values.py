@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -56,13 +56,18 @@ def parse_gateway(text: str) -> Gateway:
 def parse_address(text: str) -> str:
     """Return the canonical text of an address that can be bound and shown to a peer.
 
+    An IPv6 address may stand in brackets, as in a URL; one that maps an IPv4 address is that address.
+
     Raises:
         ValueError: says what was expected.
     """
+    bracketed = re.fullmatch(r"\[([0-9a-fA-F:.]+)\]", text)
     try:
-        address = ip_address(text)
+        address = IPv6Address(bracketed[1]) if bracketed else ip_address(text)
     except ValueError:
         raise ValueError(ADDRESS_EXPECTED) from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     if "%" in text or address.is_unspecified or address.is_multicast:
         raise ValueError(ADDRESS_EXPECTED)
     return str(address)

@@ -60,7 +60,7 @@ def kinds_of_values(root: Path) -> list[Message]:
     """Return what settings of the worker are expected to be."""
     found = []
     for where, node in nodes(root):
-        if not where.startswith("worker/values.py"):
+        if not where.startswith(("worker/values.py", "worker/settings.py")):
             continue
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "").endswith("_EXPECTED"):
             found.append(Message(where, pieces_of(node.value)))

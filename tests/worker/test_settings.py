@@ -66,6 +66,8 @@ def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) ->
         ("HEALTH_PORT", "8080", "health_port", 8080),
         ("SIP_IP", "10.0.1.50", "sip_ip", "10.0.1.50"),
         ("SIP_IP", "2001:DB8::0:1", "sip_ip", "2001:db8::1"),
+        ("SIP_IP", "[2001:DB8::1]", "sip_ip", "2001:db8::1"),
+        ("SIP_IP", "::ffff:10.0.1.50", "sip_ip", "10.0.1.50"),
         ("MEDIA_IP", "10.0.1.51", "media_ip", "10.0.1.51"),
         ("SDP_IP", "192.168.1.100", "sdp_ip", "192.168.1.100"),
         ("EXTERNAL_IP", "203.0.113.10", "external_ip", "203.0.113.10"),
@@ -123,6 +125,10 @@ def test_every_variable_is_read(
         ("SIP_IP", "eth0", "one IP address"),
         ("SIP_IP", "10.0.0.1:5060", "one IP address"),
         ("MEDIA_IP", "fe80::1%eth0", "one IP address"),
+        ("MEDIA_IP", "[fe80::1%eth0]", "one IP address"),
+        ("SIP_IP", "[10.0.1.50]", "one IP address"),
+        ("SIP_IP", "[::1]:5060", "one IP address"),
+        ("SIP_IP", "::ffff:0.0.0.0", "one IP address"),
         ("SDP_IP", "224.0.0.1", "one IP address"),
         ("EXTERNAL_IP", "1.2.3", "one IP address"),
         ("SIP_PORT_END", "5059", "a port not below SIP_PORT_START, which is 5060"),
@@ -199,6 +205,23 @@ def test_addresses_fall_back_as_the_page_says(environment: pytest.MonkeyPatch) -
     environment.setenv("SDP_IP", "203.0.113.10")
     environment.setenv("EXTERNAL_IP", "203.0.113.11")
     assert load_settings().addresses(detect) == Addresses("10.0.1.52", "10.0.1.51", "203.0.113.10", "203.0.113.11")
+
+
+@pytest.mark.parametrize(
+    ("bound", "shown"),
+    [
+        ({"SIP_IP": "10.0.1.50"}, {"SDP_IP": "2001:db8::1"}),
+        ({"SIP_IP": "2001:db8::1"}, {"EXTERNAL_IP": "203.0.113.10"}),
+        ({"SIP_IP": "10.0.1.50", "MEDIA_IP": "2001:db8::1"}, {"SDP_IP": "203.0.113.10"}),
+    ],
+)
+def test_what_is_shown_is_of_the_family_that_is_bound(
+    environment: pytest.MonkeyPatch, bound: dict[str, str], shown: dict[str, str]
+) -> None:
+    [(variable, value)] = shown.items()
+    [fault] = faults_of(environment, **bound, **shown)
+    assert fault.startswith(f"{variable}: found {value!r}, expected an IPv")
+    assert fault.endswith(list(bound.values())[-1])
 
 
 def test_without_any_route_sip_ip_is_asked_for(environment: pytest.MonkeyPatch) -> None:
