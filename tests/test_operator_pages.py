@@ -15,7 +15,9 @@ SOURCE = "".join(path.read_text() for path in sorted((ROOT / "cmw").rglob("*.py"
 TEXTS = re.sub(r'"\s*f?"', "", SOURCE)
 """The source, with texts that are split over lines put together."""
 
-FILLED_IN = re.compile(r"\b(?:GATEWAY|PORT|PATH|FILE|RANGE|TRANSPORT|NUMBER|ADDRESS|VARIABLE|KIND|WORKER_TOKEN(?:_FILE)?)\b")
+FILLED_IN = re.compile(
+    r"\b(?:GATEWAY|PORT|PATH|FILE|RANGE|TRANSPORT|NUMBER|ADDRESS|VARIABLE|KIND|WORKER_TOKEN(?:_FILE)?)\b"
+)
 """What stands in a message of the page for something that is different each time."""
 
 SUBJECT = re.compile(r"^[A-Z_]+: (?:found (?:PORT|PATH|\*{4})|not set)?(?:, )?(?:expected )?")
