@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cmw.cli.run_figures import Pace, health_text, quality_text
 from cmw.core.words import OutcomeKind, Phase
 from cmw.gateway.views import RunView
 
@@ -31,6 +32,7 @@ class Progress:
         self._line_at = -LINE_PERIOD_S
         self._line = ""
         self._live: Live | None = None
+        self._pace = Pace()
 
     def __enter__(self) -> Progress:
         if self._console.is_interactive and not self._quiet:
@@ -48,6 +50,7 @@ class Progress:
         """Show how the run stands."""
         if self._quiet:
             return
+        self._pace.take(run.progress)
         if self._live is not None:
             self._live.update(self._draw(run))
             return
@@ -79,13 +82,30 @@ class Progress:
         placed, answered = (run.progress.get(name, 0) for name in ("calls_attempted", "calls_answered"))
         calls = Text(f" calls: {placed} placed, {answered} answered, ")
         calls.append(f"{failed} endpoints failed", style="bold red" if failed else "green")
-        return Group(head, bar, table, calls)
+        if pace := self._pace.text:
+            calls.append(f"; {pace}")
+        return Group(head, bar, table, calls, *_audio_and_health(run))
+
+
+def _audio_and_health(run: RunView) -> list[Text]:
+    if "second" not in run.progress:
+        return []
+    line = Text(" ")
+    if quality := quality_text(run.progress):
+        line.append(f"audio: {quality}  ", style="bold")
+    line.append(health_text(run.progress), style="yellow" if _is_limit(run) else "dim")
+    return [line]
 
 
 def _describe(run: RunView) -> str:
     phases = ", ".join(f"{name.lower()} {count}" for name, count in sorted(_phases(run).items()) if count)
     answered = f"{run.progress.get('calls_answered', 0)} of {run.progress.get('calls_attempted', 0)} calls answered"
-    return f"{run.status}: {answered}; {phases}" if phases else f"{run.status}"
+    parts = [phases, quality_text(run.progress), health_text(run.progress) if _is_limit(run) else ""]
+    return f"{run.status}: {answered}; {'; '.join(filter(None, parts))}" if phases else f"{run.status}"
+
+
+def _is_limit(run: RunView) -> bool:
+    return bool(run.progress.get("untrusted_seconds"))
 
 
 def _phases(run: RunView) -> dict[str, int]:

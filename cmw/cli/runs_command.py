@@ -345,8 +345,10 @@ def _second_line(run: dict[str, Any]) -> str:
 
 def _progress_line(run: dict[str, Any]) -> str:
     """Return one line about a run that goes on; what changes every second by itself is left out."""
-    progress = {key: value for key, value in run["progress"].items() if key != "second"}
-    return f"{run['status']}  {show(progress)}".rstrip()
+    from cmw.cli.run_figures import quality_text
+
+    progress = {key: value for key, value in run["progress"].items() if key not in ("second", "quality")}
+    return f"{run['status']}  {show(progress)}  {quality_text(run['progress'])}".rstrip()
 
 
 def _sample_lines(client: ApiClient, run_id: str, endpoint: int | None) -> Iterator[str]:

@@ -70,6 +70,14 @@ class DrainOrder(RunMessage):
     """Whether new runs are to be rejected from now on."""
 
 
+class Total(RunMessage):
+    """What a figure of some endpoints adds up to; the mean is one by the other."""
+
+    count: int = Field(default=0, ge=0)
+    """Endpoints that had one."""
+    sum: float = 0.0
+
+
 class ProgressReport(RunMessage):
     """The `data` of a report `progress`: where the endpoints of one worker stand; a gateway shows the sum of all."""
 
@@ -81,10 +89,16 @@ class ProgressReport(RunMessage):
     by_outcome: dict[str, int] = Field(default_factory=dict)
     """Likewise, of those that are closed."""
     calls_active: int = Field(ge=0)
+    calls_due: int = Field(default=0, ge=0)
+    """Outbound calls whose time had come."""
     calls_attempted: int = Field(ge=0)
     """Outbound calls so far."""
     calls_answered: int = Field(ge=0)
     """Outbound calls so far that were answered."""
+    quality: dict[str, Total] = Field(default_factory=dict)
+    """Of the second before: ``mos``, ``fraction_lost`` (%) and ``jitter_ms`` of what was received."""
+    untrusted_seconds: int = Field(default=0, ge=0)
+    """Seconds so far in which the worker broke a bound of its own."""
 
 
 class RunDone(RunMessage):

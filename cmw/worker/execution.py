@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from math import nan
+from math import isfinite, nan
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
@@ -17,7 +17,7 @@ from cmw.link.samples import ABSENT_COUNT, SampleBatch
 from cmw.load.evidence import EvidenceChoice
 from cmw.load.plan_sound import decode_sound
 from cmw.load.report import UNTRUSTED
-from cmw.load.run_link import ProgressReport, RunDone
+from cmw.load.run_link import ProgressReport, RunDone, Total
 from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
 from cmw.rtp.snapshot import StreamSnapshot
@@ -40,6 +40,9 @@ from cmw.worker.ways import Ways
 
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
+
+SHOWN = ("mos", "fraction_lost", "jitter_ms")
+"""What progress tells of the audio received."""
 
 PORTION = 40
 """Endpoints that are looked at, or measured, in one go: a few milliseconds of the loop."""
@@ -101,6 +104,7 @@ class RunExecution:
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
         self._second = 0
+        self._quality: dict[str, Total] = {}
         self._closing: Iterator[None] = iter(())
         self._sip_before: SipTraffic | None = None
         self._sip_read = SipTraffic()
@@ -388,13 +392,16 @@ class RunExecution:
         untrusted = self._watch.close_window(self._second, next_second - 1, traffic, self._read_sip())
         self._report_progress()
         closed, self._second = self._second, next_second
+        quality = {key: Total() for key in SHOWN}
         for batch in _portions(seen, BATCH):
             rows: list[tuple[int, Row]] = []
             for portion in _portions(batch, PORTION):
                 rows += self._measure(portion)
                 yield
+            _add_up(quality, rows)
             if rows:
                 self._uplink.send_samples(self._batch(rows, closed, batch[0].at, untrusted))
+        self._quality = {key: total for key, total in quality.items() if total.count}
         if next_second > closed + 1:
             self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=next_second - 1)
         self._tick_later()
@@ -439,14 +446,19 @@ class RunExecution:
             for endpoint in self._endpoints
             if endpoint.lifecycle.is_closed and endpoint.lifecycle.outcome is not None
         )
+        callers = [endpoint for endpoint in self._endpoints if isinstance(endpoint, Caller)]
+        now = self._alarm.now()
         report = ProgressReport(
             second=self._second,
             endpoints=len(self._endpoints),
             by_phase=dict(phases),
             by_outcome=dict(outcomes),
             calls_active=phases[Phase.INCALL.name],
-            calls_attempted=sum(e.call.attempted for e in self._endpoints if isinstance(e, Caller)),
-            calls_answered=sum(e.call.answered for e in self._endpoints if isinstance(e, Caller)),
+            calls_due=sum(e.call.due_at is not None and e.call.due_at <= now for e in callers),
+            calls_attempted=sum(e.call.attempted for e in callers),
+            calls_answered=sum(e.call.answered for e in callers),
+            quality=self._quality,
+            untrusted_seconds=self._watch.untrusted_seconds,
         )
         self._uplink.report("progress", self.share.run_id, report.model_dump())
 
@@ -580,6 +592,13 @@ class _Seen(NamedTuple):
     slot: int
     snapshot: StreamSnapshot
     at: Nanos
+
+
+def _add_up(quality: dict[str, Total], rows: Iterable[tuple[int, Row]]) -> None:
+    """Add the rows of some endpoints to what is shown while the run goes on."""
+    for key, total in quality.items():
+        values = [value for _, row in rows if (value := row.get(f"receive.{key}")) is not None and isfinite(value)]
+        quality[key] = Total(count=total.count + len(values), sum=total.sum + sum(values))
 
 
 def _portions(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:

@@ -188,6 +188,11 @@ class GeneratorWatch:
         self.observe()
         self._window = _Window(CpuTimes.read())
 
+    @property
+    def untrusted_seconds(self) -> int:
+        """Return in how many seconds so far a bound was broken."""
+        return self._untrusted_seconds
+
     def close_window(self, first: int, last: int, traffic: Traffic, sip: SipTraffic | None = None) -> int:
         """Judge the seconds `first` .. `last` of the run, which are more than one when the loop stood still.
 

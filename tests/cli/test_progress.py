@@ -99,3 +99,36 @@ def test_a_terminal_that_cannot_move_gets_lines(clock: Clock, monkeypatch: pytes
     with Progress(Console(file=out, width=200, force_terminal=True)) as progress:
         progress.update(view(RunStatus.PENDING))
     assert out.getvalue() == "   0.0 s  PENDING\n"
+
+
+MEASURED = GOING | {
+    "second": 3,
+    "calls_due": 5,
+    "untrusted_seconds": 0,
+    "quality": {
+        "mos": {"count": 2, "sum": 8.6},
+        "fraction_lost": {"count": 2, "sum": 1.0},
+        "jitter_ms": {"count": 2, "sum": 0.8},
+    },
+}
+
+
+def test_audio_pace_and_health_are_shown(clock: Clock) -> None:
+    out = io.StringIO()
+    with Progress(Console(file=out, width=120, force_terminal=True, no_color=True)) as progress:
+        progress.update(view(progress=MEASURED))
+        clock.now += 1
+        progress.update(view(progress=MEASURED | {"second": 4, "calls_due": 8, "calls_attempted": 6}))
+    shown = out.getvalue()
+    assert "audio: MOS 4.30, loss 0.50 %, jitter 0.4 ms" in shown
+    assert "3/s wanted, 2/s placed" in shown
+    assert "generator healthy" in shown
+
+
+def test_a_line_has_the_audio_and_the_generator_when_it_is_the_limit() -> None:
+    out = io.StringIO()
+    with Progress(Console(file=out, width=200)) as progress:
+        progress.update(view(RunStatus.COMPLETED, MEASURED | {"untrusted_seconds": 2}))
+    assert out.getvalue().endswith(
+        "calling 1, closed 1, incall 2; MOS 4.30, loss 0.50 %, jitter 0.4 ms; generator the limit in 2 s\n"
+    )

@@ -494,6 +494,11 @@ def test_progress_counts_and_is_told_every_second() -> None:
             3,
             3,
         )
+        assert (progress[-1]["calls_due"], progress[-1]["untrusted_seconds"]) == (3, 0)
+        assert progress[0]["quality"] == {}
+        before = run.uplink.batches[-2][1]  # progress tells of the second before its own
+        jitter = [value for value in before.columns["receive.jitter_ms"] if value == value]  # noqa: PLR0124 - no NaN
+        assert progress[-1]["quality"]["jitter_ms"] == {"count": len(jitter), "sum": pytest.approx(sum(jitter))}
         assert run.run.calls_active == 3
         await run.go_on(6)
         answer_byes(run.stage)
