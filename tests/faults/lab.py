@@ -132,6 +132,16 @@ class Lab:
         run_id: str = self.call("POST", "/runs", {"plan": plan})["id"]
         return run_id
 
+    def start_calls(self, calls: int, seconds: int, *, port: int | None = None) -> tuple[Worker, str]:
+        """Return a worker, which dials `port` if one is given, and a run that has all its calls to a callee up."""
+        callee = self.start_callee()
+        _, token = self.create_worker()
+        worker = self.start_worker(token, port=port)
+        worker.event("link open")
+        run_id = self.start_run(callee.target, endpoints=calls, duration=f"{seconds}s")
+        self.until_in_call(run_id, calls)
+        return worker, run_id
+
     def until(self, path: str, holds: Callable[[dict[str, Any]], bool], *, patience_s: float = PATIENCE_S) -> Any:
         """Ask the API until what it answers holds, and return that."""
         for _ in range(int(patience_s / LOOK_S)):

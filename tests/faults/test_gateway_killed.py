@@ -16,12 +16,7 @@ SECONDS = 10
 
 def test_gateway_killed_during_a_run(tmp_path: Path) -> None:
     with Lab(tmp_path, 1) as lab:
-        callee = lab.start_callee()
-        _, token = lab.create_worker()
-        worker = lab.start_worker(token)
-        worker.event("link open")
-        run_id = lab.start_run(callee.target, endpoints=CALLS, duration=f"{SECONDS}s")
-        lab.until_in_call(run_id, CALLS)
+        worker, run_id = lab.start_calls(CALLS, SECONDS)
 
         lab.gateway.kill()
         worker.event("link lost")

@@ -19,12 +19,7 @@ SECONDS = 10
 
 def test_a_connection_that_is_reset_again_and_again(tmp_path: Path) -> None:
     with Lab(tmp_path, 11) as lab, TcpPath(lab.port) as path:
-        callee = lab.start_callee()
-        _, token = lab.create_worker()
-        worker = lab.start_worker(token, port=path.port)
-        worker.event("link open")
-        run_id = lab.start_run(callee.target, endpoints=CALLS, duration=f"{SECONDS}s")
-        lab.until_in_call(run_id, CALLS)
+        worker, run_id = lab.start_calls(CALLS, SECONDS, port=path.port)
         for _ in range(3):
             known = len(worker.program.lines)
             path.reset()
@@ -36,12 +31,7 @@ def test_a_connection_that_is_reset_again_and_again(tmp_path: Path) -> None:
 
 def test_a_gateway_that_stands_still(tmp_path: Path) -> None:
     with Lab(tmp_path, 12) as lab:
-        callee = lab.start_callee()
-        _, token = lab.create_worker()
-        worker = lab.start_worker(token)
-        worker.event("link open")
-        run_id = lab.start_run(callee.target, endpoints=CALLS, duration=f"{SECONDS}s")
-        lab.until_in_call(run_id, CALLS)
+        worker, run_id = lab.start_calls(CALLS, SECONDS)
         lab.gateway.signal(signal.SIGSTOP)
         Event().wait(4)  # the fault itself: so long nobody answers
         lab.gateway.signal(signal.SIGCONT)
@@ -52,12 +42,7 @@ def test_a_gateway_that_stands_still(tmp_path: Path) -> None:
 def test_a_worker_that_stands_still(tmp_path: Path) -> None:
     """Its calls are up all the while, but nothing is sent: no figure of the run may be believed."""
     with Lab(tmp_path, 13) as lab:
-        callee = lab.start_callee()
-        _, token = lab.create_worker()
-        worker = lab.start_worker(token)
-        worker.event("link open")
-        run_id = lab.start_run(callee.target, endpoints=CALLS, duration=f"{SECONDS}s")
-        lab.until_in_call(run_id, CALLS)
+        worker, run_id = lab.start_calls(CALLS, SECONDS)
         worker.program.signal(signal.SIGSTOP)
         Event().wait(3)  # the fault itself
         worker.program.signal(signal.SIGCONT)
