@@ -172,6 +172,7 @@ async def _run(
         key_file = await gateway.api_keys.create_first(data_dir)
         if key_file is not None:
             print(f"cmw: the first API key is in {key_file}; only its owner can read it", file=sys.stderr)
+            print("cmw: further keys: cmw keys create NAME --role viewer|tester|editor|admin", file=sys.stderr)
         print(f"cmw: gateway at {server.url}, data in {data_dir}", file=sys.stderr, flush=True)
         manager = ServiceManager()
         manager.ready(f"gateway at {server.url}")
