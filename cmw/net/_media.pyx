@@ -270,7 +270,7 @@ cdef class MediaEngine:
     cdef bint realtime
     cdef uint8_t packet[RTP_HEADER_BYTES + DATAGRAM_BYTES]
     cdef uint8_t datagram[DATAGRAM_BYTES]
-    cdef uint8_t ancillary[ANCILLARY_BYTES]
+    cdef int64_t ancillary[ANCILLARY_WORDS]   # of that type for its alignment: it is read as cmsghdr
     cdef epoll_event ready[EVENTS]
     cdef object thread
     cdef str granted
@@ -1172,7 +1172,7 @@ cdef class MediaEngine:
         cdef iovec buffer
         cdef int64_t arrival_ns
         cdef ssize_t size
-        prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
+        prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, <uint8_t*>self.ancillary, source)
         size = recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_DONTWAIT)
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
@@ -1368,7 +1368,7 @@ cdef class MediaEngine:
         cdef iovec buffer
         cdef int budget = BURST
         while budget > 0:
-            prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, self.ancillary, source)
+            prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, <uint8_t*>self.ancillary, source)
             if recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
                 return
             if control:

@@ -12,6 +12,7 @@ from cmw.net._linux cimport *
 cdef enum:
     ADDRESS_BYTES = 28              # sockaddr_in6, the longer of both
     ANCILLARY_BYTES = 256           # more than the time stamp, the drop counter and an ICMP error take
+    ANCILLARY_WORDS = 32            # the same in words of 8 bytes
 
 cdef enum:
     SECOND_NS = 1000000000
