@@ -92,7 +92,7 @@ class TcpPath:
                 with self._lock:
                     if key.fileobj is self._listener:
                         self._take()
-                    elif key.fileobj in self._selector.get_map():
+                    elif self._is_open(key.fileobj):  # what select told may have been reset or left alone since
                         self._pass_on(key.fileobj, key.data.to)  # type: ignore[arg-type]
 
     def _take(self) -> None:
@@ -125,6 +125,9 @@ class TcpPath:
         self._forget(out_of)
         with contextlib.suppress(OSError):
             into.shutdown(socket.SHUT_WR)
+
+    def _is_open(self, end: socket.socket) -> bool:
+        return end.fileno() >= 0 and end in self._selector.get_map()
 
     def _forget(self, end: socket.socket) -> None:
         with contextlib.suppress(KeyError):
