@@ -16,14 +16,13 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from cmw.cli.report_files import report_directory, write_report
-from cmw.cli.search_run import LocalResult, run_search
+from cmw.cli.steps_told import StepsTold
 from cmw.core.address import Address
 from cmw.errors import CapacityError, CmwError, CommandError, SettingsError
 from cmw.gateway.server import serve
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import RunView
 from cmw.load.plan import Plan
-from cmw.load.search import searched_group
 from cmw.net.route import default_address, local_address_towards
 from cmw.sip import parse_uri
 from cmw.worker.settings import WorkerSettings
@@ -68,6 +67,20 @@ class LocalSettings:
     rtp_port_max: int = 65535
 
 
+@dataclass(slots=True)
+class LocalResult:
+    """What a run came to.
+
+    Args:
+        signal: number of the signal that ended it early; None when it came to its own end.
+    """
+
+    run: RunView
+    summary: dict[str, Any]
+    report: Path
+    signal: int | None
+
+
 class InterruptedRunError(CmwError):
     """A signal ended the program before there were results.
 
@@ -108,15 +121,9 @@ async def run_here(
     with _Signals() as signals, report_directory(report), tempfile.TemporaryDirectory(prefix="cmw-") as directory:
         try:
             async with Gateway.open(Path(directory)) as gateway, _worker_on(gateway, plan, settings, signals):
-
-                async def carry_out(one: Plan, directory: Path) -> LocalResult:
-                    run_id = await gateway.start_run(one)
-                    signals.polite_stop = lambda: gateway.stop_run(run_id)
-                    return await _follow(gateway, run_id, directory, watch, signals)
-
-                if searched_group(plan) is None:
-                    return await carry_out(plan, report)
-                return await run_search(plan, report, carry_out, tell)
+                run_id = await gateway.start_run(plan)
+                signals.polite_stop = lambda: gateway.stop_run(run_id)
+                return await _follow(gateway, run_id, report, watch, tell, signals)
         except asyncio.CancelledError:
             if signals.first is None:
                 raise
@@ -235,16 +242,27 @@ class _Signals:
 
 
 async def _follow(
-    gateway: Gateway, run_id: str, report: Path, watch: Callable[[RunView], None], signals: _Signals
+    gateway: Gateway,
+    run_id: str,
+    report: Path,
+    watch: Callable[[RunView], None],
+    tell: Callable[[str], None],
+    signals: _Signals,
 ) -> LocalResult:
+    """Watch a run, or the steps of a search, write the reports, and return how it ended."""
+    steps = StepsTold()
     over = asyncio.create_task(gateway.wait_run(run_id))
+    run = await gateway.run(run_id)
     try:
-        while not over.done():
-            watch(await gateway.run(run_id))
+        while not run.status.is_final:
+            watch(run if run.step_id is None else await gateway.run(run.step_id))
             await asyncio.wait({over}, timeout=LOOK_PERIOD_S)
+            run = await gateway.run(run_id)
+            for step, line in steps.news(run.search):
+                tell(line)
+                await _write_report(gateway, step.run_id, report / step.report)
     finally:
         over.cancel()
-    run = await gateway.run(run_id)
     watch(run)
     try:
         summary = await gateway.summary(run_id)
@@ -252,7 +270,11 @@ async def _follow(
         if signals.first is not None:
             raise InterruptedRunError(signals.first, run.reason) from None
         raise NotRunError(f"{run.status}: {run.reason}") from None
-    keys = await gateway.sample_keys(run_id)
-    endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
-    await write_report(report, summary, endpoints, keys, gateway.samples(run_id), evidence)
+    await _write_report(gateway, run_id, report)
     return LocalResult(run, summary, report, signals.first)
+
+
+async def _write_report(gateway: Gateway, run_id: str, directory: Path) -> None:
+    summary, keys = await gateway.summary(run_id), await gateway.sample_keys(run_id)
+    endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
+    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence)

@@ -15,12 +15,11 @@ from cmw.cli.annotations import Annotate, Remarks, settled
 from cmw.cli.console import Terminal
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.forecast_table import print_forecast
-from cmw.cli.local_run import InterruptedRunError, LocalSettings, run_here
+from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
 from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
-from cmw.cli.search_run import LocalResult
 from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.summary_table import print_summary
 from cmw.cli.tables import print_json

@@ -25,8 +25,10 @@ class Pace:
         self._seen: deque[_Calls] = deque(maxlen=SPAN_S + 1)
 
     def take(self, progress: Mapping[str, Any]) -> None:
-        """Take note of where the run stands; a second that was told is passed over."""
+        """Take note of where the run stands; a second that was told is passed over, an earlier one begins anew."""
         second = progress.get("second")
+        if isinstance(second, int) and self._seen and second < self._seen[-1].second:
+            self._seen.clear()
         if isinstance(second, int) and (not self._seen or second > self._seen[-1].second):
             self._seen.append(_Calls(second, progress.get("calls_due", 0), progress.get("calls_attempted", 0)))
 

@@ -24,9 +24,11 @@ from cmw.cli.api_client import (
 )
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.plan_variables import SetOption, plan_variables
+from cmw.cli.steps_told import StepsTold
 from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.tables import print_fields, print_json, print_table, show, to_second
 from cmw.core.words import RunStatus
+from cmw.load.search import SearchPart
 
 POLL_S = 1.0
 FIELDS = ("id", "name", "status", "verdict", "reason", "endpoints", "created_at", "started_at", "ended_at", "progress")
@@ -62,6 +64,9 @@ def start(
 def list_runs(
     *,
     status: Annotated[RunStatus | None, typer.Option(help="Only those with this status.")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="The steps of the search with this id; other lists are without steps.")
+    ] = None,
     gateway: GatewayOption = DEFAULT_GATEWAY,
     api_key_file: ApiKeyFileOption = None,
     ca_file: CaFileOption = None,
@@ -69,7 +74,7 @@ def list_runs(
 ) -> None:
     """List the runs, the latest first."""
     with connect(gateway, api_key_file, ca_file) as client:
-        found = list(client.all("/runs", status=status.value if status else None))
+        found = list(client.all("/runs", status=status.value if status else None, search=search))
     if as_json:
         print_json(found)
         return
@@ -274,20 +279,29 @@ def report(
     ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report directory of a run that is over: summary, endpoints, samples, evidence, page."""
-    from cmw.cli.report_files import SAMPLE_HEAD, write_report
+    """Write the report directory of a run that is over: summary, endpoints, samples, evidence, page.
 
+    Each step of a search has a directory of its own inside.
+    """
     with connect(gateway, api_key_file, ca_file) as client:
-        found = client.get(f"/runs/{run}/summary")
-        ended = client.all(f"/runs/{run}/endpoints")
-        rows = csv.DictReader(_sample_lines(client, run, None))
-        keys = [name for name in rows.fieldnames or () if name not in SAMPLE_HEAD]
-        kept = [client.get(f"/runs/{run}/evidence/{one['endpoint']}") for one in client.all(f"/runs/{run}/evidence")]
-        asyncio.run(write_report(output, found, ended, keys, _as_they_come(rows), kept))
+        for step in (client.get(f"/runs/{run}/summary").get("search") or {}).get("steps", ()):
+            _write_report(client, step["run_id"], output / step["report"])
+        _write_report(client, run, output)
     if as_json:
         print_json({"directory": str(output)})
     else:
         print(output)
+
+
+def _write_report(client: ApiClient, run: str, directory: Path) -> None:
+    from cmw.cli.report_files import SAMPLE_HEAD, write_report
+
+    found = client.get(f"/runs/{run}/summary")
+    ended = client.all(f"/runs/{run}/endpoints")
+    rows = csv.DictReader(_sample_lines(client, run, None))
+    keys = [name for name in rows.fieldnames or () if name not in SAMPLE_HEAD]
+    kept = [client.get(f"/runs/{run}/evidence/{one['endpoint']}") for one in client.all(f"/runs/{run}/evidence")]
+    asyncio.run(write_report(directory, found, ended, keys, _as_they_come(rows), kept))
 
 
 def started(client: ApiClient, run: dict[str, Any], wait: bool, as_json: bool) -> int:
@@ -304,6 +318,7 @@ def started(client: ApiClient, run: dict[str, Any], wait: bool, as_json: bool) -
 def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:
     said = ""
     is_known = False
+    steps = StepsTold()
     while True:
         try:
             run = client.get(f"/runs/{run_id}")
@@ -313,6 +328,7 @@ def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:
             line, run = f"{error}; trying again", None
         else:
             is_known, line = True, _progress_line(run)
+            _tell_steps(steps, run)
         if line != said:
             print(line, file=sys.stderr, flush=True)
             said = line
@@ -324,9 +340,11 @@ def _wait(client: ApiClient, run_id: str, as_json: bool) -> int:
 
 def _watch(client: ApiClient, run_id: str, as_json: bool) -> int:
     found: dict[str, Any] | None = None
+    steps = StepsTold()
     while found is None or not RunStatus(found["status"]).is_final:
         try:
             for found in client.events(f"/runs/{run_id}/events"):
+                _tell_steps(steps, found)
                 print(_second_line(found), file=sys.stderr, flush=True)
         except ConnectionError as error:
             if found is None:
@@ -336,6 +354,12 @@ def _watch(client: ApiClient, run_id: str, as_json: bool) -> int:
             time.sleep(POLL_S)
     _print_run(found, as_json)
     return ExitCode.INTERNAL_ERROR if found["exit_code"] is None else int(found["exit_code"])
+
+
+def _tell_steps(steps: StepsTold, run: dict[str, Any]) -> None:
+    if run["search"] is not None:
+        for _, line in steps.news(SearchPart.model_validate(run["search"])):
+            print(line, file=sys.stderr, flush=True)
 
 
 def _second_line(run: dict[str, Any]) -> str:

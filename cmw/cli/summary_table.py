@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cmw.core.words import Verdict
-from cmw.load.report_html import verdict_sentence
 from cmw.load.search import SearchPart
 from cmw.load.summary import NO_STATUS, Q, Summary
+from cmw.load.verdict_sentence import verdict_sentence
 from cmw.metrics.keys import by_key
 
 STYLES = {Verdict.PASSED: "bold green", Verdict.FAILED: "bold red", Verdict.INVALID: "bold yellow"}

@@ -27,11 +27,11 @@ import structlog
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import CmwError, SettingsError
-from cmw.gateway.errors import RequestError, conflict
+from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.instants import SteadyClock, UnixMillis
 from cmw.gateway.journal import Entry
-from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, Targets
+from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, StepOf, Targets
 from cmw.gateway.placement import ANYWHERE, Placement
 from cmw.gateway.results import Results
 from cmw.gateway.run_store import OWN_PLAN, Origin, RunStore
@@ -42,7 +42,6 @@ from cmw.link.messages import Hello
 from cmw.link.strict_json import serialize_json
 from cmw.load.outcome import lost_endpoint
 from cmw.load.plan import Plan
-from cmw.load.search import searched_group
 from cmw.load.share import RunShare
 from cmw.load.split import split_run
 
@@ -71,6 +70,8 @@ WORDS = {WorkerState.DRAINING: "draining", WorkerState.ERROR: "in error"}
 """For workers that are there and take no new runs."""
 
 NOT_SUMMED_UP = "the results cannot be summed up"
+STOPPED = "stopped on request"
+"""The reason of a run that was stopped begins with this."""
 WORKER_LOST = "the worker was lost during the run"
 
 log = structlog.get_logger("cmw.gateway.runs")
@@ -84,6 +85,7 @@ class RunOrder:
         name: in place of the plan's own.
         wait_ms: how long the run may wait for room that other runs have.
         lack: why it cannot be carried out for now; empty when nothing is missing.
+        step: of which search it is a step.
     """
 
     name: str | None = None
@@ -91,6 +93,7 @@ class RunOrder:
     wait_ms: UnixMillis = WAIT_MS
     origin: Origin = OWN_PLAN
     lack: str = ""
+    step: StepOf | None = None
 
 
 class Coordinator:
@@ -136,15 +139,7 @@ class Coordinator:
     # What the service asks.
 
     async def submit(self, plan: Plan, order: RunOrder) -> str:
-        """Take a run in as PENDING and return its id; it goes on by itself.
-
-        Raises:
-            RequestError: the plan is a search, which is many runs.
-        """
-        if searched_group(plan) is not None:
-            raise RequestError(
-                422, "INVALID_PLAN", "found search arrivals, expected a plan of one run; `cmw run` carries out a search"
-            )
+        """Take a run in as PENDING and return its id; it goes on by itself."""
         if not self._runs:
             self._opened_at_ms += self._clock.follow()
         now_ms = self._clock()
@@ -156,6 +151,7 @@ class Coordinator:
             now_ms,
             placement=order.placement,
             wait_until_ms=now_ms + order.wait_ms,
+            step=order.step,
         )
         await self._store.add(run, plan, secrets.randbits(31), order.origin)
         self._runs[run.id] = run
@@ -175,11 +171,11 @@ class Coordinator:
                 raise conflict(f"the run is {row['status']} already")
             if run.status is RunStatus.STOPPING:
                 return
-            run.reason = "stopped on request"
+            run.reason = STOPPED
             if run.status is RunStatus.PENDING:
-                await self._end(run, RunStatus.FAILED, "stopped before it started")
+                await self._end(run, RunStatus.FAILED, f"{STOPPED} before it started")
             elif run.status is RunStatus.QUEUED:
-                await self._fail(run, f"stopped {'while it waited' if run.is_waiting else 'before it started'}")
+                await self._fail(run, f"{STOPPED} {'while it waited' if run.is_waiting else 'before it started'}")
             else:
                 await self._stop(run)
 

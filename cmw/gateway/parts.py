@@ -73,6 +73,13 @@ class Part:
         self.numbers = frozenset([endpoint.number for endpoint in self.endpoints])
 
 
+class StepOf(NamedTuple):
+    """Of which search a run is a step, and which: numbers begin with 1."""
+
+    search_id: str
+    number: int
+
+
 @dataclass(slots=True)
 class ActiveRun:
     """A run that is not over.
@@ -83,6 +90,7 @@ class ActiveRun:
         placement: which workers it may have.
         wait_until_ms: until when it may wait for room.
         is_finishing: its results are being summed up.
+        step: of which search it is a step, and its number.
         start_at_unix_ns: when all workers begin; None for one worker, and for those that a restarted gateway starts.
     """
 
@@ -99,6 +107,7 @@ class ActiveRun:
     placement: Placement = ANYWHERE
     wait_until_ms: UnixMillis | None = None
     is_finishing: bool = False
+    step: StepOf | None = None
     start_at_unix_ns: int | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 

@@ -59,14 +59,23 @@ class Retention:
     async def delete_run(self, run_id: str) -> None:
         """Delete a run and all that is known of it.
 
+        A search goes with its steps.
+
         Raises:
-            RequestError: there is none, or it is not over.
+            RequestError: there is none, it is not over, or it is a step of a search.
         """
-        row = await self._database.row(sa.select(runs.c.status).where(runs.c.id == run_id))
+        row = await self._database.row(sa.select(runs.c.status, runs.c.search_id).where(runs.c.id == run_id))
         if row is None:
             raise not_found("run", run_id)
         if not RunStatus(row["status"]).is_final:
             raise conflict(f"the run is {row['status']}: expected one that is over")
+        if row["search_id"] is not None:
+            raise conflict(f"the run is a step of the search {row['search_id']}, with which it goes")
+        for step in await self._database.rows(sa.select(runs.c.id).where(runs.c.search_id == run_id)):
+            await self._delete(step["id"])
+        await self._delete(run_id)
+
+    async def _delete(self, run_id: str) -> None:
         await self._delete_samples(run_id)
         async with self._database.write() as connection:
             for table in (endpoints, events, run_workers):
@@ -76,7 +85,7 @@ class Retention:
     async def forget_old(self) -> None:
         """Delete what has been kept long enough."""
         if self._kept.runs_days is not None:
-            for run_id in await self._ended_before(self._kept.runs_days):
+            for run_id in await self._ended_before(self._kept.runs_days, runs.c.search_id.is_(None)):
                 await self.delete_run(run_id)
                 log.info("old run deleted", run=run_id)
         if self._kept.samples_days is not None:

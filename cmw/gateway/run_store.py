@@ -20,7 +20,7 @@ from cmw.core.words import RunStatus
 from cmw.gateway.database import Database
 from cmw.gateway.errors import not_found
 from cmw.gateway.journal import endpoint_row
-from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState
+from cmw.gateway.parts import ActiveRun, Part, PartEndpoint, PartState, StepOf
 from cmw.gateway.placement import Placement
 from cmw.gateway.tables import endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
@@ -68,7 +68,7 @@ class RunStore:
 
     # Runs.
 
-    async def add(self, run: ActiveRun, plan: Plan, seed: int, origin: Origin) -> None:
+    async def add(self, run: ActiveRun, plan: Plan, seed: int, origin: Origin, *, is_search: bool = False) -> None:
         """Write a new run; the passwords of its plan only sealed."""
         row = {
             "id": run.id,
@@ -85,6 +85,9 @@ class RunStore:
             "wait_until_ms": run.wait_until_ms,
             "project_id": origin.project_id,
             "test_id": origin.test_id,
+            "is_search": is_search,
+            "search_id": run.step.search_id if run.step is not None else None,
+            "search_step": run.step.number if run.step is not None else None,
         }
         async with self._database.write() as connection:
             await connection.execute(runs.insert().values(row))
@@ -122,10 +125,18 @@ class RunStore:
         return found
 
     async def page(
-        self, page: Page, status: RunStatus | None = None, origin: Origin | None = None
+        self,
+        page: Page,
+        status: RunStatus | None = None,
+        origin: Origin | None = None,
+        search_id: str | None = None,
     ) -> tuple[list[RunRow], int]:
-        """Return one page of the runs, the latest first, and how many there are; only those that fit what is given."""
+        """Return one page of the runs, the latest first, and how many there are; only those that fit what is given.
+
+        Steps of searches are left out, unless one search is asked for.
+        """
         query = sa.select(*_LIST_COLUMNS).order_by(runs.c.created_at_ms.desc(), runs.c.id)
+        query = query.where(runs.c.search_id == search_id if search_id else runs.c.search_id.is_(None))
         if status is not None:
             query = query.where(runs.c.status == status)
         for column, value in origin._asdict().items() if origin is not None else ():
@@ -139,28 +150,26 @@ class RunStore:
         return await asyncio.to_thread(lambda: parse_plan(self._unseal(row["sealed_plan"]))), row["seed"]
 
     async def active(self) -> list[ActiveRun]:
-        """Return every run that is not over, the oldest first."""
-        over = [status for status in RunStatus if status.is_final]
-        query = sa.select(*_LIST_COLUMNS).where(runs.c.status.not_in(over)).order_by(runs.c.created_at_ms)
-        found = []
-        for row in await self._database.rows(query):
-            run = ActiveRun(
-                id=row["id"],
-                name=row["name"],
-                status=RunStatus(row["status"]),
-                total_endpoints=row["endpoints"],
-                created_at_ms=row["created_at_ms"],
-                queued_at_ms=row["queued_at_ms"],
-                started_at_ms=row["started_at_ms"],
-                deadline_at_ms=row["deadline_at_ms"],
-                ended_at_ms=row["ended_at_ms"],
-                reason=row["reason"],
-                placement=Placement.model_validate(row["placement"]),
-                wait_until_ms=row["wait_until_ms"],
-            )
+        """Return every run that is not over, the oldest first, without searches."""
+        found = [_active_run(row) for row in await self._active_rows(is_search=False)]
+        for run in found:
             run.parts = {part.worker_id: part for part in await self.parts(run.id)}
-            found.append(run)
         return found
+
+    async def active_searches(self) -> list[tuple[ActiveRun, Origin]]:
+        """Return every search that is not over, the oldest first."""
+        rows = await self._active_rows(is_search=True)
+        return [(_active_run(row), Origin(row["project_id"], row["test_id"])) for row in rows]
+
+    async def steps(self, search_id: str) -> list[str]:
+        """Return the ids of the runs that are the steps of a search, in their order."""
+        query = sa.select(runs.c.id).where(runs.c.search_id == search_id).order_by(runs.c.search_step)
+        return [row["id"] for row in await self._database.rows(query)]
+
+    async def _active_rows(self, *, is_search: bool) -> list[RunRow]:
+        over = [status for status in RunStatus if status.is_final]
+        query = sa.select(*_LIST_COLUMNS).where(runs.c.status.not_in(over), runs.c.is_search.is_(is_search))
+        return await self._database.rows(query.order_by(runs.c.created_at_ms))
 
     # Parts.
 
@@ -287,6 +296,24 @@ class RunStore:
         if row is None:
             raise not_found("run", run_id)
         return row
+
+
+def _active_run(row: RunRow) -> ActiveRun:
+    return ActiveRun(
+        id=row["id"],
+        name=row["name"],
+        status=RunStatus(row["status"]),
+        total_endpoints=row["endpoints"],
+        created_at_ms=row["created_at_ms"],
+        queued_at_ms=row["queued_at_ms"],
+        started_at_ms=row["started_at_ms"],
+        deadline_at_ms=row["deadline_at_ms"],
+        ended_at_ms=row["ended_at_ms"],
+        reason=row["reason"],
+        placement=Placement.model_validate(row["placement"]),
+        wait_until_ms=row["wait_until_ms"],
+        step=StepOf(row["search_id"], row["search_step"]) if row["search_id"] is not None else None,
+    )
 
 
 def _update(run: ActiveRun, **more: Any) -> sa.Update:

@@ -43,6 +43,7 @@ from cmw.gateway.retention import Kept, Retention
 from cmw.gateway.run_store import Origin, RunRow, RunStore
 from cmw.gateway.sample_store import SamplePacker, SampleStore
 from cmw.gateway.saved_tests import SavedTests
+from cmw.gateway.searches import Searches
 from cmw.gateway.sip_accounts import SipAccounts
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import EvidenceView, Page, RunPart, RunView, WorkerView
@@ -52,6 +53,7 @@ from cmw.link.refusal import Refusal
 from cmw.load.evidence import Evidence
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
+from cmw.load.search import SearchPart, searched_group
 from cmw.metrics.keys import COLUMNS
 from cmw.net.clock import monotonic_ns
 
@@ -80,6 +82,7 @@ class Gateway:
         self._retention = Retention(database, clock, kept)
         self._packer = SamplePacker(database, clock)
         self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, steady, self._watchers)
+        self._searches = Searches(self._store, self._coordinator, self._watchers, steady)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)
         self.idempotency = Idempotency(database, clock)
@@ -200,8 +203,8 @@ class Gateway:
     async def start_run(
         self, plan: Plan, *, name: str | None = None, placement: Placement | None = None, wait_ms: int = WAIT_MS
     ) -> str:
-        """Take a run in and return its id; its status tells what becomes of it."""
-        return await self._coordinator.submit(plan, RunOrder(name, placement or ANYWHERE, wait_ms))
+        """Take a run or a search in and return its id; its status tells what becomes of it."""
+        return await self._submit(plan, RunOrder(name, placement or ANYWHERE, wait_ms))
 
     async def run_test(
         self,
@@ -217,28 +220,42 @@ class Gateway:
         ready = await self.tests.ready_plan(project_id, test_id)
         chosen = placement or Placement.model_validate(test["placement"])
         order = RunOrder(name or test["name"], chosen, wait_ms, Origin(project_id, test_id), ready.lack)
-        return await self._coordinator.submit(ready.plan, order)
+        return await self._submit(ready.plan, order)
 
     async def runs(
-        self, page: Page, *, status: RunStatus | None = None, origin: Origin | None = None
+        self,
+        page: Page,
+        *,
+        status: RunStatus | None = None,
+        origin: Origin | None = None,
+        search_id: str | None = None,
     ) -> tuple[list[RunView], int]:
-        """Return one page of the runs, the latest first, without their workers, and how many there are."""
-        rows, total = await self._store.page(page, status, origin)
+        """Return one page of the runs, the latest first, without their workers, and how many there are.
+
+        Args:
+            search_id: of the search whose steps are wanted; without it, steps are left out.
+        """
+        rows, total = await self._store.page(page, status, origin, search_id)
         return [self._run_view(row, ()) for row in rows], total
 
     async def run(self, run_id: str) -> RunView:
         """Return one run with its progress and its workers."""
         row = await self._store.row(run_id)
-        active = self._coordinator.active(run_id)
-        parts = list(active.parts.values()) if active is not None else await self._store.parts(run_id)
-        view = self._run_view(row, parts)
-        if row["summary_known"]:
-            view.exit_code = self._results.exit_code(await self._store.summary(run_id) or {})
+        summary = await self._store.summary(run_id) if row["summary_known"] else None
+        step_id = self._searches.step_of(run_id)
+        view = self._run_view(row, await self._parts(step_id or _measured_in(summary, run_id)))
+        view.step_id = step_id
+        view.search = self._searches.found(run_id)
+        if summary is not None:
+            view.exit_code = self._results.exit_code(summary)
+            found = summary.get("search")
+            view.search = SearchPart.model_validate(found) if found is not None else None
         return view
 
     async def wait_run(self, run_id: str) -> RunView:
         """Wait until a run is over, and return it."""
         await self._store.row(run_id)
+        await self._searches.wait_over(run_id)
         await self._coordinator.wait_over(run_id)
         return await self.run(run_id)
 
@@ -261,7 +278,10 @@ class Gateway:
 
     async def stop_run(self, run_id: str) -> RunView:
         """End a run early."""
-        await self._coordinator.stop_run(run_id)
+        if (await self._store.row(run_id))["is_search"]:
+            await self._searches.stop_search(run_id)
+        else:
+            await self._coordinator.stop_run(run_id)
         return await self.run(run_id)
 
     async def plan(self, run_id: str) -> dict[str, Any]:
@@ -284,17 +304,15 @@ class Gateway:
 
     async def endpoints(self, run_id: str) -> list[dict[str, Any]]:
         """Return the final reports of the endpoints that have ended, by index."""
-        await self._store.row(run_id)
-        return await self._store.reports(run_id)
+        return await self._store.reports(await self._measured(run_id))
 
     async def evidence(self, run_id: str) -> list[dict[str, Any]]:
         """Return what workers kept of endpoints: documents of `cmw.load.evidence.Evidence`."""
-        return await self._store.evidence(run_id)
+        return await self._store.evidence(await self._measured(run_id))
 
     async def evidence_page(self, run_id: str, page: Page) -> tuple[list[EvidenceView], int]:
         """Return one page of the endpoints whose SIP messages are kept, and how many there are."""
-        await self._store.row(run_id)
-        rows, total = await self._store.evidence_page(run_id, page)
+        rows, total = await self._store.evidence_page(await self._measured(run_id), page)
         return [EvidenceView.model_validate(row) for row in rows], total
 
     async def evidence_of(self, run_id: str, endpoint: int) -> Evidence:
@@ -303,8 +321,7 @@ class Gateway:
         Raises:
             RequestError: there is no such run, or no message of the endpoint was kept.
         """
-        await self._store.row(run_id)
-        found = await self._store.evidence_of(run_id, endpoint)
+        found = await self._store.evidence_of(await self._measured(run_id), endpoint)
         if found is None:
             raise not_found("message that was kept of endpoint", str(endpoint))
         return Evidence.model_validate(found)
@@ -313,13 +330,11 @@ class Gateway:
         self, run_id: str, page: Page, *, outcome: str | None = None
     ) -> tuple[list[dict[str, Any]], int]:
         """Return one page of the final reports, and how many there are."""
-        await self._store.row(run_id)
-        return await self._store.endpoint_page(run_id, page, outcome)
+        return await self._store.endpoint_page(await self._measured(run_id), page, outcome)
 
     async def samples(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[dict[str, Any]]:
         """Yield what was measured: a mapping for each endpoint and second, by second; absent values are None."""
-        await self._store.row(run_id)
-        async for rows in self._results.rows(run_id, endpoint):
+        async for rows in self._results.rows(await self._measured(run_id), endpoint):
             for row in rows:
                 yield row
 
@@ -330,8 +345,7 @@ class Gateway:
 
     async def samples_csv(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[str]:
         """Yield samples.csv piece by piece, a line for each endpoint and second."""
-        await self._store.row(run_id)
-        async for piece in self._results.csv(run_id, endpoint):
+        async for piece in self._results.csv(await self._measured(run_id), endpoint):
             yield piece
 
     async def samples_parquet(self, run_id: str, *, endpoint: int | None = None) -> AsyncIterator[bytes]:
@@ -340,8 +354,7 @@ class Gateway:
         Raises:
             RequestError: there is no such run, or no pyarrow.
         """
-        await self._store.row(run_id)
-        return self._results.parquet(run_id, ParquetWriter(), endpoint)
+        return self._results.parquet(await self._measured(run_id), ParquetWriter(), endpoint)
 
     async def delete_run(self, run_id: str) -> None:
         """Delete a run that is over, and all that is known of it."""
@@ -366,6 +379,7 @@ class Gateway:
         self._journal.start()
         self._hub.start(self._coordinator, draining=await self._registry.draining())
         await self._coordinator.start()
+        await self._searches.start()
         self._retention.start()
         self._packer.start()
 
@@ -373,8 +387,24 @@ class Gateway:
         await self._hub.stop()
         await self._retention.stop()
         await self._packer.stop()
+        await self._searches.stop()
         await self._coordinator.stop()
         await self._journal.stop()
+
+    async def _submit(self, plan: Plan, order: RunOrder) -> str:
+        carrier = self._coordinator if searched_group(plan) is None else self._searches
+        return await carrier.submit(plan, order)
+
+    async def _parts(self, run_id: str) -> list[Part]:
+        active = self._coordinator.active(run_id)
+        return list(active.parts.values()) if active is not None else await self._store.parts(run_id)
+
+    async def _measured(self, run_id: str) -> str:
+        """Return the run whose measurements those of a run are: of a search, the step that stands for it."""
+        row = await self._store.row(run_id)
+        if not row["is_search"]:
+            return run_id
+        return self._searches.step_of(run_id) or _measured_in(await self._store.summary(run_id), run_id)
 
     def _committed(self, entries: Sequence[Entry]) -> None:
         self._hub.settle(entries)
@@ -439,7 +469,13 @@ class Gateway:
             ],
             exit_code=_exit_code_without_summary(status, row["reason"]),
             late_reports=row["late_reports"],
+            search_id=row["search_id"],
         )
+
+
+def _measured_in(summary: dict[str, Any] | None, run_id: str) -> str:
+    """Return the run whose figures a summary has; of a search, the step that stands for it."""
+    return str(summary["run"]["id"]) if summary is not None else run_id
 
 
 def _exit_code_without_summary(status: RunStatus, reason: str) -> int | None:

@@ -152,11 +152,15 @@ runs = sa.Table(
     sa.Column("test_id", sa.String(32), index=True),
     sa.Column("placement", sa.JSON, nullable=False, server_default="{}"),
     sa.Column("wait_until_ms", sa.BigInteger),
+    sa.Column("is_search", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("search_id", sa.String(32), index=True),
+    sa.Column("search_step", sa.Integer),
 )
 """`plan` has no passwords; `sealed_plan` has them, encrypted, and is erased once every worker has started.
 `deadline_at_ms`: when every endpoint must have ended by itself. `ended_at_ms`: from when on reports are late.
 `late_reports`: how many came after it. `placement`: which workers it may have. `wait_until_ms`: until when it may wait
-for room."""
+for room. `is_search`: its steps are runs of their own, with its id as `search_id` and their number as
+`search_step`, from 1."""
 
 run_workers = sa.Table(
     "run_workers",

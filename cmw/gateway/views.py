@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, StringConstraints
 
 from cmw.core.words import RunStatus, WorkerState
+from cmw.load.search import SearchPart
 
 LABEL = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?$"
 
@@ -86,8 +87,13 @@ class RunView(BaseModel):
     wait_until: str | None = Field(default=None, description="until when it may wait for room")
     started_at: str | None = None
     ended_at: str | None = None
-    progress: dict[str, Any] = Field(default_factory=dict, description="the sum of what its workers last said")
+    progress: dict[str, Any] = Field(
+        default_factory=dict, description="the sum of what its workers last said; of a search, that of its present step"
+    )
     workers: list[RunPart] = Field(default_factory=list)
+    search: SearchPart | None = Field(default=None, description="what a search has found so far")
+    step_id: str | None = Field(default=None, description="the run that is the present step of a search")
+    search_id: str | None = Field(default=None, description="the search whose step it is")
     exit_code: int | None = Field(default=None, description="the exit code of `cmw run` for this run, once it is over")
     late_reports: int = Field(
         default=0,

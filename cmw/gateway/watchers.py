@@ -11,13 +11,22 @@ class RunWatchers:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._searches: dict[str, str] = {}
         self.is_closed = False
         """The gateway goes away: nothing more is told."""
 
     def changed(self, run_id: str) -> None:
-        """Wake who watches a run."""
-        for event in self._waiting.get(run_id, ()):
+        """Wake who watches a run, or the search whose step it is."""
+        for event in (*self._waiting.get(run_id, ()), *self._waiting.get(self._searches.get(run_id, ""), ())):
             event.set()
+
+    def step_begins(self, search_id: str, run_id: str) -> None:
+        """Have changes of a run be changes of the search whose step it is."""
+        self._searches[run_id] = search_id
+
+    def step_ends(self, run_id: str) -> None:
+        """Forget a step of a search."""
+        self._searches.pop(run_id, None)
 
     def close(self) -> None:
         """Wake everybody, for the last time."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from cmw.load.checks import Check, CheckResult, checks_of
-from cmw.load.report_html import verdict_sentence
 from cmw.load.summary import Summary
+from cmw.load.verdict_sentence import verdict_sentence
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

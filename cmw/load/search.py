@@ -67,6 +67,18 @@ class SearchPart(SearchModel):
     """The same in a sentence."""
     steps: list[SearchStep]
 
+    @property
+    def told(self) -> SearchStep | None:
+        """Return the step whose figures stand for the search.
+
+        The one in which the generator was the limit; else the greatest that held; else the first.
+        """
+        invalid = [step for step in self.steps if step.verdict is Verdict.INVALID]
+        held = [step for step in self.steps if step.verdict is Verdict.PASSED]
+        return next(iter(invalid), None) or max(held, key=lambda step: step.load, default=None) or next(
+            iter(self.steps), None
+        )  # fmt: skip
+
 
 class Search:
     """Says what to try next, given what became of what was tried; ends by itself.
@@ -118,7 +130,7 @@ class Search:
             self._broke = tried
 
     def stop(self) -> None:
-        """End the search before it is over: what was being tried counts for nothing."""
+        """End the search before its end: what was being tried counts for nothing."""
         self._is_over = self._was_stopped = True
 
     def result(self) -> SearchPart:
@@ -133,17 +145,6 @@ class Search:
             found=self._sentence(),
             steps=self.steps,
         )
-
-    def told(self) -> SearchStep | None:
-        """Return the step whose figures stand for the search.
-
-        The one in which the generator was the limit; else the greatest that held; else the first.
-        """
-        invalid = [step for step in self.steps if step.verdict is Verdict.INVALID]
-        held = [step for step in self.steps if step.verdict is Verdict.PASSED]
-        return next(iter(invalid), None) or max(held, key=lambda step: step.load, default=None) or next(
-            iter(self.steps), None
-        )  # fmt: skip
 
     def _next(self) -> int | None:
         if self._is_over:
@@ -171,7 +172,8 @@ class Search:
 
     def _sentence(self) -> str:
         if self._was_stopped:
-            return "the search was stopped before its end"
+            held = self._shown(self._held)
+            return "the search was stopped before its end" + ("" if held is None else f": {held:g} {self.unit} held")
         unit = self.unit
         if self._is_over:
             return f"the generator was the limit at {self.steps[-1].load:g} {unit}; the target's limit is not known"

@@ -90,6 +90,37 @@ def test_a_run_from_its_start_to_its_report(
 
 
 @pytest.mark.loopback
+def test_a_search_from_its_start_to_its_reports(
+    gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    gateway.link(cmw(capsys, "workers", "create", "w1"), carries=3)
+    load = {"arrivals": "search", "calls": {"from": 2, "to": 4}}
+    callers = PLAN["groups"]["callers"] | {"load": load}
+    plan = tmp_path / "search.json"
+    plan.write_text(json.dumps(PLAN | {"groups": PLAN["groups"] | {"callers": callers}}))
+    assert run_command(["runs", "start", str(plan), "--wait"]) == 0
+    told = capsys.readouterr()
+    assert "3 calls at a time held, 4 broke it" in told.out
+    lines = [line.partition(".")[0] for line in told.err.splitlines() if line.startswith("step")]
+    assert lines == [
+        "step 1: 2 calls at a time: PASSED",
+        "step 2: 4 calls at a time: FAILED",
+        "step 3: 3 calls at a time: PASSED",
+    ]
+    [search] = cmw(capsys, "runs", "list")
+    steps = cmw(capsys, "runs", "list", "--search", search["id"])
+    assert [step["name"] for step in steps] == [f"two-groups, {calls} calls" for calls in (3, 4, 2)]
+    assert cmw(capsys, "runs", "watch", search["id"])["search"]["held"] == 3
+    report = tmp_path / "report"
+    assert run_command(["runs", "report", search["id"], "--output", str(report)]) == 0
+    found = json.loads((report / "summary.json").read_text())
+    assert (found["run"]["id"], found["search"]["breaking_point"]) == (steps[0]["id"], 4)
+    for number, step in enumerate(reversed(steps), 1):
+        own = json.loads((report / f"step-{number:02d}" / "summary.json").read_text())
+        assert own["run"]["id"] == step["id"]
+
+
+@pytest.mark.loopback
 def test_exit_codes(
     gateway: BackgroundGateway, capsys: pytest.CaptureFixture[str], plan_file: str, tmp_path: Path
 ) -> None:

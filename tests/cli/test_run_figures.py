@@ -29,6 +29,10 @@ def test_means_are_over_the_endpoints_of_all_workers() -> None:
     assert quality_text(add_progress([one, two])) == "MOS 3.50, loss 0.25 %, jitter 0.5 ms"
 
 
+def test_the_pace_of_the_next_step_of_a_search_begins_anew() -> None:
+    assert pace_of((8, 80, 80), (9, 90, 90), (0, 5, 4), (1, 15, 12)) == "10/s wanted, 8/s placed"
+
+
 @pytest.mark.parametrize("progress", [{}, {"quality": {}}, {"quality": 5}, {"quality": {"mos": {"count": 0}}}])
 def test_what_was_not_measured_is_not_told(progress: dict[str, Any]) -> None:
     assert quality_text(progress) == ""

@@ -119,7 +119,7 @@ def test_a_run_that_waits_can_be_stopped_and_outlives_the_gateway(tmp_path: Path
                 ids.append(await gateway.start_run(make_plan()))
                 await seen(gateway, ids[-1], is_waiting)
             stopped = await gateway.stop_run(ids.pop())
-            assert (stopped.status, stopped.reason) == (RunStatus.FAILED, "stopped while it waited")
+            assert (stopped.status, stopped.reason) == (RunStatus.FAILED, "stopped on request while it waited")
             await worker.stop()
 
     async def go_on() -> None:

@@ -74,20 +74,6 @@ def test_one_worker_runs_a_plan_to_its_summary(tmp_path: Path) -> None:
     run_async(work())
 
 
-def test_a_search_is_refused_for_it_is_many_runs(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with open_gateway(tmp_path) as (gateway, _):
-            load = {"arrivals": "search", "calls": {"from": 1, "to": 4}}
-            callers = PLAN["groups"]["callers"] | {"load": load}
-            plan = make_plan(groups=PLAN["groups"] | {"callers": callers})
-            with pytest.raises(RequestError, match="found search arrivals, expected a plan of one run") as caught:
-                await gateway.start_run(plan)
-            assert caught.value.status == 422
-            assert (await gateway.runs(Page()))[1] == 0
-
-    run_async(work())
-
-
 def test_a_run_is_split_over_workers_and_everyone_gets_all_targets(tmp_path: Path) -> None:
     async def work() -> None:
         async with open_gateway(tmp_path) as (gateway, server):

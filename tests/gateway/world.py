@@ -97,13 +97,22 @@ class FakeWorker:
     Args:
         seconds: how many seconds of samples a started run gives; None: nothing is reported until `finish` is called.
         shown_as: what it calls itself; None: nothing.
+        carries: how many calls of a run its target answers; None: all.
         answers: whether commands are answered.
     """
 
     def __init__(
-        self, port: int, token: str, *, capacity: int = 100, seconds: int | None = 2, shown_as: str | None = None
+        self,
+        port: int,
+        token: str,
+        *,
+        capacity: int = 100,
+        seconds: int | None = 2,
+        shown_as: str | None = None,
+        carries: int | None = None,
     ) -> None:
         self.capacity = capacity
+        self.carries = carries
         self.seconds = seconds
         self.answers = True
         self.reject: tuple[str, str] | None = None
@@ -164,18 +173,21 @@ class FakeWorker:
         """Report the end of every endpoint, then of the run."""
         for group in self.shares[run_id].groups.values():
             for endpoint in group.endpoints:
+                is_answered = self.carries is None or endpoint.position < self.carries
                 report = EndpointReport(
                     run_id=run_id,
                     index=endpoint.index,
                     name=endpoint.name,
                     group=group.name,
-                    phase="INCALL",
-                    outcome="SUCCESS",
+                    phase="INCALL" if is_answered else "CALLING",
+                    outcome="SUCCESS" if is_answered else "CALL_FAILED",
+                    blame=None if is_answered else "TARGET",
+                    reason="" if is_answered else "486 Busy Here",
                     call=CallReport(
                         attempted=True,
-                        answered=True,
+                        answered=is_answered,
                         direction="outbound" if group.calls else "inbound",
-                        status_code=200,
+                        status_code=200 if is_answered else 486,
                     ),
                 )
                 if endpoint.name in self.shares[run_id].evidence.endpoints:

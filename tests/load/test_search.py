@@ -87,7 +87,7 @@ def test_a_step_in_which_the_generator_was_the_limit_ends_the_search_and_stands_
         assert load is not None
         found.record(step(load, verdict))
     assert found.next_load() is None
-    told = found.told()
+    told = found.result().told
     assert told is not None
     assert (told.load, told.verdict) == (20, Verdict.INVALID)
     part = found.result()
@@ -97,15 +97,15 @@ def test_a_step_in_which_the_generator_was_the_limit_ends_the_search_and_stands_
 
 def test_the_greatest_step_that_held_stands_for_the_search_and_else_the_first() -> None:
     found = Search(plan_of(CALLS))
-    assert found.told() is None
+    assert found.result().told is None
     while (load := found.next_load()) is not None:
         found.record(step(load, carries(12)(load)))
-    told = found.told()
+    told = found.result().told
     assert told is not None
     assert told.load == 12
     found = Search(plan_of(CALLS))
     found.record(step(Fraction(5), Verdict.FAILED))
-    told = found.told()
+    told = found.result().told
     assert told is not None
     assert told.load == 5
 

@@ -8,8 +8,8 @@ from array import array
 from cmw.core.words import OutcomeKind, Verdict
 from cmw.load.outcome import CallReport, MediaReport
 from cmw.load.plan_parser import parse_plan
-from cmw.load.report_html import verdict_sentence
 from cmw.load.summary import Summary, build_summary
+from cmw.load.verdict_sentence import verdict_sentence
 from cmw.metrics.samples import SampleAggregate
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
 

@@ -37,7 +37,7 @@ class NewRun(BaseModel):
 
 @router.post("/runs", status_code=201, tags=["runs"], openapi_extra=needs(Role.EDITOR))
 async def start_run(request: Request, gateway: Service, body: NewRun) -> Answer[RunView]:
-    """Start a run. It is PENDING at first: ask again for what becomes of it."""
+    """Start a run. It is PENDING at first, a search RUNNING: ask again for what becomes of it."""
     plan = await asyncio.to_thread(parse_plan, body.plan)
     run_id = await gateway.start_run(plan, name=body.name, placement=body.placement, wait_ms=1000 * body.wait_s)
     return answer(request, await gateway.run(run_id))
@@ -51,9 +51,13 @@ async def list_runs(
     status: RunStatus | None = None,
     project: str | None = None,
     test: str | None = None,
+    search: str | None = None,
 ) -> ListAnswer[RunView]:
-    """List the runs, the latest first, without their workers; `project` and `test` are ids."""
-    found, total = await gateway.runs(page, status=status, origin=Origin(project, test))
+    """List the runs, the latest first, without their workers; `project`, `test` and `search` are ids.
+
+    Runs that are the steps of a search are left out unless that search is asked for.
+    """
+    found, total = await gateway.runs(page, status=status, origin=Origin(project, test), search_id=search)
     return list_answer(request, found, page, total)
 
 

@@ -1,0 +1,34 @@
+"""The one sentence that says why a verdict is what it is."""
+
+from __future__ import annotations
+
+from cmw.core.words import OutcomeKind, Verdict
+from cmw.load.summary import Summary
+
+
+def verdict_sentence(summary: Summary) -> str:
+    """Return one sentence that says why the verdict is what it is; of a search, what was found."""
+    if summary.search is not None:
+        return f"{summary.search.found[:1].upper()}{summary.search.found[1:]}."
+    if summary.run.verdict is Verdict.INVALID:
+        limits = summary.generator.limits
+        resources = ", ".join(dict.fromkeys(limit.resource for limit in limits))
+        first = min((limit.first_second for limit in limits if limit.first_second is not None), default=None)
+        since = "" if first is None else f", first in second {first}"
+        return f"The generator was the limit ({resources}{since}): the figures say nothing about the target."
+    failing = [threshold for threshold in summary.thresholds if not threshold.passed]
+    if failing:
+        return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
+    if summary.run.verdict is Verdict.PASSED:
+        held = " Every threshold held." if summary.thresholds else ""
+        return f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well.{held}"
+    if not summary.calls.attempted:
+        failed = summary.registrations.failed
+        why = f": {failed} of {summary.registrations.attempted} registrations failed" if failed else ""
+        return f"No call was attempted{why}."
+    failed = sum(count for kind, count in summary.endpoints.by_outcome.items() if OutcomeKind(kind).severity >= 10)
+    if failed:
+        return f"{failed} of {summary.endpoints.total} endpoints failed, and the plan has no threshold that allows it."
+    if summary.calls.failed:
+        return f"{summary.calls.failed} of {summary.calls.attempted} calls had no answer when the run was stopped."
+    return f"The run ended as {summary.run.status}."
