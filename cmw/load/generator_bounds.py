@@ -198,6 +198,19 @@ def broken_by(reading: WindowReading) -> list[tuple[int, float]]:
     return broken
 
 
+def above_run_bounds(reading: WindowReading) -> list[str]:
+    """Return the metric of each figure of a second that is above what a whole run may have.
+
+    A run that is above it has at least one such second, which need not break its own, wider bound.
+    """
+    found = []
+    for bound in BOUNDS:
+        value = bound.window_value(reading)
+        if bound.most is not None and value is not None and value > bound.most:
+            found.append(bound.metric)
+    return found
+
+
 def markdown() -> str:
     """Return docs/generator.md."""
     rows = [

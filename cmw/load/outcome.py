@@ -244,5 +244,7 @@ class RunTotals(ReportModel):
     untrusted_seconds: int = Field(default=0, ge=0)
     """Those of them in which it broke a bound."""
     untrusted: list[UntrustedSecond] = Field(default_factory=list, max_length=MAX_UNTRUSTED)
+    first_seconds: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """By metric of cmw.load.generator_bounds: the first second whose figure was above what a whole run may have."""
     scheduling: str = ""
     """SCHED_FIFO or SCHED_OTHER of the media thread."""

@@ -85,7 +85,7 @@ def _broken(worker: str, totals: RunTotals) -> list[Limit]:
                     value=float(f"{value:.6g}"),
                     bound=bound.most,
                     reason=bound.reason,
-                    first_second=min((row.second for row in totals.untrusted if row.bound == number), default=None),
+                    first_second=_first_second(totals, number),
                 )
             )
     if totals.packets_sent and totals.pacing_error_us is None:
@@ -93,6 +93,13 @@ def _broken(worker: str, totals: RunTotals) -> list[Limit]:
             _unknown(worker, "media thread", "pacing_error_us", "packets were sent, their pacing is not known")
         )
     return limits + _too_many_seconds(worker, totals)
+
+
+def _first_second(totals: RunTotals, number: int) -> int | None:
+    """Return the first second in which a figure was above its bound of the whole run; None when that is not known."""
+    known = [row.second for row in totals.untrusted if row.bound == number]
+    first = totals.first_seconds.get(BOUNDS[number].metric)
+    return min([*known, *([] if first is None else [first])], default=None)
 
 
 def _too_many_seconds(worker: str, totals: RunTotals) -> list[Limit]:

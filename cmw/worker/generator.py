@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from cmw.core.clock import MILLISECOND, Nanos
-from cmw.load.generator_bounds import WindowReading, broken_by
+from cmw.load.generator_bounds import WindowReading, above_run_bounds, broken_by
 from cmw.load.outcome import MAX_UNTRUSTED, RunTotals, UntrustedSecond
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net.media import PacingSnapshot
@@ -158,6 +158,7 @@ class GeneratorWatch:
         self._seconds = 0
         self._untrusted_seconds = 0
         self._untrusted: list[UntrustedSecond] = []
+        self._first_seconds: dict[str, int] = {}
 
     def add_pacing(self, pacing: PacingSnapshot) -> None:
         """Take what the media engine sent since it was last asked."""
@@ -206,7 +207,10 @@ class GeneratorWatch:
         self.observe()
         self._window.lag_ms = max(self._window.lag_ms, self._generator.overdue_ms())
         times = CpuTimes.read()
-        broken = broken_by(self._window.reading(traffic, sip or SipTraffic(), times))
+        reading = self._window.reading(traffic, sip or SipTraffic(), times)
+        broken = broken_by(reading)
+        for metric in above_run_bounds(reading):
+            self._first_seconds.setdefault(metric, first)
         self._window = _Window(times)
         self._seconds += last + 1 - first
         self._untrusted_seconds += (last + 1 - first) * bool(broken)
@@ -261,6 +265,7 @@ class GeneratorWatch:
             seconds=self._seconds,
             untrusted_seconds=self._untrusted_seconds,
             untrusted=self._untrusted,
+            first_seconds=self._first_seconds,
             scheduling=self._generator.scheduling,
         )
 

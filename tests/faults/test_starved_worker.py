@@ -41,7 +41,7 @@ def test_a_process_that_stood_still(tmp_path: Path) -> None:
         row["metric"] for row in generator["untrusted"]
     }
     by_metric = {limit["metric"]: limit for limit in generator["limits"]}
-    assert by_metric["packets_skipped ratio"]["first_second"] == first
+    assert by_metric["packets_skipped ratio"]["first_second"] <= first
     assert by_metric["untrusted seconds ratio"]["resource"] in ("media thread", "signalling loop")
     assert f"first in second {first}" in result.told
     with (tmp_path / "report" / "samples.csv").open(newline="") as file:

@@ -200,6 +200,16 @@ def test_a_broken_bound_of_the_run_tells_the_second_in_which_it_showed_first() -
     assert (limit.metric, limit.first_second) == ("packets_skipped ratio", 11)
 
 
+def test_a_run_that_is_above_its_bound_by_many_seconds_within_theirs_tells_the_first_of_them() -> None:
+    little = totals(
+        packets_skipped=20, seconds=30, first_seconds={"packets_skipped ratio": 4, "pacing_error_us p99": 1}
+    )
+    result = summary(health={"w1": little})
+    (limit,) = result.generator.limits
+    assert (limit.metric, limit.first_second) == ("packets_skipped ratio", 4)
+    assert "first in second 4" in verdict_sentence(result)
+
+
 def test_bounds_of_a_newer_worker_are_passed_over() -> None:
     result = summary(health={"w1": totals(seconds=30, untrusted_seconds=20, untrusted=untrusted(1, bound=99))})
     assert result.generator.untrusted == []

@@ -196,6 +196,17 @@ class TestSeconds:
         [row] = finish(watch).untrusted
         assert (row.second, row.bound) == (1, number)
 
+    def test_the_first_second_above_what_a_whole_run_may_have_is_told_though_it_counts(self) -> None:
+        _, pacing, generator = make()
+        watch = generator.watch()
+        watch.begin_windows()
+        assert watch.close_window(0, 0, Traffic(sent=1000)) == 0
+        for second in (1, 2):
+            pacing.skipped = 5
+            assert watch.close_window(second, second, Traffic(sent=1000)) == 0
+        totals = finish(watch)
+        assert (totals.untrusted, totals.first_seconds) == ([], {"packets_skipped ratio": 1})
+
     def test_a_loop_that_stood_still_marks_every_second_that_it_missed(self) -> None:
         stage, _, generator = make()
         watch = generator.watch()
