@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
+from cmw.load.chart import BAD, GOOD, ODD, PLAIN, SOFT, Chart, chart_layout
 from cmw.load.outcome import EndpointReport
 from cmw.load.report_parts import number
+from cmw.load.report_search import search_charts
 from cmw.load.run_timeline import JITTER, LOSS, MOS, RunTimeline
 from cmw.load.summary import Summary
 from cmw.metrics.histogram import ExponentialHistogram
@@ -19,9 +21,6 @@ BARS = 30
 
 MAX_POINTS = 240
 """Points of the rates over time; beyond it a point is the mean of several seconds."""
-
-GOOD, ODD, BAD, PLAIN, SOFT = "#2da44e", "#bf8700", "#cf222e", "#4c8dff", "#9aa4b2"
-"""Colours that can be told apart on white and on black."""
 
 CHART_STYLE = """
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 500px), 1fr)); gap: 1rem; }
@@ -47,15 +46,6 @@ dark.addEventListener('change', () => draw(dark.matches));
 addEventListener('beforeprint', () => draw(false));
 addEventListener('afterprint', () => draw(dark.matches));
 """
-
-
-class Chart(NamedTuple):
-    """A drawing: its title, what it says in words, and what plotly is given."""
-
-    title: str
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    is_wide: bool = False
 
 
 def charts_html(summary: Summary, reports: Sequence[EndpointReport], timeline: RunTimeline, library: str) -> str:
@@ -86,6 +76,8 @@ def charts_html(summary: Summary, reports: Sequence[EndpointReport], timeline: R
 
 
 def _charts(summary: Summary, reports: Sequence[EndpointReport], timeline: RunTimeline) -> Iterable[Chart | None]:
+    if summary.search is not None:
+        yield from search_charts(summary.search)
     shade = timeline.untrusted()
     x = timeline.starts()
     yield _over_time("Calls held at a time", x, {"calls": (timeline.calls(), PLAIN)}, shade)
@@ -126,21 +118,7 @@ def _over_time(
     axis: dict[str, Any] = {"title": {"text": unit}, "rangemode": "tozero"}
     if span is not None:
         axis["range"] = span
-    return Chart(title, data, _layout("seconds of the run", axis, shade))
-
-
-def _layout(x_title: str, y_axis: dict[str, Any], shade: Iterable[tuple[int, int]] = ()) -> dict[str, Any]:
-    return {
-        "margin": {"t": 10, "b": 42, "l": 52, "r": 10},
-        "legend": {"orientation": "h", "y": 1.15},
-        "xaxis": {"title": {"text": x_title}},
-        "yaxis": y_axis,
-        "shapes": [
-            {"type": "rect", "yref": "paper", "x0": begin, "x1": end, "y0": 0, "y1": 1, "line": {"width": 0},
-             "fillcolor": ODD, "opacity": 0.2, "layer": "below"}
-            for begin, end in shade
-        ],
-    }  # fmt: skip
+    return Chart(title, data, chart_layout("seconds of the run", axis, shade))
 
 
 def _rates(reports: Sequence[EndpointReport], shade: list[tuple[int, int]]) -> Chart | None:
@@ -177,7 +155,7 @@ def _pacing(summary: Summary) -> Chart | None:
         "text": [number(value) for value in shown.values()],
         "marker": {"color": [PLAIN] * 4 + [ODD]},
     }
-    layout = _layout("", {"title": {"text": "µs"}, "rangemode": "tozero"})
+    layout = chart_layout("", {"title": {"text": "µs"}, "rangemode": "tozero"})
     return Chart("Generator: how late packets left", [bars], layout)
 
 
@@ -200,7 +178,7 @@ def _distribution(title: str, histogram: ExponentialHistogram, unit: str) -> Cha
             "marker": {"color": PLAIN},
         }
     ]
-    return Chart(title, data, _layout(unit, {"title": {"text": "%"}}))
+    return Chart(title, data, chart_layout(unit, {"title": {"text": "%"}}))
 
 
 def _times(title: str, reports: Sequence[EndpointReport], key: str | None) -> Chart | None:
@@ -231,5 +209,5 @@ def _heat_map(timeline: RunTimeline, shade: list[tuple[int, int]]) -> Chart | No
     ]
     shared = f", the worst of {per_band} neighbours" if per_band > 1 else ""
     wide = f", the worst of {timeline.seconds_per_span} seconds" if timeline.seconds_per_span > 1 else ""
-    layout = _layout("seconds of the run", {"title": {"text": "endpoint"}}, shade)
+    layout = chart_layout("seconds of the run", {"title": {"text": "endpoint"}}, shade)
     return Chart(f"MOS received by endpoint and second{shared}{wide}", data, layout, is_wide=True)

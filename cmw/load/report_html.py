@@ -10,6 +10,7 @@ from cmw.load.outcome import EndpointReport
 from cmw.load.report_calls import call_tables
 from cmw.load.report_charts import CHART_STYLE, charts_html
 from cmw.load.report_parts import number, pair, table, tag
+from cmw.load.report_search import search_section
 from cmw.load.run_timeline import RunTimeline
 from cmw.load.summary import NO_STATUS, Q, Summary
 from cmw.load.verdict_sentence import verdict_sentence
@@ -60,6 +61,7 @@ def report_html(
         f"{escape(run.started_at or 'not started')} · {number(run.duration_s)} s</p>",
         _verdict(summary),
         _limits(summary),
+        "" if summary.search is None else search_section(summary.search),
         _cards(summary),
         _thresholds(summary),
         _charts(summary, every, timeline, library),

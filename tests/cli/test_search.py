@@ -11,32 +11,12 @@ from rich.console import Console
 
 from cmw.cli.steps_told import StepsTold
 from cmw.cli.summary_table import print_summary
-from cmw.core.words import Verdict
 from cmw.load.exit_code import exit_code
-from cmw.load.plan_parser import parse_plan
-from cmw.load.search import Search, SearchPart
-from cmw.load.search_step import search_step
+from cmw.load.search import SearchPart
 from cmw.load.summary import Summary
-from tests.load.documents import two_groups
-from tests.load.runs import summary
+from tests.load.searches import search_summary
 from tests.support.processes import Callee
 from tests.support.runs import INVALID, run_plan
-
-
-def search(limit: int, *, invalid_at: int | None = None) -> Summary:
-    """Return the summary of a search for a target that carries so many calls."""
-    document = two_groups(8, 8)
-    document["groups"]["callers"]["load"] = {"arrivals": "search", "calls": {"from": 2, "to": 8}}
-    found, runs = Search(parse_plan(document)), {}
-    while (load := found.next_load()) is not None:
-        run = summary()
-        verdict = Verdict.PASSED if load <= limit else Verdict.FAILED
-        told = {"id": f"r{load}", "verdict": Verdict.INVALID if load == invalid_at else verdict}
-        run = runs[f"r{load}"] = run.model_copy(update={"run": run.run.model_copy(update=told)})
-        found.record(search_step(len(found.steps) + 1, load, run))
-    part = found.result()
-    assert part.told is not None
-    return runs[part.told.run_id].model_copy(update={"search": part})
 
 
 def lines_of(part: SearchPart | None) -> list[str]:
@@ -44,7 +24,7 @@ def lines_of(part: SearchPart | None) -> list[str]:
 
 
 def test_each_step_is_told_once_and_names_its_report() -> None:
-    part = search(5).search
+    part = search_summary(5).search
     assert part is not None
     assert [step.report for step in part.steps] == [f"step-{k:02d}" for k in range(1, 6)]
     assert [line.split(".")[0] for line in lines_of(part)] == [
@@ -63,7 +43,7 @@ def test_each_step_is_told_once_and_names_its_report() -> None:
 
 def test_the_table_shows_each_step_and_what_was_found(tmp_path: Path) -> None:
     console = Console(record=True, width=200, file=(tmp_path / "table").open("w"))
-    print_summary(search(5), None, console)
+    print_summary(search_summary(5), None, console)
     text = console.export_text()
     assert "PASSED 5 calls at a time:" in text
     assert "FAILED 6 calls at a time:" in text
@@ -73,9 +53,9 @@ def test_the_table_shows_each_step_and_what_was_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "code", "held", "found"),
     [
-        (search(5), 0, 5, "5 calls at a time held, 6 broke it"),
-        (search(1), 1, None, "2 calls at a time, the least that was asked for, broke it already"),
-        (search(9, invalid_at=8), 97, 4, "the generator was the limit at 8 calls at a time"),
+        (search_summary(5), 0, 5, "5 calls at a time held, 6 broke it"),
+        (search_summary(1), 1, None, "2 calls at a time, the least that was asked for, broke it already"),
+        (search_summary(9, invalid_at=8), 97, 4, "the generator was the limit at 8 calls at a time"),
     ],
     ids=["found", "broke at once", "generator"],
 )
