@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from typing import Any
 
 from cmw.core.words import Verdict
@@ -32,7 +33,9 @@ def search_section(search: SearchPart) -> str:
         ]
         for at, step in enumerate(search.steps, 1)
     ]
-    return table("What was tried", head, rows)
+    told = search.told
+    note = f"What follows is of the step with {told.load:g} {search.unit}." if told is not None else ""
+    return table("What was tried", head, rows) + f'<p class="muted">{escape(note)}</p>\n'
 
 
 def search_charts(search: SearchPart) -> Iterator[Chart | None]:
@@ -61,18 +64,18 @@ def _by_load(
         }
     ]
     layout = chart_layout(search.unit, {"title": {"text": unit}, "rangemode": "tozero"})
-    marks = {"knee": (search.knee, ODD), "broke": (search.breaking_point, BAD)}
-    for name, (load, colour) in marks.items():
-        if load is not None:
-            _mark(layout, name, load, colour)
+    if search.knee is not None and search.knee != search.held:
+        _mark(layout, "knee", search.knee, ODD, "right")
+    if search.breaking_point is not None:
+        _mark(layout, "broke", search.breaking_point, BAD, "left")
     return Chart(title, data, layout)
 
 
-def _mark(layout: dict[str, Any], name: str, load: float, colour: str) -> None:
+def _mark(layout: dict[str, Any], name: str, load: float, colour: str, anchor: str) -> None:
     layout["shapes"].append(
         {"type": "line", "yref": "paper", "x0": load, "x1": load, "y0": 0, "y1": 1,
          "line": {"color": colour, "dash": "dot", "width": 2}}
     )  # fmt: skip
     layout.setdefault("annotations", []).append(
-        {"x": load, "yref": "paper", "y": 1, "text": name, "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
+        {"x": load, "yref": "paper", "y": 0.05, "text": name, "showarrow": False, "xanchor": anchor}
     )

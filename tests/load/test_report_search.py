@@ -19,6 +19,7 @@ def test_each_step_is_shown_with_the_way_to_its_own_report() -> None:
     assert re.findall(r'<a href="(step-\d\d/report.html)">(\d)</a></td><td class="n">(\d)</td>', section) == [
         (f"step-0{at}/report.html", f"{at}", load) for at, load in enumerate("24865", 1)
     ]
+    assert "What follows is of the step with 5 calls at a time." in page
     assert re.findall(r'"k (\w+)">(\w+)</td>', section) == [
         ("good", "PASSED"), ("good", "PASSED"), ("bad", "FAILED"), ("bad", "FAILED"), ("good", "PASSED"),
     ]  # fmt: skip
@@ -32,9 +33,11 @@ def test_the_charts_go_by_load_and_mark_where_it_broke() -> None:
     [points] = answered.data
     assert points["x"] == [2, 4, 5, 6, 8]
     assert points["marker"]["color"] == [GOOD, GOOD, GOOD, BAD, BAD]
-    marks = {note["text"]: note["x"] for note in answered.layout["annotations"]}
-    assert marks["broke"] == 6
-    assert {shape["x0"] for shape in answered.layout["shapes"]} == set(marks.values())
+    assert {note["text"]: note["x"] for note in answered.layout["annotations"]} == {"broke": 6}
+    assert [shape["x0"] for shape in answered.layout["shapes"]] == [6]
+    bent, _ = search_charts(part.model_copy(update={"knee": 4.0}))
+    assert bent is not None
+    assert {note["text"]: note["x"] for note in bent.layout["annotations"]} == {"knee": 4, "broke": 6}
 
 
 def test_a_search_whose_generator_was_the_limit_has_that_step_in_another_colour() -> None:
