@@ -16,7 +16,7 @@ from cmw.net.media import DigitEvent, DigitFate, MediaMode, open_media_pair
 from cmw.net.media_pure import PureMediaEngine
 from cmw.rtp.ports import PortPool
 from cmw.rtp.source import make_source
-from tests.net.test_media import Outsider, wait_until
+from tests.support.media_ends import Outsider, wait_until
 
 pytestmark = pytest.mark.loopback
 

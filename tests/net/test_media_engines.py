@@ -16,7 +16,7 @@ from cmw.net import media_engines
 from cmw.net.media import MediaMode, open_media_pair
 from cmw.net.media_engines import MediaEngines
 from cmw.rtp.ports import PortPool
-from tests.net.test_media import wait_until
+from tests.support.media_ends import wait_until
 
 pytestmark = pytest.mark.loopback
 IP = "127.23.0.1"
