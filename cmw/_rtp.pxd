@@ -331,6 +331,8 @@ cdef void rtp_stamp_event(
     RtpSender* sender, uint8_t* packet, uint8_t payload_type, uint32_t timestamp, bint marker) noexcept nogil
 # The timestamp that the next packet of the schedule has.
 cdef uint32_t rtp_next_timestamp(const RtpSender* sender) noexcept nogil
+# The timestamp of this instant on the clock of what was sent last.
+cdef uint32_t rtp_timestamp_at(const RtpSender* sender, int64_t now_ns) noexcept nogil
 # Takes the last stamp back: the packet never left, so its sequence number is used again.
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil
 cdef void rtp_sender_stop(RtpSender* sender) noexcept nogil
@@ -349,6 +351,8 @@ cdef BufferSettings usual_buffer() noexcept nogil
 # Measures another payload type from now on; the counters go on.
 cdef void rtp_change_payload(
     RtpReceiver* receiver, uint32_t clock_hz, uint8_t payload_type, uint8_t event_payload_type) noexcept nogil
+# Reads the header and counts nothing: RTP_OK, or why it is none.
+cdef RtpVerdict rtp_read_header(const uint8_t* data, size_t size, RtpHeader* header) noexcept nogil
 cdef RtpVerdict rtp_receive(
     RtpReceiver* receiver, const uint8_t* data, size_t size, int64_t arrival_ns, RtpHeader* header) noexcept nogil
 

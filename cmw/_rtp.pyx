@@ -493,6 +493,10 @@ cdef uint32_t rtp_next_timestamp(const RtpSender* sender) noexcept nogil:
     return sender.first_timestamp + <uint32_t>sender.next_packet * sender.timestamp_step
 
 
+cdef uint32_t rtp_timestamp_at(const RtpSender* sender, int64_t now_ns) noexcept nogil:
+    return sender.reference_timestamp + <uint32_t>rtp_units(now_ns - sender.reference_ns, sender.clock_hz, 0)
+
+
 cdef void rtp_send_failed(RtpSender* sender) noexcept nogil:
     sender.sequence -= 1
     sender.packets_sent -= 1
@@ -583,6 +587,10 @@ cdef void rtp_change_payload(
 cdef inline int64_t scaled(int64_t value, int64_t factor, int64_t divisor) noexcept nogil:
     # value * factor / divisor rounded down without overflow of the product; value is 0 or above.
     return value // divisor * factor + value % divisor * factor // divisor
+
+
+cdef RtpVerdict rtp_read_header(const uint8_t* data, size_t size, RtpHeader* header) noexcept nogil:
+    return read_header(data, size, header)
 
 
 cdef RtpVerdict rtp_receive(
@@ -1197,13 +1205,12 @@ cdef size_t put_sender_report(
     uint8_t* out, const RtpSender* sender, const RtcpSession* session, int64_t now_ns
 ) noexcept nogil:
     cdef uint64_t ntp = ntp_at(session, now_ns)
-    cdef int64_t since = rtp_units(now_ns - sender.reference_ns, sender.clock_hz, 0)
     out[0] = 0x80
     out[1] = RTCP_SR
     put32(out + 4, sender.ssrc)
     put32(out + 8, <uint32_t>(ntp >> 32))
     put32(out + 12, <uint32_t>ntp)
-    put32(out + 16, sender.reference_timestamp + <uint32_t>since)
+    put32(out + 16, rtp_timestamp_at(sender, now_ns))
     put32(out + 20, <uint32_t>sender.packets_sent)
     put32(out + 24, <uint32_t>sender.bytes_sent)
     return 28
@@ -1514,6 +1521,8 @@ cdef void take_sender_report(
     const RtpReceiver* receiver, RtcpSession* session, const uint8_t* packet, int64_t arrival_ns
 ) noexcept nogil:
     cdef uint64_t ntp = <uint64_t>get32(packet + 8) << 32 | get32(packet + 12)
+    if receiver.started and get32(packet + 4) != receiver.ssrc:     # of another program on the peer's host
+        return
     if not session.sr_known or get32(packet + 4) != session.sr_ssrc:
         forget_clock(session)
     add_clock_sample(session, ntp, get32(packet + 16), arrival_ns, receiver.clock_hz)

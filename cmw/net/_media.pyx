@@ -14,10 +14,12 @@ What comes before a stream is started is kept, up to 2,048 packets of all stream
 the peer's first packets overtake the signalling that tells of them, and a capture counts them too.
 
 What a stream takes for its own: packets from the negotiated address and port. A peer may send from another port than
-the one it listens on: another port of that address is heard too once two packets in a row came from it, until one comes
-from the negotiated port, which wins and starts the statistics again. Everything else is a stranger and moves no figure.
-Where we send to is what was negotiated, whoever speaks; but a *symmetric* stream goes, once, to where two valid packets
-in a row came from, whatever their address, and stays there. Source: RFC 3264 5.1, RFC 3550 A.1, RFC 7362 3.
+the one it listens on: another port of that address is heard once two valid packets in a row came from it, until two
+come from the negotiated port, which wins; statistics begin again if that is another source and nothing was counted
+before the other port spoke. For a while after the peer has moved, packets from where it was count too: they were under
+way. Everything else is a stranger and moves no figure. Where we send to is what was negotiated, whoever speaks; but a
+*symmetric* stream goes, once, to where two valid packets in a row came from, whatever their address, and stays there.
+Source: RFC 3264 5.1, 8.3.1, RFC 3550 A.1, RFC 7362 3.
 
 Digits (RFC 4733) leave instead of audio, one packet at each packet time, out of a queue of the stream; those that come
 are recognised here. What became of them is told by `take_events`, and `event_fd` says that there is something.
@@ -98,7 +100,8 @@ cdef int8_t LEVEL_UNKNOWN = 127           # RFC 3611 4.7.3
 cdef double LEVEL_FLOOR_DBOV = -100.0   # below what 16 bits can hold; stands for digital silence
 cdef int64_t OFFSET_GAP_NS = 5000   # a reading of both clocks that took longer is not believed ...
 cdef int64_t OFFSET_AGE_NS = 1000000000     # ... unless the last good one is older than this
-cdef int64_t FORMER_NS = 4000000000  # T2 of RFC 3261: an answer that was lost is sent again within it
+# Formats and addresses of the agreement before: T2 of RFC 3261, an answer that was lost is sent again within it.
+cdef int64_t FORMER_NS = 4000000000
 cdef int64_t BELIEVED_WAIT_NS = 5000000000  # no datagram waits longer in a socket
 
 # Squares of the 256 linear values, for the level of what is heard: row 1 PCMU, row 2 PCMA.
@@ -171,7 +174,9 @@ cdef struct Slot:
     uint8_t side                    # which one: the other was offered, or left
     int family                      # AF_INET or AF_INET6
     uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
-    uint8_t heard_elsewhere         # the stream began from another port than the negotiated one
+    uint8_t began_elsewhere         # all that was counted came from another port than the negotiated one
+    uint8_t former[ADDRESS_BYTES]   # where the peer's RTP came from before it moved ...
+    int64_t former_until_ns         # ... and when it is taken from there no more, monotonic
     uint8_t symmetric               # the address that RTP comes from is still to be learnt
     uint8_t symmetric_control       # so is that of RTCP
     Candidate candidate
@@ -589,7 +594,8 @@ cdef class MediaEngine:
     ) -> None:
         """Send to another address from now on and take packets from there, as a re-INVITE asks; all figures go on.
 
-        A symmetric stream learns anew where to send to.
+        Packets from the address before count for four seconds more. A symmetric stream learns anew where to send to,
+        but not from them.
 
         Args and errors are those of `start_stream`.
         """
@@ -603,6 +609,7 @@ cdef class MediaEngine:
             pthread_mutex_lock(&self.lock)
             active = self.states[slot] == ACTIVE
             if active:
+                leave_peer(&self.slots[slot], clock_ns(CLOCK_MONOTONIC))
                 self._set_peers(&self.slots[slot], &rtp_peer, &rtcp_peer, symmetric)
             pthread_mutex_unlock(&self.lock)
         if not active:
@@ -1216,7 +1223,7 @@ cdef class MediaEngine:
             self._keep_early(s, size, arrival_ns, source)
         elif state == STOPPED:
             s.packets_after_stop += 1
-        elif is_peer(s, source):
+        elif is_peer(s, source, arrival_ns):
             self._count_media(s, size, arrival_ns, source)
         elif may_speak(s, source):
             self._audition(s, size, arrival_ns, source)
@@ -1230,15 +1237,18 @@ cdef class MediaEngine:
         verdict = rtp_receive(&s.receiver, self.datagram, size, arrival_ns, &header)
         if verdict == RTP_IS_RTCP:
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns)
-        elif verdict <= RTP_NEW_SSRC:
-            if s.symmetric:
+            return
+        if verdict <= RTP_PROBATION and s.heard_port == 0 and same_address(source, s.rtp_peer.address):
+            s.heard_port = port_of(source)
+        if verdict <= RTP_NEW_SSRC:
+            if s.symmetric and same_address(source, s.rtp_peer.address):
                 follow_source(s, source)
             if header.payload_type == s.receiver.event_payload_type:
                 self._take_digit(s, &header, arrival_ns)
             elif s.format.law and header.seq % ENERGY_PACKETS == 0:
                 measure(s, self.datagram + header.payload_offset, header.payload_bytes)
             if s.mode == ECHO and verdict != RTP_DUPLICATE:
-                self._echo(s, &header)
+                self._echo(s, &header, verdict == RTP_NEW_SSRC)
 
     cdef void _take_digit(self, Slot* s, const RtpHeader* header, int64_t arrival_ns) noexcept nogil:
         cdef EndedEvent ended[2]
@@ -1268,16 +1278,13 @@ cdef class MediaEngine:
         cdef Candidate* c = &s.candidate
         cdef EarlyPacket* first = &self.early[c.place]
         cdef uint8_t second[DATAGRAM_BYTES]
-        cdef uint32_t ssrc
-        cdef uint16_t seq
+        cdef RtpHeader header
         s.receiver.strangers += 1
-        if size < RTP_HEADER_BYTES or self.datagram[0] >> 6 != 2 or 192 <= self.datagram[1] <= 223:
+        if rtp_read_header(self.datagram, size, &header) != RTP_OK:
             return
-        seq = <uint16_t>get32(self.datagram)
-        ssrc = get32(self.datagram + 8)
-        if not (c.known and same_address(source, c.address) and ssrc == c.ssrc and seq == c.next_seq):
+        if not (c.known and same_address(source, c.address) and header.ssrc == c.ssrc and header.seq == c.next_seq):
             memcpy(c.address, source, ADDRESS_BYTES)
-            c.ssrc, c.next_seq, c.known, c.place = ssrc, seq + 1, 1, self.early_next
+            c.ssrc, c.next_seq, c.known, c.place = header.ssrc, header.seq + 1, 1, self.early_next
             self._keep(-s.opening, size, arrival_ns, source)
             return
         c.known = 0
@@ -1285,8 +1292,7 @@ cdef class MediaEngine:
         if s.symmetric:
             follow_source(s, source)
         else:
-            s.heard_port = port_of(source)
-            s.heard_elsewhere = 1
+            hear_from(s, port_of(source), header.ssrc)
         if first.opening == -s.opening and same_address(first.source, source):
             first.opening = 0
             s.receiver.strangers -= 1
@@ -1314,19 +1320,25 @@ cdef class MediaEngine:
         return 1
 
     cdef void _count_early(self, Slot* s) noexcept nogil:
-        """Take what came before the start as if it came now, by its own arrival times; an echo does not repeat it."""
+        """Take what came before the start as if it came now, by its own arrival times; an echo does not repeat it.
+
+        Meanwhile packets may be kept anew, as those of a candidate, in places that were passed already.
+        """
         cdef EarlyPacket* place
+        cdef uint8_t source[ADDRESS_BYTES]
+        cdef uint32_t oldest = self.early_next
         cdef uint32_t i
         cdef uint8_t muted = s.muted
         if s.early_packets == 0:
             return
         s.muted = 1
         for i in range(EARLY_PACKETS):
-            place = &self.early[(self.early_next + i) % EARLY_PACKETS]
+            place = &self.early[(oldest + i) % EARLY_PACKETS]
             if place.opening == s.opening:
-                memcpy(self.datagram, place.data, place.size)
-                self._take_media(s, ACTIVE, place.size, place.arrival_ns, place.source)
                 place.opening = 0
+                memcpy(self.datagram, place.data, place.size)
+                memcpy(source, place.source, ADDRESS_BYTES)
+                self._take_media(s, ACTIVE, place.size, place.arrival_ns, source)
                 s.packets_before_start -= 1
         s.muted = muted
         s.early_packets = 0
@@ -1336,29 +1348,33 @@ cdef class MediaEngine:
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
     ) noexcept nogil:
         """A report may still come after the stream has ended: the peer's last one, with its BYE."""
-        if state == OPEN or not same_host(source, s.rtcp_peer.address):
+        cdef bint is_peers = same_host(source, s.rtcp_peer.address)
+        if state == OPEN or not (is_peers or (arrival_ns < s.former_until_ns and same_host(source, s.former))):
             s.rtcp_strangers += 1
         elif (
             rtcp_receive(&s.sender, &s.receiver, &s.control, self.datagram, size, arrival_ns) <= RTCP_BYE_RECEIVED
             and s.symmetric_control
+            and is_peers
         ):
             s.symmetric_control = 0
             memcpy(s.rtcp_peer.address, source, ADDRESS_BYTES)
             s.rtcp_wanted = 1
 
-    cdef void _echo(self, Slot* s, const RtpHeader* header) noexcept nogil:
+    cdef void _echo(self, Slot* s, const RtpHeader* header, bint is_new_source) noexcept nogil:
+        cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
         if s.muted:
             return
         if not s.echo_started:
             s.echo_offset = s.sender.first_timestamp - header.timestamp
             s.echo_started = 1
+        elif is_new_source:         # its timestamps are others; ours go on
+            s.echo_offset = rtp_timestamp_at(&s.sender, now_ns) - header.timestamp
         memcpy(self.packet + RTP_HEADER_BYTES, self.datagram + header.payload_offset, header.payload_bytes)
         s.sender.payload_type = header.payload_type  # of an event
         if header.payload_type == s.format.payload_type:
             s.sender.payload_type = s.format.echo_as
         rtp_stamp_as(
-            &s.sender, self.packet, header.payload_bytes, header.timestamp + s.echo_offset, header.marker,
-            clock_ns(CLOCK_MONOTONIC))
+            &s.sender, self.packet, header.payload_bytes, header.timestamp + s.echo_offset, header.marker, now_ns)
         self._send_media(s, header.payload_bytes)
 
     cdef void _drain_errors(self, Slot* s, const Pair* pair, bint control) noexcept nogil:
@@ -1469,6 +1485,7 @@ cdef class MediaEngine:
         s.echo_started = 0
         s.source_began = 0
         s.muted = 0
+        s.former_until_ns = 0
 
     cdef void _set_peers(
         self, Slot* s, const Peer* rtp_peer, const Peer* rtcp_peer, bint symmetric
@@ -1477,7 +1494,7 @@ cdef class MediaEngine:
         s.rtcp_peer = rtcp_peer[0]
         s.rtcp_wanted = port_of(rtcp_peer.address) != 0
         s.heard_port = 0
-        s.heard_elsewhere = 0
+        s.began_elsewhere = 0
         s.symmetric = symmetric
         s.symmetric_control = 0
         s.candidate.known = 0
@@ -1514,33 +1531,44 @@ cdef void close_pair(Pair pair) noexcept nogil:
         close(pair.rtcp_fd)
 
 
-cdef bint is_peer(Slot* s, const uint8_t* source) noexcept nogil:
+cdef bint is_peer(const Slot* s, const uint8_t* source, int64_t arrival_ns) noexcept nogil:
     """Tell whether RTP from `source` is the stream's; see the head of this file."""
     cdef uint16_t port = port_of(source)
-    cdef int64_t strangers
-    cdef BufferSettings buffer
-    if not same_host(source, s.rtp_peer.address):
-        return 0
-    if port == s.heard_port:
-        return 1
-    if port != port_of(s.rtp_peer.address):
-        return 0
-    if s.heard_elsewhere:
-        buffer = s.receiver.buffer.settings
-        strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
-        rtp_receiver_open(
-            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type,
-            s.receiver.late_limit_ns, &buffer)
-        s.receiver.strangers = strangers
-        s.heard_elsewhere = 0
-        clear_levels(s)
-    s.heard_port = port
-    return 1
+    if same_host(source, s.rtp_peer.address):
+        if port == s.heard_port or (s.heard_port == 0 and port == port_of(s.rtp_peer.address)):
+            return 1
+    return arrival_ns < s.former_until_ns and same_address(source, s.former)
 
 
 cdef bint may_speak(const Slot* s, const uint8_t* source) noexcept nogil:
     """Tell whether `source`, which is not the peer, may become it."""
-    return s.symmetric or (s.heard_port == 0 and same_host(source, s.rtp_peer.address))
+    if s.symmetric:
+        return 1
+    if not same_host(source, s.rtp_peer.address):
+        return 0
+    return s.heard_port == 0 or port_of(source) == port_of(s.rtp_peer.address)
+
+
+cdef void hear_from(Slot* s, uint16_t port, uint32_t ssrc) noexcept nogil:
+    """Take RTP from this port of the peer's. What another source said so far, from another port, was not the peer's."""
+    cdef BufferSettings buffer = s.receiver.buffer.settings
+    cdef int64_t strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
+    if s.began_elsewhere and s.receiver.ssrc != ssrc:
+        rtp_receiver_open(
+            &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type,
+            s.receiver.late_limit_ns, &buffer)
+        s.receiver.strangers = strangers
+        clear_levels(s)
+    s.began_elsewhere = port != port_of(s.rtp_peer.address) and not s.receiver.started
+    s.heard_port = port
+
+
+cdef void leave_peer(Slot* s, int64_t now_ns) noexcept nogil:
+    """Remember where RTP came from: packets are under way when the peer moves."""
+    memcpy(s.former, s.rtp_peer.address, ADDRESS_BYTES)
+    if s.heard_port:
+        set_port(s.former, s.heard_port)
+    s.former_until_ns = now_ns + FORMER_NS
 
 
 cdef void follow_source(Slot* s, const uint8_t* source) noexcept nogil:

@@ -19,7 +19,7 @@ from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net.clock import monotonic_ns
 from cmw.net.media import DigitEvent, MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
-from cmw.net.media_pure_slot import Slot, peers_of, require_formats, require_sendable
+from cmw.net.media_pure_slot import FORMER_NS, Slot, peers_of, require_formats, require_sendable
 from cmw.net.media_pure_sockets import Sockets, bound_pair
 from cmw.net.media_pure_traffic import Traffic
 from cmw.rtp.control import ControlSession
@@ -33,7 +33,6 @@ from cmw.rtp.telephone_event import EVENT_CODES, QUEUED_EVENTS, require_order
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
 
 TICK_NS: Final = MILLISECOND
-FORMER_NS: Final = 4 * SECOND
 SWITCH_S: Final = 0.0005
 """How long other threads of the interpreter may go on when this one wants to run."""
 _STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
@@ -239,7 +238,9 @@ class PureMediaEngine:
     ) -> None:
         """Send to another address."""
         with self._active(slot) as s:
-            s.set_peers(*peers_of(s, remote_ip, remote_rtp_port, remote_rtcp_ip, remote_rtcp_port), symmetric)
+            peers = peers_of(s, remote_ip, remote_rtp_port, remote_rtcp_ip, remote_rtcp_port)
+            s.leave_peer(monotonic_ns())
+            s.set_peers(*peers, symmetric)
 
     def change_sending(self, slot: int, *, payload_type: int, clock_hz: int, ptime_ms: int, source: int) -> None:
         """Send another format."""

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Final
 
-from cmw.core.clock import Nanos
+from cmw.core.clock import SECOND, Nanos
 from cmw.errors import LocalProtocolError
 from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat
 from cmw.net.media_pure_levels import HeardLevels
@@ -21,6 +21,8 @@ from cmw.rtp.telephone_event import EventReceiver, EventSender
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
 
 EARLY_PACKETS: Final = 2048
+FORMER_NS: Final = 4 * SECOND
+NOWHERE: Final = ("", 0)
 
 
 class Slot:
@@ -39,7 +41,7 @@ class Slot:
     control_peer: Where
     symmetric: bool
     heard_port: int | None
-    heard_elsewhere: bool
+    began_elsewhere: bool  # all that was counted came from another port than the negotiated one
     learns_control: bool
     candidate: tuple[Arrival, int, int] | None  # its first packet, SSRC and the sequence number that must follow
 
@@ -65,12 +67,40 @@ class Slot:
         self.echo_offset: int | None = None
         self.digits_out, self.digits_in = EventSender(), EventReceiver()
         self.waiting: deque[tuple[str, float]] = deque()  # digits that wait, and how long each is, milliseconds
+        self.former: tuple[Where, Nanos] = (NOWHERE, 0)  # where RTP came from before the peer moved, and until when
 
     def set_peers(self, rtp: Where, rtcp: Where, symmetric: bool) -> None:
         """Send there, and hear what comes from there."""
         self.peer, self.control_peer, self.symmetric = rtp, rtcp, symmetric
         self.heard_port, self.candidate = None, None
-        self.heard_elsewhere = self.learns_control = False
+        self.began_elsewhere = self.learns_control = False
+
+    def leave_peer(self, now: Nanos) -> None:
+        """Remember where RTP came from: packets are under way when the peer moves."""
+        self.former = (self.peer[0], self.heard_port or self.peer[1]), now + FORMER_NS
+
+    def former_at(self, at_ns: Nanos) -> Where:
+        """Return where RTP may still come from at this instant."""
+        return self.former[0] if at_ns < self.former[1] else NOWHERE
+
+    def is_peer(self, arrival: Arrival) -> bool:
+        """Tell whether RTP from there is the stream's."""
+        is_heard = arrival.source == (self.peer[0], self.heard_port or self.peer[1])
+        return is_heard or arrival.source == self.former_at(arrival.at_ns)
+
+    def may_speak(self, source: Where) -> bool:
+        """Tell whether this source, which is not the peer, may become it."""
+        is_free = self.heard_port is None and source[0] == self.peer[0]
+        return self.symmetric or is_free or source == self.peer
+
+    def hear_from(self, port: int, ssrc: int) -> None:
+        """Take RTP from this port of the peer's. What another source said so far, from another port, was not its."""
+        if self.began_elsewhere and self.receiver.ssrc != ssrc:
+            self.strangers += self.receiver.packets_received
+            self.receiver.begin_anew()
+            self.levels = HeardLevels()
+        self.began_elsewhere = port != self.peer[1] and self.receiver.ssrc is None
+        self.heard_port = port
 
     @property
     def pairs(self) -> list[Sockets]:

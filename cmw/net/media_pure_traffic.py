@@ -15,7 +15,6 @@ from typing import Final
 from cmw.core.clock import Nanos
 from cmw.net.clock import monotonic_ns
 from cmw.net.media import DigitEvent, DigitFate, MediaMode, ReceivedFormat, TracedPacket
-from cmw.net.media_pure_levels import HeardLevels
 from cmw.net.media_pure_slot import Slot
 from cmw.net.media_pure_sockets import Arrival, Sockets, Where, receive, send_twice
 from cmw.rtp.extended_report import UNAVAILABLE, VoipRating
@@ -194,14 +193,11 @@ class Traffic:
 
     def take_media(self, s: Slot, arrival: Arrival, *, echo: bool = True) -> None:
         """Count what is the peer's; see the head of `_media.pyx` for what is."""
-        ip, port = arrival.source
-        if ip == s.peer[0] and port in (s.heard_port, s.peer[1]):
-            if port == s.peer[1] != s.heard_port:
-                self._hear_negotiated(s)
+        if s.is_peer(arrival):
             self._count(s, arrival, echo)
             return
         s.strangers += 1
-        if not (s.symmetric or (s.heard_port is None and ip == s.peer[0])):
+        if not s.may_speak(arrival.source):
             return
         try:
             header = parse_header(arrival.data)
@@ -216,17 +212,9 @@ class Traffic:
         if s.symmetric:
             self._follow(s, arrival.source)
         else:
-            s.heard_port, s.heard_elsewhere = port, True
+            s.hear_from(arrival.source[1], header.ssrc)
         self._count(s, first[0], echo)
         self._count(s, arrival, echo)
-
-    def _hear_negotiated(self, s: Slot) -> None:
-        s.heard_port = s.peer[1]
-        if s.heard_elsewhere:
-            s.heard_elsewhere = False
-            s.strangers += s.receiver.packets_received
-            s.receiver.begin_anew()
-            s.levels = HeardLevels()
 
     def _follow(self, s: Slot, source: Where) -> None:
         """Send to `source` from now on, for good."""
@@ -249,9 +237,11 @@ class Traffic:
         verdict = s.receiver.receive(arrival.data, arrival.at_ns)
         if verdict == PacketVerdict.IS_RTCP:
             s.control.receive(arrival.data, arrival.at_ns)
+        if verdict <= PacketVerdict.PROBATION and s.heard_port is None and arrival.source == s.peer:
+            s.heard_port = s.peer[1]
         if header is None or verdict > PacketVerdict.NEW_SSRC:
             return
-        if s.symmetric:
+        if s.symmetric and arrival.source == s.peer:
             self._follow(s, arrival.source)
         payload = arrival.data[header.payload_offset : header.payload_offset + header.payload_bytes]
         if header.payload_type == s.events:
@@ -259,13 +249,16 @@ class Traffic:
         elif header.seq % 4 == 0:
             s.levels.add(s.format.codec, payload)
         if echo and s.mode is MediaMode.ECHO and verdict != PacketVerdict.DUPLICATE and not s.is_muted:
+            now = monotonic_ns()
             if s.echo_offset is None:
                 s.echo_offset = s.sender.first_timestamp - header.timestamp
+            elif verdict == PacketVerdict.NEW_SSRC:  # its timestamps are others; ours go on
+                s.echo_offset = s.sender.timestamp_at(now) - header.timestamp
             is_audio = header.payload_type == s.format.payload_type
             s.sender.payload_type = s.format.echo_as if is_audio else header.payload_type
             packet = bytearray(HEADER_BYTES) + payload
             timestamp = (header.timestamp + s.echo_offset) % (1 << 32)
-            s.sender.stamp_as(packet, timestamp, header.marker, now=monotonic_ns())
+            s.sender.stamp_as(packet, timestamp, header.marker, now=now)
             self._send(s, packet)
 
     def set_format(self, s: Slot, found: ReceivedFormat, *, is_new: bool = False) -> None:
@@ -278,9 +271,12 @@ class Traffic:
             )
 
     def _take_control(self, s: Slot, arrival: Arrival) -> None:
-        if s.state == "open" or arrival.source[0] != s.control_peer[0]:
+        ip = arrival.source[0]
+        if s.state == "open" or (ip != s.control_peer[0] and ip != s.former_at(arrival.at_ns)[0]):
             s.counts["rtcp_strangers"] += 1
-        elif s.control.receive(arrival.data, arrival.at_ns) <= ControlVerdict.BYE_RECEIVED and s.learns_control:
+            return
+        verdict = s.control.receive(arrival.data, arrival.at_ns)
+        if verdict <= ControlVerdict.BYE_RECEIVED and s.learns_control and ip == s.control_peer[0]:
             s.learns_control = False
             s.control_peer = arrival.source
 

@@ -38,7 +38,7 @@ from cmw.rtp.rtcp import (
     split_compound,
 )
 from cmw.rtp.schedule import SendSchedule
-from cmw.rtp.sequence import TIMESTAMP_MOD, rtp_units, signed32
+from cmw.rtp.sequence import TIMESTAMP_MOD, signed32
 from cmw.rtp.snapshot import ReceptionBlock
 from cmw.rtp.statistics import ReceiveStatistics
 from cmw.rtp.verdict import ControlVerdict
@@ -177,11 +177,10 @@ class ControlSession:
 
     def _sender_report(self, blocks: tuple[ReceptionBlock, ...], now: Nanos) -> SenderReport:
         sender = self._sender
-        since = rtp_units(now - sender.reference_ns, sender.clock_hz)
         return SenderReport(
             ssrc=sender.ssrc,
             ntp=self._clock.ntp_at(now),
-            rtp_ts=(sender.reference_timestamp + since) % TIMESTAMP_MOD,
+            rtp_ts=sender.timestamp_at(now),
             packets_sent=sender.packets_sent % TIMESTAMP_MOD,
             bytes_sent=sender.bytes_sent % TIMESTAMP_MOD,
             blocks=blocks,
@@ -244,6 +243,8 @@ class ControlSession:
 
     def _take_sender_report(self, body: bytes, arrival_ns: Nanos) -> None:
         ssrc, ntp, rtp_ts = struct.unpack_from("!IQI", body)
+        if self._receiver.ssrc not in (None, ssrc):  # of another program on the peer's host
+            return
         if ssrc != self._sr_ssrc:
             self.clock_rate.forget()
         self.clock_rate.add(ntp, rtp_ts, arrival_ns, self._receiver.clock_hz)

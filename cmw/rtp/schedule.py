@@ -162,6 +162,11 @@ class SendSchedule:
         if self.packets_sent == 1:
             self.first_sent_ns = now
 
+    def timestamp_at(self, now: Nanos) -> int:
+        """Return the timestamp of this instant on the clock of what was sent last."""
+        since = rtp_units(now - self.reference_ns, self.clock_hz)
+        return (self.reference_timestamp + since) % TIMESTAMP_MOD
+
     def send_failed(self) -> None:
         """Take the last stamp back: the packet never left, so its sequence number is used again."""
         self._sequence = (self._sequence - 1) % SEQ_MOD

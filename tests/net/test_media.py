@@ -138,6 +138,21 @@ def test_echo_returns_each_payload_as_our_own_stream(engine: MediaEngine, pool: 
     assert (party.seen.packets_sent, party.seen.duplicate_packets, party.seen.packets_lost) == (3, 1, 0)
 
 
+def test_echo_of_another_source_goes_on_with_our_timestamps(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party = Party(engine, pool)
+    party.start(outsider.port, MediaMode.ECHO)
+    for seq, ssrc in ((10, 1), (11, 1), (9000, 2), (9001, 2), (9002, 2)):  # the first of the new one is held
+        outsider.say(party.port, seq, ssrc=ssrc)
+    echoed = [struct.unpack("!HII", outsider.hear()[2:12]) for _ in range(4)]
+    assert [sequence for sequence, _, _ in echoed] == [65530, 65531, 65532, 65533]
+    assert {ssrc for _, _, ssrc in echoed} == {party.ssrc}
+    steps = [(later[1] - earlier[1]) & 0xFFFFFFFF for earlier, later in pairwise(echoed)]
+    assert (steps[0], steps[2]) == (FRAME, FRAME)
+    assert steps[1] < 8000 * GENEROUS_S, "the time since the packet before, by our clock"
+
+
 def test_echo_of_a_party_comes_back_whole(engine: MediaEngine, pool: PortPool) -> None:
     speaker, mirror = Party(engine, pool, ssrc=5), Party(engine, pool, ssrc=6)
     mirror.start(speaker.port, MediaMode.ECHO)

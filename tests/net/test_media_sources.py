@@ -159,12 +159,63 @@ def test_the_negotiated_port_wins_over_one_that_spoke_first(
         early.say(party.port, 900 + seq, ssrc=1)
     wait_until(lambda: party.seen.packets_received == 3)
     outsider.say(party.port, 1)
-    wait_until(lambda: party.seen.strangers == 3)
+    outsider.say(party.port, 2)
+    wait_until(lambda: party.seen.packets_received == 2)
     early.say(party.port, 903, ssrc=1)
     wait_until(lambda: party.seen.strangers == 4)
     seen = party.seen
-    assert (seen.packets_received, seen.packets_lost, seen.ssrc_switches) == (1, 0, 0)
+    assert (seen.packets_received, seen.packets_lost, seen.ssrc_switches) == (2, 0, 0)
     early.socket.close()
+
+
+def test_one_datagram_from_the_negotiated_port_takes_nothing_from_the_one_that_speaks(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    """A peer may keep its address translation open where it listens (RFC 6263), and speak from elsewhere."""
+    party, speaker = Party(engine, pool), Outsider()
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    outsider.socket.sendto(b"\0", (IP, party.port))
+    wait_until(lambda: party.seen.malformed == 1)
+    for seq in range(4):
+        speaker.say(party.port, seq)
+    wait_until(lambda: party.seen.packets_received == 4)
+    outsider.socket.sendto(b"\0", (IP, party.port))
+    outsider.say(party.port, 9, ssrc=1)
+    speaker.say(party.port, 4)
+    wait_until(lambda: party.seen.packets_received == 5 and party.seen.strangers == 2)
+    assert party.seen.packets_lost == 0
+    speaker.socket.close()
+
+
+def test_a_source_that_comes_to_speak_from_the_negotiated_port_keeps_its_figures(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider
+) -> None:
+    party, early = Party(engine, pool), Outsider()
+    party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+    for seq in range(3):
+        early.say(party.port, seq)
+    wait_until(lambda: party.seen.packets_received == 3)
+    for seq in range(3, 6):
+        outsider.say(party.port, seq)
+    wait_until(lambda: party.seen.packets_received == 6)
+    assert (party.seen.packets_lost, party.seen.strangers) == (0, 0)
+    early.socket.close()
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_what_is_no_rtp_is_never_followed(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider, symmetric: bool
+) -> None:
+    party = Party(engine, pool)
+    party.start(9, remote_ip="127.23.0.9" if symmetric else IP, symmetric=symmetric)
+    headers = [struct.pack("!BBHII", first, 0, seq, 0, 5) for first in (0xA0, 0x90, 0x8F, 0x40) for seq in (1, 2)]
+    for header in headers:  # padding of no bytes, extensions and sources that are not there, another version
+        outsider.socket.sendto(header + bytes.fromhex("0000ffff00"), (IP, party.port))
+    wait_until(lambda: party.seen.strangers == len(headers))
+    outsider.say(party.port, 1)
+    outsider.say(party.port, 2)
+    wait_until(lambda: party.seen.packets_received == 2)
+    assert (party.seen.malformed, party.seen.strangers) == (0, len(headers))
 
 
 def test_wrong_payload_type_and_nonsense_are_counted_apart(
@@ -223,6 +274,19 @@ def test_packets_that_overtake_the_answer_count_when_the_stream_starts(
     wait_until(lambda: party.seen.packets_received == 4)
     assert party.seen.early_packets == 3
     assert (party.seen.packets_lost, party.seen.out_of_order_packets) == (0, 1)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_they_may_come_from_another_port_than_was_negotiated(
+    engine: MediaEngine, pool: PortPool, outsider: Outsider, symmetric: bool
+) -> None:
+    party = Party(engine, pool)
+    for sequence in range(6):
+        outsider.say(party.port, sequence)
+    wait_until(lambda: party.seen.packets_before_start == 6)
+    party.start(1, MediaMode.RECEIVE_ONLY, remote_rtcp_port=0, symmetric=symmetric)
+    seen = party.seen
+    assert (seen.packets_before_start, seen.packets_received, seen.packets_lost, seen.strangers) == (0, 6, 0, 0)
 
 
 def test_a_report_before_the_stream_is_no_early_media(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
@@ -295,6 +359,77 @@ def test_a_closed_port_at_the_peer_costs_errors_but_no_packets(engine: MediaEngi
     assert party.seen.packets_sent >= 5
     assert party.seen.send_errors == 0, "our own kernel refused none"
     engine.stop_stream(party.slot)
+
+
+class TestMovedPeer:
+    """What is under way from the address before counts for a while; RFC 3264 8.3.1."""
+
+    def test_it_belongs_to_the_stream_and_the_new_address_starts_nothing_anew(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party, moved = Party(engine, pool), Outsider()
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        for seq in range(10):
+            outsider.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 10)
+        engine.change_remote(party.slot, remote_ip=IP, remote_rtp_port=moved.port, remote_rtcp_port=0)
+        for seq in range(10, 14):
+            outsider.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 14)
+        for seq in range(14, 20):
+            moved.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 20)
+        outsider.say(party.port, 20)
+        wait_until(lambda: party.seen.packets_received == 21)
+        assert (party.seen.packets_lost, party.seen.strangers, party.seen.ssrc_switches) == (0, 0, 0)
+        moved.socket.close()
+
+    def test_it_may_speak_from_elsewhere_before_and_after(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party, moved, new = Party(engine, pool), Outsider(), Outsider()
+        party.start(1, MediaMode.RECEIVE_ONLY, remote_rtcp_port=0)
+        for seq in range(3):
+            outsider.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 3)
+        engine.change_remote(party.slot, remote_ip=IP, remote_rtp_port=moved.port, remote_rtcp_port=0)
+        outsider.say(party.port, 3)
+        for seq in (50, 51):
+            new.say(party.port, seq, ssrc=5)
+        wait_until(lambda: party.seen.packets_received == 6)
+        for seq in (800, 801):
+            moved.say(party.port, seq, ssrc=6)
+        wait_until(lambda: party.seen.packets_received == 8)
+        seen = party.seen
+        assert (seen.packets_lost, seen.strangers, seen.ssrc_switches, seen.packets_expected) == (0, 0, 2, 8)
+        moved.socket.close()
+        new.socket.close()
+
+    def test_it_does_not_tell_a_symmetric_stream_where_to_send(
+        self, engine: MediaEngine, pool: PortPool, outsider: Outsider
+    ) -> None:
+        party, moved = Party(engine, pool), Outsider()
+        party.start(9, remote_ip="127.23.0.9", symmetric=True)
+        for seq in range(2):
+            outsider.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 2)
+        engine.change_remote(party.slot, remote_ip="127.23.0.8", remote_rtp_port=9, remote_rtcp_port=0, symmetric=True)
+        for seq in range(2, 6):
+            outsider.say(party.port, seq)
+        wait_until(lambda: party.seen.packets_received == 6)
+        for seq in range(6, 8):
+            moved.say(party.port, seq)
+        assert len(moved.hear()) == 12 + FRAME
+        assert (party.seen.packets_received, party.seen.packets_lost, party.seen.strangers) == (8, 0, 0)
+        moved.socket.close()
+
+    def test_its_reports_too(self, engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:
+        party = Party(engine, pool)
+        party.start(outsider.port, MediaMode.RECEIVE_ONLY)
+        engine.change_remote(party.slot, remote_ip="127.23.0.8", remote_rtp_port=9, remote_rtcp_port=10)
+        outsider.socket.sendto(struct.pack("!BBHI", 0x80, 201, 1, 77), (IP, party.port + 1))
+        wait_until(lambda: party.seen.rtcp_received == 1)
+        assert party.seen.rtcp_strangers == 0
 
 
 def test_changing_the_remote_keeps_the_figures(engine: MediaEngine, pool: PortPool, outsider: Outsider) -> None:

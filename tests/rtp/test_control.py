@@ -136,6 +136,15 @@ class TestReceive:
         block = stream.table.close_interval(0, now=3 * SECOND)
         assert (block.lsr, block.dlsr) == (0, 0)
 
+    def test_another_program_on_the_peers_host_moves_nothing(self, stream: Stream) -> None:
+        stream.receive(10)
+        for second in range(1, 5):
+            own = sender_report(ntp=second << 32)
+            stream.table.receive_rtcp(0, own[:16] + (second * 8000).to_bytes(4, "big") + own[20:], second * SECOND)
+            stream.table.receive_rtcp(0, sender_report(ssrc=9, ntp=second << 33), second * SECOND)
+        block = stream.table.close_interval(0, now=4 * SECOND)
+        assert (block.lsr, block.dlsr, stream.now.clock_drift_ppm) == (4 << 16, 0, pytest.approx(0.0))
+
     @pytest.mark.parametrize(("later_ns", "dlsr"), [(-1, 0), (65536 * SECOND, 0xFFFFFFFF), (10**18, 0xFFFFFFFF)])
     def test_dlsr_stays_within_its_bits(self, stream: Stream, later_ns: int, dlsr: int) -> None:
         stream.receive(10)
