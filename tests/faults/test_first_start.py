@@ -13,7 +13,7 @@ pytestmark = pytest.mark.loopback
 
 
 def test_it_is_said_once_and_the_key_is_the_owners_alone(tmp_path: Path) -> None:
-    with Lab(tmp_path, 14) as lab:
+    with Lab(tmp_path, 17) as lab:
         key_file = lab.data / "api-key"
         assert f"the first API key is in {key_file}" in lab.gateway.output
         assert "cmw keys create NAME --role" in lab.gateway.output

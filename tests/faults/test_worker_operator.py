@@ -34,7 +34,7 @@ def test_levels_go_round() -> None:
 
 
 def test_pages_levels_drain_and_a_second_signal(tmp_path: Path) -> None:
-    with Lab(tmp_path, 9) as lab:
+    with Lab(tmp_path, 16) as lab:
         callee = lab.start_callee()
         _, token = lab.create_worker()
         worker = lab.start_worker(token, SHUTDOWN_TIMEOUT="600")
