@@ -466,9 +466,13 @@ class RunExecution:
 
     def _give_up(self) -> None:
         """The last resort: nothing may keep a run open for ever."""
+        self._end_all(OutcomeKind.TIMEOUT, "the endpoint did not end in the time of the run")
+
+    def _end_all(self, kind: OutcomeKind, reason: str) -> None:
+        """End, by our own fault, what has not ended, and wait for nobody."""
         for endpoint in list(self._endpoints):
             if not endpoint.lifecycle.is_closed:
-                endpoint.fail(OutcomeKind.TIMEOUT, Blame.WORKER, "the endpoint did not end in the time of the run")
+                endpoint.fail(kind, Blame.WORKER, reason)
                 endpoint.close_now()
 
     def _close_endpoint(self, endpoint: Endpoint) -> None:
@@ -550,11 +554,19 @@ class RunExecution:
             self._station.takers.remove(self._take_call)
 
     def _at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
-        """Call back at an instant, unless the run has finished by then."""
+        """Call back at an instant, unless the run has finished by then.
+
+        A fault of ours in one of these, which are for the run as a whole, ends the run: nobody would measure it, or see
+        to its end, and its calls would stay up meanwhile.
+        """
 
         def fire() -> None:
             self._timers.discard(timer)
-            callback()
+            try:
+                callback()
+            except Exception as error:
+                self._log.exception("a run cannot go on", run=self.share.run_id)
+                self._end_all(OutcomeKind.OSERROR, f"the worker failed: {type(error).__name__}: {error}")
 
         if self.finished.is_set():
             return

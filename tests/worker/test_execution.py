@@ -13,7 +13,7 @@ import pytest
 
 from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
-from cmw.core.words import OutcomeKind, Phase
+from cmw.core.words import Blame, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples, encode_samples
 from cmw.load.generator_bounds import BOUNDS
@@ -835,6 +835,27 @@ def test_nothing_keeps_a_run_open_for_ever() -> None:
         (report,) = run.uplink.endpoints
         assert report.outcome is OutcomeKind.TIMEOUT
         assert report.reason == "the endpoint did not end in the time of the run"
+
+    play(scene)
+
+
+def test_a_fault_of_ours_in_the_middle_ends_the_run_and_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        run = Scene(make_plan())
+        await run.start()
+        await run.go_on(2.5)
+        assert run.run.calls_active
+
+        def refuse(batch: SampleBatch) -> None:
+            raise OverflowError("no such sample")
+
+        monkeypatch.setattr(run.uplink, "send_samples", refuse)
+        await run.go_on(1)
+        run.check_the_end()
+        assert set(run.uplink.outcomes) == {OutcomeKind.OSERROR}
+        assert {(report.blame, report.reason) for report in run.uplink.endpoints} == {
+            (Blame.WORKER, "the worker failed: OverflowError: no such sample")
+        }
 
     play(scene)
 
