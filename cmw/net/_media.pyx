@@ -42,6 +42,7 @@ from cmw.rtp.telephone_event import EVENT_CODES as _CODES
 from cmw.rtp.telephone_event import require_order
 
 cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from libc.math cimport log10, lrint
 from libc.errno cimport EAGAIN, ENOBUFS, ENOMEM, errno
 from libc.stdint cimport INT64_MAX, int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -52,6 +53,7 @@ from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clockid_t, timespec
 from cmw._rtp_events cimport *
 from cmw._rtp cimport *
 from cmw.net._linux cimport *
+from cmw.net._packet_log cimport LogEntry, PacketLog, log_packet
 from cmw.net._sockets cimport *
 
 
@@ -187,6 +189,8 @@ cdef struct Slot:
     uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
     int64_t opening                 # its number, unique in the engine: whose early packets are whose
     int64_t early_packets           # kept until the stream starts
+    PacketLog* log                  # where its datagrams are kept; NULL for nowhere
+    int64_t label                   # what entries of it are known by
 
 
 # RTP that came before its stream was started: the peer's first packets overtake the signalling that tells of them.
@@ -263,6 +267,9 @@ cdef class MediaEngine:
     cdef int64_t openings
     cdef TraceEntry* trace          # a ring; NULL until it was wanted once
     cdef bint tracing
+    cdef PacketLog* control_log     # where RTCP of all slots is kept; NULL for nowhere
+    cdef bint noting                # one of both
+    cdef dict logs                  # memory of the logs by slot, and by -1 of that for RTCP
     cdef int64_t traced             # entries written so far
     cdef int64_t trace_taken        # entries read so far
     cdef int64_t trace_lost
@@ -294,6 +301,7 @@ cdef class MediaEngine:
         self.slot_count = slots
         self.tick_ns = tick_us * 1000
         self.realtime = realtime
+        self.logs = {}
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
             raise OSError(errno, "epoll_create1")
@@ -792,6 +800,7 @@ cdef class MediaEngine:
         """Stop the stream if it runs, close the sockets and free the slot."""
         cdef Pair left[2]
         self._family(slot)
+        log = self.logs.pop(slot, None)  # written to for the last time below, so it has to live until then
         left[0].rtp_fd = left[0].rtcp_fd = left[1].rtp_fd = left[1].rtcp_fd = -1
         with nogil:
             pthread_mutex_lock(&self.lock)
@@ -802,6 +811,7 @@ cdef class MediaEngine:
             pthread_mutex_unlock(&self.lock)
             close_pair(left[0])
             close_pair(left[1])
+        del log
 
     # --- looking
 
@@ -892,6 +902,7 @@ cdef class MediaEngine:
         with nogil:
             pthread_mutex_lock(&self.lock)
             self.tracing = on
+            self.noting = on or self.control_log != NULL
             pthread_mutex_unlock(&self.lock)
 
     def take_trace(self, int most):
@@ -920,6 +931,42 @@ cdef class MediaEngine:
             return [_traced_packet(&copies[i]) for i in range(count)], lost
         finally:
             free(copies)
+
+    def set_label(self, int slot, int64_t label) -> None:
+        """Say what a slot is known by in logs, until it is closed; 0 before that."""
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.slots[slot].label = label
+            pthread_mutex_unlock(&self.lock)
+
+    def set_log(self, int slot, log) -> None:
+        """Keep each datagram of a slot, RTP and RTCP, sent and received, from now on until it is closed.
+
+        Args:
+            log: a `cmw.net.packet_log.PacketLog`, which belongs to the engine meanwhile; None to keep no more.
+        """
+        cdef PacketLog* room = _room_of(log)
+        self._family(slot)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.slots[slot].log = room
+            pthread_mutex_unlock(&self.lock)
+        self.logs[slot] = log
+
+    def set_control_log(self, log) -> None:
+        """Keep the RTCP of all slots from now on, sent and received; what the log had is whole when this returns.
+
+        Args:
+            log: a `PacketLog`, of which only the room for first packets should be used; None to keep no more.
+        """
+        cdef PacketLog* room = _room_of(log)
+        with nogil:
+            pthread_mutex_lock(&self.lock)
+            self.control_log = room
+            self.noting = self.tracing or room != NULL
+            pthread_mutex_unlock(&self.lock)
+        self.logs[-1] = log
 
     # --- private: with the GIL
 
@@ -1102,10 +1149,10 @@ cdef class MediaEngine:
     cdef void _send_media(self, Slot* s, uint32_t payload_bytes) noexcept nogil:
         cdef const Pair* pair = &s.pairs[s.side]
         if transmit(pair.rtp_fd, self.packet, RTP_HEADER_BYTES + payload_bytes, &s.rtp_peer):
-            if self.tracing:
-                self._trace(
-                    pair.local_port, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes, clock_ns(CLOCK_MONOTONIC),
-                    s.rtp_peer.address)
+            if self.noting or s.log != NULL:
+                self._note(
+                    s, pair.local_port, 1, 0, self.packet, RTP_HEADER_BYTES + payload_bytes,
+                    clock_ns(CLOCK_MONOTONIC), s.rtp_peer.address)
             return
         rtp_send_failed(&s.sender)
         if errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:  # our fault, not the path's
@@ -1125,9 +1172,9 @@ cdef class MediaEngine:
         size = rtcp_build(&s.sender, &s.receiver, &s.control, clock_ns(CLOCK_MONOTONIC), bye, report)
         if not transmit(pair.rtp_fd if shared else pair.rtcp_fd, report, size, &s.rtcp_peer):
             s.rtcp_send_errors += 1
-        elif self.tracing:
-            self._trace(
-                pair.local_port, 1, not shared, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
+        elif self.noting or s.log != NULL:
+            self._note(
+                s, pair.local_port, 1, not shared, report, size, clock_ns(CLOCK_MONOTONIC), s.rtcp_peer.address)
 
     # receiving
 
@@ -1184,8 +1231,8 @@ cdef class MediaEngine:
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
         arrival_ns = self._read_ancillary(s, pair, &message, control)
-        if self.tracing:
-            self._trace(pair.local_port, 0, control, self.datagram, size, arrival_ns, source)
+        if self.noting or s.log != NULL:
+            self._note(s, pair.local_port, 0, control, self.datagram, size, arrival_ns, source)
         if control:
             self._take_control(s, self.states[slot], size, arrival_ns, source)
         else:
@@ -1392,6 +1439,30 @@ cdef class MediaEngine:
             else:
                 s.network_errors += 1
             budget -= 1
+
+    cdef void _note(
+        self, const Slot* s, uint16_t local_port, bint sent, bint control, const uint8_t* data, size_t size,
+        int64_t at_ns, const uint8_t* remote
+    ) noexcept nogil:
+        """Keep a packet wherever it is wanted.
+
+        Args:
+            control: it passed through our port of RTCP.
+        """
+        cdef LogEntry entry
+        if self.tracing:
+            self._trace(local_port, sent, control, data, size, at_ns, remote)
+        if s.log == NULL and self.control_log == NULL:
+            return
+        memset(&entry, 0, sizeof(LogEntry))
+        entry.at_ns, entry.label, entry.size = at_ns + self.offset_ns, s.label, size
+        entry.local_port, entry.sent = local_port + control, sent
+        entry.control = control or (size >= 2 and 192 <= data[1] <= 223)
+        memcpy(entry.remote, remote, ADDRESS_BYTES)
+        if s.log != NULL:
+            log_packet(s.log, &entry, data)
+        if self.control_log != NULL and entry.control:
+            log_packet(self.control_log, &entry, data)
 
     cdef void _trace(
         self, uint16_t local_port, bint sent, bint control, const uint8_t* data, size_t size, int64_t at_ns,
@@ -1730,6 +1801,15 @@ cdef object _look(Slot* s):
         received_energy=<double>s.energy, received_samples=s.energy_samples,
         signal_level_dbov=speech if found & 1 else None, noise_level_dbov=noise if found & 2 else None,
         received_level_dbov=to_dbov(<double>s.energy, s.energy_samples) if s.energy_samples else None)
+
+
+cdef PacketLog* _room_of(log) except? NULL:
+    """Return the memory of a log, which stays where it is while the log lives; NULL for None."""
+    cdef bytearray buffer
+    if log is None:
+        return NULL
+    buffer = log.buffer
+    return <PacketLog*>PyByteArray_AS_STRING(buffer)
 
 
 cdef object _traced_packet(const TraceEntry* entry):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cmw._twin import pure_wanted
@@ -16,6 +16,7 @@ from cmw.errors import CapacityError, LocalProtocolError
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net.media import DigitEvent, PacingSnapshot, TracedPacket
 from cmw.net.media_pure import PureMediaEngine
+from cmw.net.packet_log import PacketLog
 from cmw.rtp.snapshot import StreamSnapshot
 
 if TYPE_CHECKING:
@@ -168,6 +169,25 @@ class MediaEngines:
         """Keep what `take_trace` returns, or no more."""
         for engine in self._engines:
             engine.set_trace(on)
+
+    def set_label(self, slot: int, label: int) -> None:
+        """Say what a slot is known by in logs."""
+        engine, its_slot = self._at(slot)
+        engine.set_label(its_slot, label)
+
+    def set_log(self, slot: int, log: PacketLog | None) -> None:
+        """Keep the datagrams of a slot, or no more."""
+        engine, its_slot = self._at(slot)
+        engine.set_log(its_slot, log)
+
+    def set_control_logs(self, logs: Sequence[PacketLog | None]) -> None:
+        """Keep the RTCP of all slots, or no more.
+
+        Args:
+            logs: one for each thread.
+        """
+        for engine, log in zip(self._engines, logs, strict=True):
+            engine.set_control_log(log)
 
     # Looks.
 

@@ -22,6 +22,7 @@ from cmw.net.media import DigitEvent, MediaMode, PacingSnapshot, ReceivedFormat,
 from cmw.net.media_pure_slot import FORMER_NS, Slot, peers_of, require_formats, require_sendable
 from cmw.net.media_pure_sockets import Sockets, bound_pair
 from cmw.net.media_pure_traffic import Traffic
+from cmw.net.packet_log import PacketLog
 from cmw.rtp.control import ControlSession
 from cmw.rtp.extended_report import VoipRating
 from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
@@ -337,6 +338,21 @@ class PureMediaEngine:
         """Keep what `take_trace` returns, or no more."""
         with self._lock:
             self._traffic.set_trace(on)
+
+    def set_label(self, slot: int, label: int) -> None:
+        """Say what a slot is known by in logs."""
+        with self._lock:
+            self._slot(slot).label = label
+
+    def set_log(self, slot: int, log: PacketLog | None) -> None:
+        """Keep the datagrams of a slot, or no more."""
+        with self._lock:
+            self._slot(slot).log = log
+
+    def set_control_log(self, log: PacketLog | None) -> None:
+        """Keep the RTCP of all slots, or no more."""
+        with self._lock:
+            self._traffic.control_log = log
 
     # Looks.
 

@@ -12,6 +12,7 @@ from cmw.errors import LocalProtocolError
 from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat
 from cmw.net.media_pure_levels import HeardLevels
 from cmw.net.media_pure_sockets import Arrival, Sockets, Where
+from cmw.net.packet_log import PacketLog
 from cmw.rtp._pure import stream_snapshot
 from cmw.rtp.control import ControlSession
 from cmw.rtp.schedule import SendSchedule
@@ -53,6 +54,8 @@ class Slot:
         self.state = "open"
         self.early: deque[Arrival] = deque(maxlen=EARLY_PACKETS)
         self.before_start = 0
+        self.label = 0
+        self.log: PacketLog | None = None
         self.counts: dict[str, int] = {}
         self.clear()
 

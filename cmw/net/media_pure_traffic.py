@@ -17,6 +17,7 @@ from cmw.net.clock import monotonic_ns
 from cmw.net.media import DigitEvent, DigitFate, MediaMode, ReceivedFormat, TracedPacket
 from cmw.net.media_pure_slot import Slot
 from cmw.net.media_pure_sockets import Arrival, Sockets, Where, receive, send_twice
+from cmw.net.packet_log import LoggedPacket, PacketLog
 from cmw.rtp.extended_report import UNAVAILABLE, VoipRating
 from cmw.rtp.lateness import LatenessHistogram
 from cmw.rtp.packet import HEADER_BYTES, PacketError, parse_header
@@ -39,6 +40,7 @@ class Traffic:
         self.event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._trace: deque[TracedPacket] | None = None
         self._trace_lost = 0
+        self.control_log: PacketLog | None = None
         self._told_digits: list[DigitEvent] = []
         self._told_lost = 0
 
@@ -131,7 +133,7 @@ class Traffic:
                 s.sender.send_errors -= 1
                 s.sender.packets_skipped += 1
         else:
-            self._note(s.rtp, True, False, bytes(packet), monotonic_ns(), s.peer)
+            self._note(s, s.rtp, True, False, bytes(packet), monotonic_ns(), s.peer)
 
     def report(self, s: Slot, *, bye: bool = False) -> None:
         """Send a control packet."""
@@ -146,7 +148,7 @@ class Traffic:
         except OSError:
             s.counts["rtcp_send_errors"] += 1
         else:
-            self._note(made, True, made is s.rtcp, report, monotonic_ns(), s.control_peer)
+            self._note(s, made, True, made is s.rtcp, report, monotonic_ns(), s.control_peer)
 
     # Receiving.
 
@@ -179,7 +181,7 @@ class Traffic:
         if drops is not None:
             s.counts["kernel_drops"] += (drops - s.drops[made]) % (1 << 32)
             s.drops[made] = drops
-        self._note(made, False, control, arrival.data, arrival.at_ns, arrival.source)
+        self._note(s, made, False, control, arrival.data, arrival.at_ns, arrival.source)
         if control:
             self._take_control(s, arrival)
         elif s.state == "open":
@@ -280,18 +282,33 @@ class Traffic:
             s.learns_control = False
             s.control_peer = arrival.source
 
-    def _note(self, made: socket.socket, sent: bool, control: bool, data: bytes, at_ns: Nanos, remote: Where) -> None:
-        """Keep a packet for `take_trace`."""
-        if self._trace is None:
+    def _note(
+        self, s: Slot, made: socket.socket, sent: bool, control: bool, data: bytes, at_ns: Nanos, remote: Where
+    ) -> None:
+        """Keep a packet wherever it is wanted."""
+        if self._trace is None and s.log is None and self.control_log is None:
             return
-        if len(self._trace) >= TRACE_PACKETS:
+        port, control = made.getsockname()[1], control or (len(data) >= 2 and 192 <= data[1] <= 223)
+        at_unix_ns = at_ns + self.offset_ns
+        packet = LoggedPacket(at_unix_ns, s.label, sent, control, port, remote[0], remote[1], len(data), data)
+        if s.log is not None:
+            s.log.add(packet)
+        if self.control_log is not None and control:
+            self.control_log.add(packet)
+        if self._trace is not None:
+            self._note_trace(self._trace, packet)
+
+    def _note_trace(self, trace: deque[TracedPacket], packet: LoggedPacket) -> None:
+        """Keep a packet for `take_trace`."""
+        if len(trace) >= TRACE_PACKETS:
             self._trace_lost += 1
             return
-        port, at_unix_ns, size = made.getsockname()[1], at_ns + self.offset_ns, len(data)
-        if control or (size >= 2 and 192 <= data[1] <= 223):
+        data, size = packet.data, packet.size
+        if packet.is_control:
             ssrc, numbers = int.from_bytes(data[4:8]), (0, 0, data[1] if size >= 2 else 0, False)
         else:
             header = data[:HEADER_BYTES].ljust(HEADER_BYTES, b"\0")
             _, second, seq, timestamp, ssrc = struct.unpack("!BBHII", header)
             numbers = (seq, timestamp, second & 0x7F, second > 127)
-        self._trace.append(TracedPacket(at_unix_ns, sent, control, port, remote[0], remote[1], ssrc, *numbers, size))
+        at_unix_ns, _, sent, control, port, ip, remote_port, *_ = packet
+        trace.append(TracedPacket(at_unix_ns, sent, control, port, ip, remote_port, ssrc, *numbers, size))
