@@ -15,6 +15,7 @@ from typing import Any, Self
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from cmw.cli.hep_options import DEFAULT_CAPTURE_ID
 from cmw.cli.report_files import report_directory, write_report
 from cmw.cli.steps_told import StepsTold
 from cmw.core.address import Address
@@ -65,6 +66,9 @@ class LocalSettings:
     sip_port_end: int = 5080
     rtp_port_min: int = 10000
     rtp_port_max: int = 65535
+    hep_target: str | None = None
+    hep_capture_id: int = DEFAULT_CAPTURE_ID
+    hep_auth_key: SecretStr | None = None
 
 
 @dataclass(slots=True)

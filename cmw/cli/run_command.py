@@ -15,6 +15,7 @@ from cmw.cli.annotations import Annotate, Remarks, settled
 from cmw.cli.console import Terminal
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.forecast_table import print_forecast
+from cmw.cli.hep_options import DEFAULT_CAPTURE_ID, HepCaptureId, HepKeyFile, HepOptions, HepTarget
 from cmw.cli.local_run import InterruptedRunError, LocalResult, LocalSettings, run_here
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
@@ -55,6 +56,9 @@ def run(
     external_ip: ExternalIp = None,
     sip_ports: SipPorts = DEFAULT_SIP_PORTS,
     rtp_ports: RtpPorts = DEFAULT_RTP_PORTS,
+    hep_target: HepTarget = None,
+    hep_capture_id: HepCaptureId = DEFAULT_CAPTURE_ID,
+    hep_auth_key_file: HepKeyFile = None,
     set_: SetOption = None,
     baseline: BaselineOption = None,
     annotations: Annotated[
@@ -70,7 +74,8 @@ def run(
     The exit code is 0 passed, 1 some calls failed and no threshold was given, 97 the generator was the limit, 99 a
     threshold failed; 75, 78 and others mean that nothing was run: see the manual.
     """
-    settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports)
+    hep = HepOptions(hep_target, hep_capture_id, hep_auth_key_file)
+    settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
     wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
@@ -105,11 +110,13 @@ def local_settings(
     external_ip: str | None,
     sip_ports: str,
     rtp_ports: str,
+    hep: HepOptions,
 ) -> LocalSettings:
     """Return the options of addresses and ports as settings.
 
     Raises:
         typer.BadParameter: a range that is none.
+        SettingsError: the file of a key cannot be read.
     """
     sip_first, sip_last = parse_ports(sip_ports, "--sip-ports")
     rtp_first, rtp_last = parse_ports(rtp_ports, "--rtp-ports")
@@ -122,6 +129,9 @@ def local_settings(
         sip_port_end=sip_last,
         rtp_port_min=rtp_first,
         rtp_port_max=rtp_last,
+        hep_target=hep.target,
+        hep_capture_id=hep.capture_id,
+        hep_auth_key=hep.auth_key(),
     )
 
 

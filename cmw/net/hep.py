@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import Final
 
 VERSION: Final = b"HEP3"
-SIP: Final = 1
-"""Protocol type of chunk 11."""
+SIP, RTCP = 1, 5
+"""Protocol types of chunk 11; RTCP is told as JSON, see `cmw.rtp.report_document`."""
 UDP, TCP = 17, 6
 _IPV4, _IPV6 = 2, 10
 MAX_PAYLOAD_BYTES: Final = 60_000
@@ -26,8 +26,9 @@ def encode_hep(
     capture_id: int,
     auth_key: str = "",
     correlation_id: str = "",
+    kind: int = SIP,
 ) -> bytes:
-    """Return the datagram that tells of a SIP message.
+    """Return the datagram that tells of a message.
 
     Args:
         source: literal address and port; `destination` likewise, of the same family.
@@ -35,6 +36,7 @@ def encode_hep(
         capture_id: number of whoever captured it, 32 bits.
         auth_key: what the server wants to see, "" for none.
         correlation_id: Call-ID, "" for none.
+        kind: `SIP` or `RTCP`.
     """
     sender, receiver = ip_address(source[0]), ip_address(destination[0])
     is_four = sender.version == 4
@@ -47,7 +49,7 @@ def encode_hep(
         _chunk(8, struct.pack("!H", destination[1])),
         _chunk(9, struct.pack("!I", at_unix_ns // 1_000_000_000)),
         _chunk(10, struct.pack("!I", at_unix_ns % 1_000_000_000 // 1000)),
-        _chunk(11, bytes([SIP])),
+        _chunk(11, bytes([kind])),
         _chunk(12, struct.pack("!I", capture_id)),
     ]
     if auth_key:

@@ -1,15 +1,18 @@
-"""Every SIP message as it passes, to a Homer server, over UDP: what does not fit the network is lost and counted."""
+"""SIP and RTCP to a Homer server, over UDP, as they pass: what the network refuses is lost, and counted."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 from cmw.core.address import Address
 from cmw.errors import SettingsError
 from cmw.load.evidence import header_of, mask
 from cmw.net.clock import monotonic_ns, wall_clock
-from cmw.net.hep import TCP, UDP, encode_hep
+from cmw.net.hep import RTCP, TCP, UDP, encode_hep
 from cmw.sip.hop import Hop, Transport
 
 _TELLING = (b"authorization", b"authenticate", b"a=crypto", b"a=key-mgmt", b"k=")
@@ -55,23 +58,46 @@ class HepExporter:
         text = data.decode("utf-8", "surrogateescape")
         lower = data.lower()
         payload = mask(text).encode("utf-8", "surrogateescape") if any(word in lower for word in _TELLING) else data
-        datagram = encode_hep(
+        self._send(
             payload,
             source=ours if is_sent else theirs,
             destination=theirs if is_sent else ours,
             at_unix_ns=self._wall.unix_at(monotonic_ns()),
             protocol=UDP if peer.transport is Transport.UDP else TCP,
-            capture_id=self._capture_id,
-            auth_key=self._auth_key,
             correlation_id=header_of(text, "Call-ID"),
         )
-        try:
-            self._socket.sendto(datagram, self._place)
-            self.sent += 1
-        except OSError:  # nobody listens, or there is no room: a capture is no reason to disturb a run
-            self.lost += 1
+
+    def send_report(
+        self, document: Mapping[str, Any], *, is_sent: bool, local: Address, remote: Address, at: int, call_id: str
+    ) -> None:
+        """Tell of a datagram of RTCP.
+
+        Args:
+            document: of `cmw.rtp.report_document`.
+            is_sent: it went from `local` to `remote`, else the other way.
+            at: nanoseconds since 1970.
+            call_id: of the call that it belongs to, "" where nobody knows.
+        """
+        ours, theirs = (local.host, local.port), (remote.host, remote.port)
+        self._send(
+            json.dumps(document, separators=(",", ":")).encode(),
+            source=ours if is_sent else theirs,
+            destination=theirs if is_sent else ours,
+            at_unix_ns=at,
+            protocol=UDP,
+            correlation_id=call_id,
+            kind=RTCP,
+        )
 
     def close(self) -> None:
         """Send no more."""
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def _send(self, payload: bytes, **facts: Any) -> None:
+        datagram = encode_hep(payload, capture_id=self._capture_id, auth_key=self._auth_key, **facts)
+        try:
+            self._socket.sendto(datagram, self._place)
+            self.sent += 1
+        except OSError:  # nobody listens, or there is no room: a capture is no reason to disturb a run
+            self.lost += 1

@@ -104,6 +104,11 @@ class CallMedia:
         self._is_open = True
         self.is_streaming = False
 
+    def name(self, call_id: str) -> None:
+        """Say which call it is the media of, for those who are told of its RTCP."""
+        if self._station.rtcp_export is not None:
+            self._station.rtcp_export.name(self._slot, call_id, self._station.addresses.media)
+
     def offer(
         self, direction: Direction | None = None, codecs: tuple[str, ...] = (), *, new_ports: bool = False
     ) -> bytes:
@@ -270,6 +275,8 @@ class CallMedia:
             self.is_streaming = False
             self._station.digits.forget(self._slot)
             self._station.engine.close(self._slot)
+            if self._station.rtcp_export is not None:
+                self._station.rtcp_export.forget(self._slot)
             self._station.ports.release(self._port)
             if self._beside is not None:
                 self._station.ports.release(self._beside)

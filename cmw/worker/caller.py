@@ -74,6 +74,7 @@ class Caller(Endpoint):
                 now=now,
             )
             self.call.call_id = agent.call_snapshot(call).call_id
+            media.name(self.call.call_id)
             self._call_handle = call  # now, for the network may refuse the INVITE before `invite` returns
             return call
 

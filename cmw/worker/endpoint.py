@@ -485,6 +485,8 @@ class Endpoint:
         """
         try:
             self._media = CallMedia(self._station, self.settings.audio, self._follow_digit)
+            if self.call.call_id:
+                self._media.name(self.call.call_id)
         except CapacityError as error:
             self.shortage = error.resource
             raise

@@ -149,7 +149,7 @@ class WorkerSettings(BaseModel):
     )
     hep_target: TargetText | None = Field(
         None,
-        description="Homer server that every SIP message is told to by HEP3 over UDP, `host:port`; secrets are masked.",
+        description="Homer server that SIP, secrets masked, and RTCP are told to by HEP3 over UDP: `host:port`.",
         examples=["homer.example:9060"],
         json_schema_extra={"default_text": "none"},
     )

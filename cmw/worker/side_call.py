@@ -79,8 +79,10 @@ class SideCall:
             offer = self._open_media().offer()
 
             def order(agent: UserAgent, now: Nanos) -> int:
-                self.handle = invite(agent, offer, now)
-                return self.handle
+                self.handle = call = invite(agent, offer, now)
+                if self._media is not None:
+                    self._media.name(agent.call_snapshot(call).call_id)
+                return call
 
             self._station.invite(self, order)
         except (CmwError, OSError) as error:
@@ -92,6 +94,7 @@ class SideCall:
         self._station.adopt(self, offer.call)
         try:
             media = self._open_media()
+            media.name(offer.call_id)
             body = media.accept(offer.body) if offer.body else media.offer()
         except (CmwError, OSError) as error:
             status = getattr(error, "hint", 0) or SERVICE_UNAVAILABLE

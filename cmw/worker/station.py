@@ -51,9 +51,11 @@ from cmw.sip.lookup import Lookup, literal_hop, question
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarEvent
 from cmw.sip.shared_socket import SharedSocket
+from cmw.worker.alarm import Alarm
 from cmw.worker.digit_events import DigitEvents
 from cmw.worker.garbage import relax_garbage_collection
 from cmw.worker.pem_files import PemFiles
+from cmw.worker.rtcp_export import RtcpExport
 from cmw.worker.settings import Addresses
 from cmw.worker.sip_recorder import SipRecorder
 from cmw.worker.sip_traffic import SipTraffic
@@ -113,6 +115,7 @@ class Station:
         self._recording_runs = 0
         self._trace: Trace | None = None
         self._exporter: HepExporter | None = None
+        self.rtcp_export: RtcpExport | None = None
         self._users: set[str] = set()
         self._servers: dict[str, tuple[ServerSettings, list[object]]] = {}
         self._last_flow = 0
@@ -230,12 +233,15 @@ class Station:
             self._listener.close()
             self._listener = None
         if self._owns_engine:
+            if self.rtcp_export is not None:
+                self.rtcp_export.close()
             self.digits.detach()
             self.engine.stop()
 
     def share_media_of(self, other: Station) -> None:
         """Take engine, RTP ports and sounds of another station, which has to be closed after this one."""
         self.engine, self.ports, self.sounds, self.digits = other.engine, other.ports, other.sounds, other.digits
+        self.rtcp_export = other.rtcp_export
         self._owns_engine = False
 
     def command(self, order: Callable[[UserAgent, Nanos], ResultT]) -> ResultT:
@@ -283,6 +289,10 @@ class Station:
         """Tell a capture server of every SIP message from now on; it is for the caller to close."""
         self._exporter = exporter
         self._choose_trace()
+
+    def export_rtcp(self, exporter: HepExporter, alarm: Alarm) -> None:
+        """Tell a capture server of the RTCP of calls that begin from now on, until the station is closed."""
+        self.rtcp_export = RtcpExport(self.engine, exporter, alarm)
 
     def record_sip(self, on: bool) -> None:
         """Keep SIP messages in `recorder` for one run more, or one less."""

@@ -119,6 +119,8 @@ class Worker:
         self._exporter = await loop.run_in_executor(None, _exporter_of, self._settings)
         home = await self._open_station(addresses)
         self._stations = Stations(home, self._open_other if self._settings.sip_ip is None else None)
+        if self._exporter is not None:
+            home.export_rtcp(self._exporter, self._alarm)
         self._generator = Generator(home.engine, self._alarm)
         self._standstill = Standstill(home.engine.wakes)
         self._packets = PacketTrace(home.engine, self._alarm)
