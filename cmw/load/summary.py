@@ -16,7 +16,7 @@ from cmw.load.plan import Plan
 from cmw.load.ratios import CALL_RATIOS, REGISTRATION_RATIOS
 from cmw.load.search import SearchPart
 from cmw.load.thresholds import Judgement, Threshold, evaluate
-from cmw.load.verdict import Limit, generator_limits, shown_names, verdict
+from cmw.load.verdict import Limit, generator_limits, run_blame, shown_names, verdict
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.metrics.keys import METRICS, TIMING_KEYS, Kind
 from cmw.metrics.quantiles import describe
@@ -54,6 +54,8 @@ class RunPart(SummaryModel):
     name: str
     status: RunStatus
     verdict: Verdict
+    blame: Blame | None = None
+    """Whose doing the verdict is: of INVALID the WORKER's, of PASSED nobody's."""
     started_at: str | None
     """ISO 8601, UTC."""
     duration_s: float | None
@@ -242,11 +244,12 @@ def build_summary(
     figures = _Figures(plan, list(reports), samples)
     judgements = evaluate(plan.thresholds, figures.lookup)
     limits = generator_limits(totals, {worker.id: worker.name for worker in run.workers}, figures.reports)
+    failed = [report for report in figures.reports if _has_failed(report)]
     decided = verdict(
         limits=limits,
         status=run.status,
         attempted=len(figures.calls),
-        failed=sum(_has_failed(report) for report in figures.reports),
+        failed=len(failed),
         thresholds=[judgement.passed for judgement in judgements],
     )
     return Summary(
@@ -255,6 +258,7 @@ def build_summary(
             name=plan.name,
             status=run.status,
             verdict=decided,
+            blame=run_blame(decided, run.status, failed, measured=any(_fell_short(one) for one in judgements)),
             started_at=run.started_at,
             duration_s=run.duration_s,
         ),
@@ -270,6 +274,10 @@ def build_summary(
         workers=run.workers,
         failures=figures.failures(),
     )
+
+
+def _fell_short(judgement: Judgement) -> bool:
+    return not judgement.passed and judgement.value is not None
 
 
 def _has_failed(report: EndpointReport) -> bool:

@@ -72,6 +72,24 @@ def verdict(*, limits: list[Limit], status: RunStatus, attempted: int, failed: i
     return Verdict.FAILED if failed and not thresholds else Verdict.PASSED
 
 
+def run_blame(decided: Verdict, status: RunStatus, failed: Iterable[EndpointReport], *, measured: bool) -> Blame | None:
+    """Return whose doing the verdict is; None for PASSED.
+
+    Of INVALID the generator's. Of FAILED that of most of the endpoints that failed. When none did, and it is figures
+    that fell short, the target's, or that of the path to it: the generator kept its bounds.
+
+    Args:
+        failed: endpoints.
+        measured: a threshold failed that had a value.
+    """
+    if decided is not Verdict.FAILED:
+        return Blame.WORKER if decided is Verdict.INVALID else None
+    blames = Counter(report.blame or Blame.UNKNOWN for report in failed)
+    if blames:
+        return blames.most_common(1)[0][0]
+    return Blame.TARGET if measured and status is RunStatus.COMPLETED else Blame.UNKNOWN
+
+
 def _broken(worker: str, totals: RunTotals) -> list[Limit]:
     limits = []
     for number, bound in enumerate(BOUNDS):

@@ -7,9 +7,14 @@ from cmw.load.summary import Summary
 
 
 def verdict_sentence(summary: Summary) -> str:
-    """Return one sentence that says why the verdict is what it is; of a search, what was found."""
+    """Return one sentence that says why the verdict is what it is, and who is to blame; of a search, what was found."""
     if summary.search is not None:
         return f"{summary.search.found[:1].upper()}{summary.search.found[1:]}."
+    blame = f" Blame: {summary.run.blame}." if summary.run.verdict is Verdict.FAILED and summary.run.blame else ""
+    return _why(summary) + blame
+
+
+def _why(summary: Summary) -> str:
     if summary.run.verdict is Verdict.INVALID:
         limits = summary.generator.limits
         resources = ", ".join(dict.fromkeys(limit.resource for limit in limits))

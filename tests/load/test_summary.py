@@ -19,7 +19,7 @@ Q_KEYS = {"count", "mean", "min", "p5", "p50", "p95", "p99", "max"}
 def test_the_document_has_the_parts_that_others_rely_on() -> None:
     document = json.loads(json.dumps(summary(thresholds={"call_success": ["rate >= 0.9"]}).to_document()))
     assert document["schema_version"] == 1
-    assert document["run"].keys() == {"id", "name", "status", "verdict", "started_at", "duration_s"}
+    assert document["run"].keys() == {"id", "name", "status", "verdict", "blame", "started_at", "duration_s"}
     assert document["endpoints"].keys() == {"total", "by_outcome", "by_phase"}
     assert document["registrations"] == {"attempted": 4, "succeeded": 4, "failed": 0}
     assert document["calls"] == {"attempted": 2, "answered": 2, "failed": 0, "by_status_code": {"200": 2}}
@@ -66,7 +66,7 @@ def test_a_run_stopped_before_a_call_was_answered_has_not_passed() -> None:
     stopped = report(3, "callers", outcome=OutcomeKind.COMPLETED_WITH_WARNINGS, call=call)
     result = summary(endpoints=[*reports()[:3], stopped])
     assert result.run.verdict is Verdict.FAILED
-    assert verdict_sentence(result) == "1 of 2 calls had no answer when the run was stopped."
+    assert verdict_sentence(result) == "1 of 2 calls had no answer when the run was stopped. Blame: UNKNOWN."
 
 
 def test_a_call_refused_as_the_plan_says_is_no_failure_of_its_callee() -> None:

@@ -9,10 +9,10 @@ import pytest
 from cmw.core.words import Blame, OutcomeKind, RunStatus, Verdict
 from cmw.load.exit_code import exit_code
 from cmw.load.generator_bounds import BOUNDS, WindowReading, broken_by
-from cmw.load.outcome import UntrustedSecond
-from cmw.load.report_html import verdict_sentence
+from cmw.load.outcome import EndpointReport, RunTotals, UntrustedSecond
 from cmw.load.summary import RunInfo
 from cmw.load.verdict import generator_limits
+from cmw.load.verdict_sentence import verdict_sentence
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
 
 
@@ -112,6 +112,27 @@ def test_thresholds_decide_when_there_are_any(
     endpoints = [*reports()[:3], busy(3)] if failing else reports()
     result = summary(thresholds=thresholds, endpoints=endpoints)
     assert (result.run.verdict, exit_code(result)) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "endpoints", "health", "blame"),
+    [
+        ({}, reports(), totals(), None),
+        ({"call_success": "rate >= 1"}, [*reports()[:3], busy(3)], totals(), Blame.TARGET),
+        ({}, [*reports()[:3], busy(3, blame=Blame.UNKNOWN)], totals(), Blame.UNKNOWN),
+        ({}, [*reports()[:1], busy(1), busy(2, blame=Blame.UNKNOWN), busy(3)], totals(), Blame.TARGET),
+        ({"call_setup_time_ms": "p(95) < 10"}, reports(), totals(), Blame.TARGET),
+        ({"rtt_ms": "avg < 100"}, reports(), totals(), Blame.UNKNOWN),
+        ({"call_setup_time_ms": "p(95) < 10"}, reports(), totals(cpu_steal_ratio=0.5), Blame.WORKER),
+    ],
+    ids=["passed", "refused", "nobody knows", "most", "slow", "not measured", "generator"],
+)
+def test_who_is_to_blame_for_the_verdict(
+    thresholds: dict[str, str], endpoints: list[EndpointReport], health: RunTotals, blame: Blame | None
+) -> None:
+    result = summary(thresholds=thresholds, endpoints=endpoints, health={"w1": health})
+    assert result.run.blame is blame
+    assert (f"Blame: {blame}." in verdict_sentence(result)) is (result.run.verdict is Verdict.FAILED)
 
 
 @pytest.mark.parametrize("thresholds", [{}, {"registration_success": "rate >= 1"}])

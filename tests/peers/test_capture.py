@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.peers import Capture, StreamRow, baresip, own_baresip_ports
 from tests.support.relay import Passing, Place, Relay
-from tests.support.runs import call, run_plan
+from tests.support.runs import INVALID, call, run_plan
 
 pytestmark = pytest.mark.peers("tshark", "dumpcap")
 
@@ -87,9 +87,11 @@ def test_a_call_that_loses_packets(tmp_path: Path, loopback_ip: NewIp) -> None:
         Relay(middle, (ip, CALLER_PORT), (ip, CALLEE_PORT), drops) as relay,
         Capture(tmp_path / "call.pcapng", ip) as capture,
     ):
-        result = run_plan(tmp_path, ip, ONE_PAIR, "--sdp-ip", middle, rtp_ports=PORTS)
+        plan = ONE_PAIR | {"thresholds": {"fraction_lost": "max < 1"}}
+        result = run_plan(tmp_path, ip, plan, "--sdp-ip", middle, rtp_ports=PORTS)
         capture.stop()
-    result.expect(0)
+    result.expect(99)
+    assert result.code == INVALID or result.summary["run"]["blame"] == "TARGET"
     callee, caller = result.endpoints
     received, lost = counts(callee)
     passed = until_received(relay.to_callee, received)
