@@ -1623,7 +1623,8 @@ cdef bint may_speak(const Slot* s, const uint8_t* source) noexcept nogil:
 cdef void hear_from(Slot* s, uint16_t port, uint32_t ssrc) noexcept nogil:
     """Take RTP from this port of the peer's. What another source said so far, from another port, was not the peer's."""
     cdef BufferSettings buffer = s.receiver.buffer.settings
-    cdef int64_t strangers = s.receiver.strangers + s.receiver.received_before + s.receiver.received
+    cdef int64_t strangers = s.receiver.strangers + s.receiver.discarded_packets + s.receiver.held.held
+    strangers += s.receiver.received_before + s.receiver.received
     if s.began_elsewhere and s.receiver.ssrc != ssrc:
         rtp_receiver_open(
             &s.receiver, s.receiver.clock_hz, s.receiver.payload_type, s.receiver.event_payload_type,
@@ -1659,12 +1660,12 @@ cdef void follow_source(Slot* s, const uint8_t* source) noexcept nogil:
 
 cdef inline void follow_format(Slot* s, const uint8_t* data, size_t size, int64_t arrival_ns) noexcept nogil:
     """Measure what the packet is encoded in, when that is another format than so far and may come."""
-    cdef uint8_t payload_type
-    if size < RTP_HEADER_BYTES or data[0] >> 6 != 2 or 192 <= data[1] <= 223:
+    cdef RtpHeader header
+    if size < RTP_HEADER_BYTES:
         return
-    payload_type = data[1] & 0x7F
-    if payload_type != s.format.payload_type or arrival_ns > s.format.until_ns:
-        choose_format(s, payload_type, arrival_ns)
+    if (data[1] & 0x7F) != s.format.payload_type or arrival_ns > s.format.until_ns:
+        if rtp_read_header(data, size, &header) == RTP_OK:
+            choose_format(s, header.payload_type, arrival_ns)
 
 
 cdef void choose_format(Slot* s, uint8_t payload_type, int64_t arrival_ns) noexcept nogil:

@@ -19,7 +19,7 @@ from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net.clock import monotonic_ns
 from cmw.net.media import DigitEvent, MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
-from cmw.net.media_pure_slot import FORMER_NS, Slot, peers_of, require_formats, require_sendable
+from cmw.net.media_pure_slot import Slot, peers_of, require_formats, require_sendable
 from cmw.net.media_pure_sockets import Sockets, bound_pair
 from cmw.net.media_pure_traffic import Traffic
 from cmw.net.packet_log import PacketLog
@@ -183,9 +183,8 @@ class PureMediaEngine:
             frames = self._source(source) if MediaMode(mode) is MediaMode.SEND_RECEIVE else (b"", 1)
             usual = (ReceivedFormat(payload_type, _STATIC_CODECS.get(payload_type, ""), clock_hz, payload_type),)
             require_formats(formats or usual)
-            s.formats = {one.payload_type: (ReceivedFormat(*one), None) for one in (formats or usual)}
-            s.format = ReceivedFormat(*(formats or usual)[0])
-            s.events = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
+            s.formats = [(ReceivedFormat(*one), None) for one in (formats or usual)]
+            s.format = s.formats[0][0]
             now = monotonic_ns()
             period_ns = ptime_ms * MILLISECOND
             phases = max(1, period_ns // TICK_NS)
@@ -205,7 +204,7 @@ class PureMediaEngine:
             s.receiver = ReceiveStatistics(
                 clock_hz=s.format.clock_hz,
                 payload_type=s.format.payload_type,
-                event_payload_type=s.events,
+                event_payload_type=NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type,
                 late_limit_ns=late_limit_ns,
                 buffer=jitter_buffer or USUAL_BUFFER,
             )
@@ -270,11 +269,8 @@ class PureMediaEngine:
         """Take other formats, and those before them for a while."""
         require_formats(formats)
         with self._active(slot) as s:
-            until = monotonic_ns() + FORMER_NS
-            former = {number: (one, min(end or until, until)) for number, (one, end) in s.formats.items()}
-            s.formats = former | {one[0]: (ReceivedFormat(*one), None) for one in formats}
-            s.events = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
-            self._traffic.set_format(s, s.formats[s.format.payload_type][0], is_new=True)
+            s.replace_formats([ReceivedFormat(*one) for one in formats], monotonic_ns())
+            s.receiver.event_payload_type = NO_PAYLOAD_TYPE if event_payload_type is None else event_payload_type
 
     def set_sending(self, slot: int, on: bool) -> None:
         """Let RTP leave, or keep it back."""

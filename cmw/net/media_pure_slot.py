@@ -36,8 +36,7 @@ class Slot:
     source: tuple[bytes, int]
     source_began: int  # number of the packet of the schedule that has its first frame
     format: ReceivedFormat
-    formats: dict[int, tuple[ReceivedFormat, Nanos | None]]  # by payload type, with when it is taken no more
-    events: int
+    formats: list[tuple[ReceivedFormat, Nanos | None]]  # the expected one first, each with when it is taken no more
     peer: Where
     control_peer: Where
     symmetric: bool
@@ -99,11 +98,39 @@ class Slot:
     def hear_from(self, port: int, ssrc: int) -> None:
         """Take RTP from this port of the peer's. What another source said so far, from another port, was not its."""
         if self.began_elsewhere and self.receiver.ssrc != ssrc:
-            self.strangers += self.receiver.packets_received
+            heard = self.receiver
+            self.strangers += heard.packets_received + heard.discarded_packets + heard.strangers
             self.receiver.begin_anew()
             self.levels = HeardLevels()
         self.began_elsewhere = port != self.peer[1] and self.receiver.ssrc is None
         self.heard_port = port
+
+    def follow_format(self, payload_type: int, at_ns: Nanos) -> None:
+        """Measure the format of this number, if it may come; leave one that may not come any more."""
+        taken = [one for one, until in self.formats if until is None or at_ns <= until]
+        others = [one for one in taken if one.payload_type == payload_type]
+        if self.format not in taken:
+            others.append(self.formats[0][0])
+        if others and others[0] != self.format:
+            self._measure(others[0])
+
+    def replace_formats(self, found: Sequence[ReceivedFormat], now: Nanos) -> None:
+        """Let `found` come; what came before them still may for FORMER_NS, as far as there is room."""
+        until, numbers = now + FORMER_NS, {one.payload_type for one in found}
+        former = [(one, min(end or until, until)) for one, end in self.formats if one.payload_type not in numbers]
+        self.formats = [*((one, None) for one in found), *former][:MAX_FORMATS]
+        expected = [one for one, _ in self.formats if one.payload_type == self.format.payload_type]
+        self._measure((expected or found)[0])
+
+    def _measure(self, found: ReceivedFormat) -> None:
+        is_other = (found.payload_type, found.clock_hz) != (self.format.payload_type, self.format.clock_hz)
+        self.format = found
+        if is_other:
+            self.receiver.change_payload(
+                payload_type=found.payload_type,
+                event_payload_type=self.receiver.event_payload_type,
+                clock_hz=found.clock_hz,
+            )
 
     @property
     def pairs(self) -> list[Sockets]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from cmw.core.clock import Nanos
 from cmw.net.clock import monotonic_ns
-from cmw.net.media import DigitEvent, DigitFate, MediaMode, ReceivedFormat, TracedPacket
+from cmw.net.media import DigitEvent, DigitFate, MediaMode, TracedPacket
 from cmw.net.media_pure_slot import Slot
 from cmw.net.media_pure_sockets import Arrival, Sockets, Where, receive, send_twice
 from cmw.net.packet_log import LoggedPacket, PacketLog
@@ -232,10 +232,8 @@ class Traffic:
             header = parse_header(arrival.data)
         except PacketError:
             header = None
-        if header is not None and header.payload_type != s.format.payload_type:
-            known, until = s.formats.get(header.payload_type, (None, None))
-            if known is not None and (until is None or arrival.at_ns <= until):
-                self.set_format(s, known)
+        if header is not None:
+            s.follow_format(header.payload_type, arrival.at_ns)
         verdict = s.receiver.receive(arrival.data, arrival.at_ns)
         if verdict == PacketVerdict.IS_RTCP:
             s.control.receive(arrival.data, arrival.at_ns)
@@ -246,7 +244,7 @@ class Traffic:
         if s.symmetric and arrival.source == s.peer:
             self._follow(s, arrival.source)
         payload = arrival.data[header.payload_offset : header.payload_offset + header.payload_bytes]
-        if header.payload_type == s.events:
+        if header.payload_type == s.receiver.event_payload_type:
             self.tell_ended(s, s.digits_in.receive(payload, header.timestamp, arrival.at_ns))
         elif header.seq % 4 == 0:
             s.levels.add(s.format.codec, payload)
@@ -262,15 +260,6 @@ class Traffic:
             timestamp = (header.timestamp + s.echo_offset) % (1 << 32)
             s.sender.stamp_as(packet, timestamp, header.marker, now=now)
             self._send(s, packet)
-
-    def set_format(self, s: Slot, found: ReceivedFormat, *, is_new: bool = False) -> None:
-        """Measure the payload type and clock of this format."""
-        is_other = found.payload_type != s.format.payload_type or found.clock_hz != s.format.clock_hz
-        s.format = found
-        if is_other or is_new:
-            s.receiver.change_payload(
-                payload_type=found.payload_type, event_payload_type=s.events, clock_hz=found.clock_hz
-            )
 
     def _take_control(self, s: Slot, arrival: Arrival) -> None:
         ip = arrival.source[0]

@@ -71,7 +71,7 @@ class ReceiveStatistics:
         self.clock_hz = clock_hz
         self._late_limit_ns = late_limit_ns
         self._payload_type = payload_type
-        self._event_payload_type = event_payload_type
+        self.event_payload_type = event_payload_type
         self.ssrc: int | None = None
         self.jitter = JitterEstimate(clock_hz)
         self.spacing = PacketSpacing()
@@ -114,7 +114,7 @@ class ReceiveStatistics:
         except PacketError as error:
             self.malformed += error.verdict is not PacketVerdict.IS_RTCP
             return error.verdict
-        known_type = header.payload_type in (self._payload_type, self._event_payload_type)
+        known_type = header.payload_type in (self._payload_type, self.event_payload_type)
         if not known_type:
             self.wrong_payload_type += 1
             if header.ssrc != self.ssrc:
@@ -131,7 +131,7 @@ class ReceiveStatistics:
             self,
             clock_hz=self.clock_hz,
             payload_type=self._payload_type,
-            event_payload_type=self._event_payload_type,
+            event_payload_type=self.event_payload_type,
             late_limit_ns=self._late_limit_ns,
             buffer=self.buffer.settings,
         )
@@ -139,7 +139,7 @@ class ReceiveStatistics:
     def change_payload(self, *, payload_type: int, event_payload_type: int, clock_hz: int) -> None:
         """Measure another payload type from now on; the counters go on."""
         self._payload_type = payload_type
-        self._event_payload_type = event_payload_type
+        self.event_payload_type = event_payload_type
         self.timestamp_step = 0
         self.jitter.forget_transit()
         self._forget_fastest()
@@ -283,7 +283,7 @@ class ReceiveStatistics:
         self.buffer.restart()
 
     def _note_payload_type(self, payload_type: int) -> None:
-        if payload_type in (self._event_payload_type, COMFORT_NOISE):
+        if payload_type in (self.event_payload_type, COMFORT_NOISE):
             return
         self.payload_type_changes += self._last_payload_type not in (None, payload_type)
         self._last_payload_type = payload_type
