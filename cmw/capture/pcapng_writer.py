@@ -21,6 +21,7 @@ class Passed(NamedTuple):
     Args:
         at_ns: nanoseconds since 1970.
         comment: shown beside the packet, "" for none.
+        size: bytes that the payload had, when it was cut.
     """
 
     at_ns: int
@@ -28,6 +29,7 @@ class Passed(NamedTuple):
     destination: tuple[str, int]
     payload: bytes
     comment: str = ""
+    size: int = 0
 
 
 def write_pcapng(datagrams: Iterable[Passed]) -> bytes:
@@ -43,7 +45,8 @@ def write_pcapng(datagrams: Iterable[Passed]) -> bytes:
 
 def _packet(passed: Passed) -> bytes:
     data = _ip(passed)
-    head = struct.pack("<IIIII", 0, passed.at_ns >> 32, passed.at_ns & 0xFFFFFFFF, len(data), len(data))
+    whole = len(data) + max(0, passed.size - len(passed.payload))
+    head = struct.pack("<IIIII", 0, passed.at_ns >> 32, passed.at_ns & 0xFFFFFFFF, len(data), whole)
     options = b""
     if passed.comment:
         comment = passed.comment.encode()[:1000]
@@ -54,7 +57,7 @@ def _packet(passed: Passed) -> bytes:
 def _ip(passed: Passed) -> bytes:
     source, destination = ip_address(passed.source[0]), ip_address(passed.destination[0])
     payload = passed.payload[:MAX_PAYLOAD_BYTES]
-    size = 8 + len(payload)
+    size = 8 + max(len(payload), passed.size)
     udp = struct.pack("!HHHH", passed.source[1], passed.destination[1], size, 0) + payload
     if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
         addresses = source.packed + destination.packed

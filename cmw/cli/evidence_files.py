@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,19 @@ from pydantic import ValidationError
 from cmw.cli.evidence_page import CURVES, evidence_files
 from cmw.load.evidence import Evidence
 from cmw.load.outcome import EndpointReport
+from cmw.load.packets import EvidencePackets
 
 DIRECTORY = "evidence"
 
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
 
 Row = Mapping[str, Any]
+PacketsOf = Callable[[int], Awaitable[Sequence[EvidencePackets]]]
+
+
+async def no_packets(endpoint: int) -> Sequence[EvidencePackets]:
+    """Return none: nobody kept them."""
+    return ()
 
 
 class EvidenceFiles:
@@ -37,8 +44,13 @@ class EvidenceFiles:
         if samples is not None:
             samples.append({key: row.get(key) for key in ("second", *(curve[0] for curve in CURVES))})
 
-    def write(self, report: Path, reports: Iterable[EndpointReport]) -> dict[int, str]:
+    async def write(
+        self, report: Path, reports: Iterable[EndpointReport], packets_of: PacketsOf = no_packets
+    ) -> dict[int, str]:
         """Write the files; return the directory of each endpoint, from that of the report.
+
+        Args:
+            packets_of: gives what is kept of the packets of an endpoint.
 
         Raises:
             OSError: they cannot be written.
@@ -48,7 +60,8 @@ class EvidenceFiles:
             directory = report / evidence_path(index, evidence.name)
             directory.mkdir(parents=True, exist_ok=True)
             samples = sorted(self._samples[index], key=lambda row: row["second"])
-            for name, content in evidence_files(evidence, by_index.get(index), samples).items():
+            packets = await packets_of(index)
+            for name, content in evidence_files(evidence, by_index.get(index), samples, packets).items():
                 (directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return {index: evidence_path(index, evidence.name) for index, evidence in self._kept.items()}
 

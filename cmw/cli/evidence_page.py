@@ -8,10 +8,11 @@ from difflib import unified_diff
 from html import escape
 from typing import Any
 
-from cmw.capture.pcapng_writer import Passed, write_pcapng
+from cmw.cli.call_capture import call_capture
 from cmw.load.evidence import Evidence, EvidenceMessage
 from cmw.load.ladder import SVG_STYLE, ladder_svg, ladder_text
 from cmw.load.outcome import EndpointReport
+from cmw.load.packets import EvidencePackets
 
 _STYLE = """
 :root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto;
@@ -35,12 +36,15 @@ CURVE_WIDTH, CURVE_HEIGHT, CURVE_LEFT = 900, 90, 60
 Samples = Sequence[Mapping[str, Any]]
 
 
-def evidence_files(evidence: Evidence, report: EndpointReport | None, samples: Samples) -> dict[str, str | bytes]:
+def evidence_files(
+    evidence: Evidence, report: EndpointReport | None, samples: Samples, packets: Sequence[EvidencePackets] = ()
+) -> dict[str, str | bytes]:
     """Return the files of one endpoint by name.
 
     Args:
         report: of the endpoint; None when it never came.
         samples: of the endpoint, by second.
+        packets: of the endpoint, as far as they were kept.
     """
     files: dict[str, str | bytes] = {
         "index.html": _page(evidence, report, samples),
@@ -52,8 +56,8 @@ def evidence_files(evidence: Evidence, report: EndpointReport | None, samples: S
         files["sdp.diff"] = difference
     if timeline := rtp_timeline(samples):
         files["rtp.svg"] = timeline
-    if capture := _capture(evidence.messages):
-        files["sip.pcapng"] = capture
+    if capture := call_capture(evidence.messages, packets):
+        files["call.pcapng"] = capture
     return files
 
 
@@ -125,20 +129,6 @@ def _curve(known: list[tuple[int, float]], title: str) -> str:
         f'<line class="axis" x1="{CURVE_LEFT}" y1="{bottom}" x2="{CURVE_LEFT + CURVE_WIDTH}" y2="{bottom}"/>'
         f'<polyline points="{points}"/>'
     )
-
-
-def _capture(messages: Iterable[EvidenceMessage]) -> bytes:
-    datagrams = [
-        _passed(message) for message in messages if (":" in message.local_host) == (":" in message.remote_host)
-    ]
-    return write_pcapng(datagrams) if datagrams else b""
-
-
-def _passed(message: EvidenceMessage) -> Passed:
-    ours, theirs = (message.local_host, message.local_port), (message.remote_host, message.remote_port)
-    comment = "" if message.transport == "UDP" else f"carried over {message.transport}, written as UDP"
-    source, destination = (ours, theirs) if message.is_sent else (theirs, ours)
-    return Passed(message.at_unix_ns, source, destination, message.text.encode(), comment)
 
 
 def _page(evidence: Evidence, report: EndpointReport | None, samples: Samples) -> str:

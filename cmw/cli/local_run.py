@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -281,4 +282,5 @@ async def _follow(
 async def _write_report(gateway: Gateway, run_id: str, directory: Path) -> None:
     summary, keys = await gateway.summary(run_id), await gateway.sample_keys(run_id)
     endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
-    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence)
+    packets_of = partial(gateway.packets_of, run_id)
+    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence, packets_of)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cmw.cli.evidence_files import EvidenceFiles, evidence_in
+from cmw.cli.evidence_files import EvidenceFiles, PacketsOf, evidence_in, no_packets
 from cmw.cli.plotting import plotting_library
 from cmw.errors import SettingsError
 from cmw.load.endpoints_file import read_endpoints
@@ -55,6 +55,7 @@ async def write_report(
     sample_keys: Iterable[str],
     samples: AsyncIterable[Mapping[str, Any]],
     evidence: Iterable[Mapping[str, Any]] = (),
+    packets_of: PacketsOf = no_packets,
 ) -> None:
     """Write summary.json, endpoints.csv, samples.csv, evidence/, junit.xml and report.html into `directory`.
 
@@ -64,6 +65,7 @@ async def write_report(
         sample_keys: the metrics that occur in the samples.
         samples: a mapping for each endpoint and second, written as it comes.
         evidence: documents of `cmw.load.evidence.Evidence`.
+        packets_of: gives what is kept of the packets of an endpoint.
 
     Raises:
         SettingsError: the directory or a file in it cannot be written.
@@ -80,7 +82,7 @@ async def write_report(
                 writer.writerow(row)
                 timeline.add(row)
                 kept.add(row)
-        _write_pages(directory, found, reports, timeline, kept.write(directory, reports))
+        _write_pages(directory, found, reports, timeline, await kept.write(directory, reports, packets_of))
 
 
 def _write_documents(directory: Path, summary: Mapping[str, Any], reports: Sequence[EndpointReport]) -> None:

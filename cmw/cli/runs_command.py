@@ -295,13 +295,19 @@ def report(
 
 def _write_report(client: ApiClient, run: str, directory: Path) -> None:
     from cmw.cli.report_files import SAMPLE_HEAD, write_report
+    from cmw.load.packets import EvidencePackets, read_packets
 
     found = client.get(f"/runs/{run}/summary")
     ended = client.all(f"/runs/{run}/endpoints")
     rows = csv.DictReader(_sample_lines(client, run, None))
     keys = [name for name in rows.fieldnames or () if name not in SAMPLE_HEAD]
     kept = [client.get(f"/runs/{run}/evidence/{one['endpoint']}") for one in client.all(f"/runs/{run}/evidence")]
-    asyncio.run(write_report(directory, found, ended, keys, _as_they_come(rows), kept))
+
+    async def packets_of(endpoint: int) -> list[EvidencePackets]:
+        parts = map(read_packets, client.get(f"/runs/{run}/evidence/{endpoint}/packets"))
+        return [part for part in parts if part is not None]
+
+    asyncio.run(write_report(directory, found, ended, keys, _as_they_come(rows), kept, packets_of))
 
 
 def started(client: ApiClient, run: dict[str, Any], wait: bool, as_json: bool) -> int:

@@ -27,6 +27,7 @@ from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
 from cmw.link.spool import SPOOL_DROPPED
 from cmw.load.evidence import KIND as EVIDENCE
+from cmw.load.packets import KIND as PACKETS
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
@@ -263,6 +264,11 @@ class RunStore:
         found: dict[str, Any] | None = rows[0]["data"] if rows else None
         return found
 
+    async def packets_of(self, run_id: str, endpoint: int) -> list[dict[str, Any]]:
+        """Return what a worker kept of the packets of an endpoint, in parts."""
+        query = _evidence_of(run_id, events.c.data, kind=PACKETS).where(endpoint == _ENDPOINT)
+        return [row["data"] for row in await self._database.rows(query)]
+
     async def dropped_samples(self, run_id: str) -> dict[str, int]:
         """Return how many sample batches each worker had to drop, as the notes that it left in their place say."""
         dropped: Counter[str] = Counter()
@@ -327,8 +333,8 @@ def _update(run: ActiveRun, **more: Any) -> sa.Update:
     return runs.update().where(runs.c.id == run.id).values(values | more)
 
 
-def _evidence_of(run_id: str, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    is_evidence = events.c.data["kind"].as_string() == EVIDENCE
+def _evidence_of(run_id: str, *columns: sa.ColumnElement[Any], kind: str = EVIDENCE) -> sa.Select[Any]:
+    is_evidence = events.c.data["kind"].as_string() == kind
     return sa.select(*columns).where(events.c.run_id == run_id, is_evidence).order_by(events.c.id)
 
 

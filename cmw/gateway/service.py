@@ -51,6 +51,7 @@ from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
 from cmw.load.evidence import Evidence
+from cmw.load.packets import EvidencePackets, read_packets
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
 from cmw.load.search import SearchPart, searched_group
@@ -325,6 +326,11 @@ class Gateway:
         if found is None:
             raise not_found("message that was kept of endpoint", str(endpoint))
         return Evidence.model_validate(found)
+
+    async def packets_of(self, run_id: str, endpoint: int) -> list[EvidencePackets]:
+        """Return the packets of an endpoint in parts, none if none were kept; what makes no sense is left out."""
+        found = await self._store.packets_of(await self._measured(run_id), endpoint)
+        return [part for each in found if (part := read_packets(each)) is not None]
 
     async def endpoint_page(
         self, run_id: str, page: Page, *, outcome: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from cmw.core.clock import Nanos
 from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
+from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_load_checks import check_load
 from cmw.load.thresholds import functions_of, parse_threshold
 
@@ -59,9 +60,12 @@ def check_thresholds(thresholds: object, faults: Faults) -> None:
                 _check_threshold(metric, expression, ("thresholds", metric, k), faults)
 
 
-def check_evidence(names: Sequence[str], groups: Mapping[str, Group], faults: Faults) -> None:
-    """Note every endpoint whose evidence is wanted and that the plan does not have."""
-    for k, name in enumerate(names):
+def check_evidence(evidence: Evidence, groups: Mapping[str, Group], faults: Faults) -> None:
+    """Note every endpoint whose evidence is wanted and that the plan does not have, and packets that nobody wants."""
+    if evidence.rtp and not (evidence.calls or evidence.endpoints or evidence.worst or evidence.slowest):
+        expected = "expected calls, worst, slowest or endpoints beside it, which say whose packets are kept"
+        faults.add(("evidence", "rtp"), f"found {evidence.rtp}, {expected}")
+    for k, name in enumerate(evidence.endpoints):
         group, _, number = name.rpartition("-")
         of_group = groups[group].endpoints if group in groups else 0
         if not (

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from cmw.load.faults import Fault, Faults, Path, Position, show_value, suggest
 from cmw.load.plan import LATER_FIELDS, MAX_ENDPOINTS, Group, Plan, Registrar
 from cmw.load.plan_checks import check_evidence, check_groups, check_thresholds
+from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_fields import NAME_EXPECTED, PlanModel
 from cmw.load.plan_scenario_checks import check_scenarios
 from cmw.load.plan_sip import TLS_FILES, Tls
@@ -62,7 +63,7 @@ def parse_plan(
     check_scenarios(groups, hold_ns, notes)
     check_sounds(groups, plan.sounds if plan else None, notes)
     check_thresholds(document.get("thresholds"), notes)
-    check_evidence(plan.evidence.endpoints if plan else (), groups, notes)
+    check_evidence(plan.evidence if plan else Evidence(), groups, notes)
     if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:
         notes.add(("groups",), f"found more than {MAX_ENDPOINTS} endpoints in all, expected at most {MAX_ENDPOINTS}")
     notes.raise_if_any()

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from cmw.load.evidence import Evidence
 from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import EndpointReport, RunTotals
+from cmw.load.packets import EvidencePackets
 from cmw.load.report import UNTRUSTED
 from cmw.load.share import RunShare
 from cmw.metrics.keys import COLUMNS
@@ -124,14 +125,18 @@ REPORTS: dict[str, type[BaseModel]] = {
 }
 """What each kind of report carries; of events, the one that a run brings by itself."""
 
+EVENTS: dict[str, type[BaseModel]] = {"evidence": Evidence, "evidence_packets": EvidencePackets}
+"""What the events of a run carry, by their `kind`."""
+
 
 def run_schema() -> dict[str, Any]:
     """Return one JSON Schema (2020-12) document; what `cmw schema run` prints.
 
-    `x-commands` and `x-reports` say which definition is carried where, `x-columns` the keys of a sample batch and the
-    types of their columns, `x-bounds` which bit of its column `untrusted` is which bound.
+    `x-commands`, `x-reports` and `x-events` say which definition is carried where, `x-columns` the keys of a sample
+    batch and the types of their columns, `x-bounds` which bit of its column `untrusted` is which bound.
     """
-    carried = [model for pair in COMMANDS.values() for model in pair if model is not None] + list(REPORTS.values())
+    carried = [model for pair in COMMANDS.values() for model in pair if model is not None]
+    carried += [*REPORTS.values(), EvidencePackets]
     references, definitions = models_json_schema([(model, "validation") for model in carried])
     of = {model: reference for (model, _), reference in references.items()}
     return {
@@ -143,6 +148,7 @@ def run_schema() -> dict[str, Any]:
             for name, (data, result) in COMMANDS.items()
         },
         "x-reports": {kind: of[model] for kind, model in REPORTS.items()},
+        "x-events": {kind: of[model] for kind, model in EVENTS.items()},
         "x-columns": {**_columns(), UNTRUSTED: "I"},
         "x-bounds": [bound.metric for bound in BOUNDS],
     }

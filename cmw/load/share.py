@@ -174,12 +174,23 @@ class GroupShare(ShareModel):
 
 
 class EvidenceShare(ShareModel):
-    """Whose SIP messages a worker keeps."""
+    """Whose SIP messages, and packets, a worker keeps."""
 
     calls: int = Field(default=0, ge=0)
     """So many endpoints that did not end well."""
     endpoints: list[str] = Field(default_factory=list)
     """And these, by name."""
+    worst: int = Field(default=0, ge=0)
+    """And so many whose MOS was the lowest."""
+    slowest: int = Field(default=0, ge=0)
+    """And so many whose call took longest to be answered."""
+    rtp: int = Field(default=0, ge=0)
+    """Of so many calls at a time RTP and RTCP are kept as well, in case they are wanted."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether anything is to be kept."""
+        return bool(self.calls or self.endpoints or self.worst or self.slowest)
 
 
 class RunShare(ShareModel):

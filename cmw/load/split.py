@@ -75,7 +75,7 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         registrars={name: registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
         register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
         run_within_ns=run_deadline(max(map(_last_wait, groups.values())), max(map(plan.longest_hold, plan.groups))),
-        evidence=EvidenceShare(calls=plan.evidence.calls, endpoints=plan.evidence.endpoints),
+        evidence=EvidenceShare.model_validate(plan.evidence.model_dump()),
         sounds={sound_key(text): text for text in plan.sounds.values()},
     )
 

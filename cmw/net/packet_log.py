@@ -65,18 +65,21 @@ class PacketLog:
 
     def __iter__(self) -> Iterator[LoggedPacket]:
         """Yield the packets in the order in which they passed."""
+        yield from self.first()
+        yield from self.last()
+
+    def first(self) -> Iterator[LoggedPacket]:
+        """Yield those that came before the room for the first ones was full."""
+        return self._span(_HEAD.size, _HEAD.size + self._state[_FIRST_USED])
+
+    def last(self) -> Iterator[LoggedPacket]:
+        """Yield those that came after it; what was left out came between the two."""
         state, ring = self._state, _HEAD.size + self._first_bytes
-        spans = [(_HEAD.size, _HEAD.size + state[_FIRST_USED])]
         if state[_WRAP_AT]:
-            spans.append((ring + state[_TAIL_AT], ring + state[_WRAP_AT]))
-            spans.append((ring, ring + state[_HEAD_AT]))
+            yield from self._span(ring + state[_TAIL_AT], ring + state[_WRAP_AT])
+            yield from self._span(ring, ring + state[_HEAD_AT])
         else:
-            spans.append((ring + state[_TAIL_AT], ring + state[_HEAD_AT]))
-        for begin, end in spans:
-            at = begin
-            while at < end:
-                yield self._packet(at)
-                at += self._entry_bytes(at)
+            yield from self._span(ring + state[_TAIL_AT], ring + state[_HEAD_AT])
 
     def add(self, packet: LoggedPacket) -> None:
         """Keep a packet."""
@@ -103,6 +106,11 @@ class PacketLog:
         _HEAD.pack_into(self.buffer, 0, *state)
 
     # Private.
+
+    def _span(self, at: int, end: int) -> Iterator[LoggedPacket]:
+        while at < end:
+            yield self._packet(at)
+            at += self._entry_bytes(at)
 
     @property
     def _state(self) -> tuple[int, ...]:

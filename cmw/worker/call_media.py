@@ -9,6 +9,7 @@ from functools import lru_cache
 from cmw.core.clock import Nanos
 from cmw.errors import CmwError, LocalProtocolError
 from cmw.net.media import MAX_FORMATS, MediaMode, ReceivedFormat, open_media_pair, open_pair_beside
+from cmw.net.packet_log import PacketLog
 from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS
@@ -108,6 +109,10 @@ class CallMedia:
         """Say which call it is the media of, for those who are told of its RTCP."""
         if self._station.rtcp_export is not None:
             self._station.rtcp_export.name(self._slot, call_id, self._station.addresses.media)
+
+    def keep_packets(self, log: PacketLog) -> None:
+        """Keep what is sent and received from now on, until `close`."""
+        self._station.engine.set_log(self._slot, log)
 
     def offer(
         self, direction: Direction | None = None, codecs: tuple[str, ...] = (), *, new_ports: bool = False

@@ -14,6 +14,7 @@ from cmw.errors import CapacityError, CmwError, LocalProtocolError
 from cmw.load.lifecycle import Lifecycle
 from cmw.load.share_sip import StepShare
 from cmw.net.media import DigitEvent, DigitFate
+from cmw.net.packet_log import PacketLog
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import (
     CallEnded,
@@ -82,6 +83,9 @@ class Endpoint:
         self.signalling = SignallingRecord()
         self.figures: CallFigures | None = None
         self.reach: Callable[[str], Reach] = nowhere
+        self.lend: Callable[[str], PacketLog | None] = no_memory
+        self.packets: PacketLog | None = None
+        """Of its call, when they are kept; whole once the endpoint has closed."""
         self.transfer_uri: str | None = None
         """Whom the scenario's transfer leads to, where that is an endpoint of a group."""
         self._station = station
@@ -487,6 +491,9 @@ class Endpoint:
             self._media = CallMedia(self._station, self.settings.audio, self._follow_digit)
             if self.call.call_id:
                 self._media.name(self.call.call_id)
+            self.packets = self.packets or self.lend(self.settings.name)
+            if self.packets is not None:
+                self._media.keep_packets(self.packets)
         except CapacityError as error:
             self.shortage = error.resource
             raise
@@ -669,6 +676,11 @@ class Endpoint:
 
 def _nothing() -> None:
     """What is told to nobody."""
+
+
+def no_memory(name: str) -> PacketLog | None:
+    """Lend nothing for packets, which is for whoever made the endpoint to do."""
+    return None
 
 
 def nowhere(target: str) -> Reach:

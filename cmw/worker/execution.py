@@ -14,7 +14,6 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
-from cmw.load.evidence import EvidenceChoice
 from cmw.load.plan_sound import decode_sound
 from cmw.load.report import UNTRUSTED
 from cmw.load.run_link import ProgressReport, RunDone, Total
@@ -23,17 +22,17 @@ from cmw.net.clock import wall_clock
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
-from cmw.worker.call_evidence import RecordedEndpoint
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri, sources_of
-from cmw.worker.endpoint import Endpoint, nowhere
+from cmw.worker.endpoint import Endpoint, no_memory, nowhere
 from cmw.worker.endpoint_records import Reach
 from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
 from cmw.worker.logs import get_logger
 from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
+from cmw.worker.run_evidence import RunEvidence
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.ways import Ways
@@ -112,8 +111,7 @@ class RunExecution:
         self._starts = PacedStarts(alarm)
         self._meter = TrafficMeter()
         self._is_stopping = False
-        self._is_recording = False
-        self._evidence = EvidenceChoice(share.evidence)
+        self._evidence: RunEvidence | None = None
         self._on_finished: Callable[[RunExecution], None] | None = None
 
     # Commands.
@@ -132,9 +130,8 @@ class RunExecution:
             self._station = await self._choose_station(self.share)
             self._ways = Ways(self.share, self._station)
         self._sip_before = self._station.sip_traffic
-        if self.share.evidence.calls or self.share.evidence.endpoints:
-            self._is_recording = True
-            self._station.record_sip(True)
+        if self.share.evidence.is_wanted:
+            self._evidence = self._make_evidence()
         await self._ways.prepare()
         for name, text in self.share.sounds.items():
             self._station.sounds.keep(name, _samples(name, text))
@@ -252,6 +249,8 @@ class RunExecution:
         make = Caller if group.calls else Callee
         endpoint = make(settings, self._station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
         endpoint.reach = partial(self._reach, endpoint, group, share)
+        if self._evidence is not None:
+            endpoint.lend = self._evidence.lend
         self._endpoints.append(endpoint)
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
@@ -482,27 +481,29 @@ class RunExecution:
         self._station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             self._station.set_inbound_options(endpoint.settings.user, None)
-        self._report_evidence(endpoint)
+        if self._evidence is not None and self._evidence.take(endpoint):
+            self._at(self._alarm.now(), self._tell_evidence)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
         self._finish_if_done()
 
-    def _report_evidence(self, endpoint: Endpoint) -> None:
-        """Send the SIP messages of an endpoint that is chosen, and forget them all the same."""
-        outcome = endpoint.lifecycle.outcome
-        if not self._is_recording or outcome is None:
-            return
-        recorded = RecordedEndpoint(endpoint, self._station)
-        status = endpoint.call.status or endpoint.registration.status
-        if recorded and self._evidence.takes(endpoint.settings.name, outcome.kind, status):
-            self._uplink.report("event", self.share.run_id, recorded.evidence(self._wall).model_dump(mode="json"))
-        recorded.forget()
+    def _make_evidence(self) -> RunEvidence:
+        names = [endpoint.name for group in self.share.groups.values() for endpoint in group.endpoints]
+        report = partial(self._uplink.report, "event", self.share.run_id)
+        return RunEvidence(self.share.evidence, names, self._station, report, self._wall)
+
+    def _tell_evidence(self) -> None:
+        """Send some of the packets that are kept, and the others after whatever waits."""
+        if self._evidence is not None and self._evidence.step():
+            self._at(self._alarm.now(), self._tell_evidence)
 
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
             return
         for _ in self._closing:  # what is left of the second before
             pass
+        if self._evidence is not None:
+            self._evidence.finish()
         self.finished.set()
         self._let_go()
         if self._started_at is not None:
@@ -526,7 +527,7 @@ class RunExecution:
     def _forget(self) -> None:
         """Let go of the endpoints, which refer to the run: old circles are seldom collected."""
         for endpoint in self._endpoints:
-            endpoint.reach = nowhere
+            endpoint.reach, endpoint.lend = nowhere, no_memory
         self._endpoints.clear()
         self._shares.clear()
         self._callees.clear()
@@ -542,9 +543,9 @@ class RunExecution:
         if self._starts.late_count:
             late_ms = self._starts.late_max_ns // MILLISECOND
             self._log.warn("started late", run=self.share.run_id, count=self._starts.late_count, latest_ms=late_ms)
-        if self._is_recording:
-            self._is_recording = False
-            self._station.record_sip(False)
+        if self._evidence is not None:
+            self._evidence.close()
+            self._evidence = None
         self._starts.close()
         for timer in self._timers:
             timer.cancel()

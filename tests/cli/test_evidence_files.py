@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,10 +36,10 @@ def test_each_endpoint_has_its_directory(tmp_path: Path) -> None:
     for second in (1, 0):
         files.add(sample(second, **{"receive.mos": 4.0 + second, "receive.jitter_ms": 2.5}))
     files.add({"endpoint": 3, "second": 0})
-    links = files.write(tmp_path, [busy(2)])
+    links = asyncio.run(files.write(tmp_path, [busy(2)]))
     assert links == evidence_in(tmp_path) == {2: "evidence/00002-callers-0003", 5: "evidence/00005-..__evil_"}
     kept = {path.name for path in (tmp_path / links[2]).iterdir()}
-    assert kept == {"index.html", "ladder.txt", "ladder.svg", "messages.txt", "rtp.svg", "sip.pcapng"}
+    assert kept == {"index.html", "ladder.txt", "ladder.svg", "messages.txt", "rtp.svg", "call.pcapng"}
     page = (tmp_path / links[2] / "index.html").read_text()
     assert "486 Busy Here" in page
     assert "7 later messages were not kept" in page

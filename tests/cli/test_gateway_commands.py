@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from cmw.capture import DatagramReader, read_frames
 from cmw.cli.gateway_command import check_exposure, parse_listen, read_secret_key
 from cmw.cli.main import run_command
 from cmw.core.address import Address
@@ -286,6 +287,10 @@ def test_the_messages_of_an_endpoint_that_is_kept(
     assert run_command(["runs", "report", run["id"], "--output", str(report)]) == 0
     names = sorted(path.name.partition("-")[2] for path in (report / "evidence").iterdir())
     assert names == ["callees-0001", "callers-0002"]
+    (capture,) = report.glob("evidence/*callers-0002/call.pcapng")
+    with capture.open("rb") as file:
+        ports = [DatagramReader().read(frame) for frame in read_frames(file)]
+    assert [found.source.port for found in ports if found is not None].count(4000) == 2
 
 
 @pytest.mark.loopback

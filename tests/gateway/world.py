@@ -23,6 +23,7 @@ from cmw.link.presence import WorkerInfo, WorkerStatus
 from cmw.link.samples import SampleBatch
 from cmw.link.url import GatewayUrl
 from cmw.load.outcome import CallReport, EndpointReport, RunTotals
+from cmw.load.packets import CallPacket, EvidencePackets, parts_of
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
@@ -52,6 +53,17 @@ def run_async(work: Awaitable[None]) -> None:
 
 def make_plan(**changes: Any) -> Plan:
     return parse_plan(PLAN | changes)
+
+
+def make_packets(endpoint: int) -> list[dict[str, Any]]:
+    """Return what a worker keeps of the packets of an endpoint: two parts, and one that makes no sense."""
+    at = START_MS * MILLISECOND
+    heard = [CallPacket(at + number, False, False, 10000, "10.0.0.2", 4000, 172, bytes(172)) for number in range(2)]
+    data = [next(parts_of([packet])) for packet in heard]
+    return [
+        EvidencePackets(endpoint=endpoint, part=part, local_host="10.0.0.1", data=each).model_dump(mode="json")
+        for part, each in enumerate((*data, "odd"))
+    ]
 
 
 def make_evidence(endpoint: int, name: str) -> dict[str, Any]:
@@ -192,6 +204,8 @@ class FakeWorker:
                 )
                 if endpoint.name in self.shares[run_id].evidence.endpoints:
                     self._report("event", run_id, make_evidence(endpoint.index, endpoint.name))
+                    for document in make_packets(endpoint.index):
+                        self._report("event", run_id, document)
                 self._report("endpoint", run_id, report.model_dump(mode="json"))
         self._report("run_done", run_id, {"generator": RunTotals(endpoints=1).model_dump(mode="json")})
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cmw.load.run_link import COMMANDS, REPORTS
+from cmw.load.packets import EvidencePackets
+from cmw.load.run_link import COMMANDS, EVENTS, REPORTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "link-runs.md").read_text()
@@ -18,7 +19,7 @@ UNEXPECTED = {"INTERNAL"}
 
 
 def of(kind: str) -> dict[str, dict[str, object]]:
-    return {example[kind]: example["data"] for example in EXAMPLES if kind in example}
+    return {example[kind]: example["data"] for example in reversed(EXAMPLES) if kind in example}
 
 
 def test_every_command_result_and_report_has_an_example() -> None:
@@ -42,6 +43,15 @@ def test_the_data_of_a_report_is_read(kind: str) -> None:
     found = REPORTS[kind].model_validate(data)
     assert set(data) <= set(REPORTS[kind].model_fields)
     assert found.model_fields_set == set(data)
+
+
+def test_every_event_has_an_example_that_is_read() -> None:
+    shown = {example["data"]["kind"]: example["data"] for example in EXAMPLES if example.get("report") == "event"}
+    assert shown.keys() == EVENTS.keys()
+    for kind, data in shown.items():
+        assert EVENTS[kind].model_validate(data).model_fields_set == set(data)
+    (packet,) = EvidencePackets.model_validate(shown["evidence_packets"]).packets()
+    assert (packet.remote_host, packet.size) == ("10.0.1.60", 172)
 
 
 def test_every_code_of_a_refusal_is_there() -> None:

@@ -103,6 +103,15 @@ def test_every_worker_hears_what_the_plan_wants_kept() -> None:
     assert whole_run(parse_plan(two_groups()), "r").evidence.calls == 20
 
 
+def test_packets_that_nobody_would_see_are_refused() -> None:
+    wanted = {"rtp": 20, "worst": 1, "slowest": 2, "calls": 0}
+    assert whole_run(parse_plan(two_groups(evidence=wanted)), "r").evidence == EvidenceShare.model_validate(wanted)
+    with pytest.raises(PlanError, match=r"evidence.rtp: found 20, expected calls, worst, slowest or endpoints beside"):
+        parse_plan(two_groups(evidence={"rtp": 20, "calls": 0}))
+    with pytest.raises(PlanError, match=r"evidence.rtp: found True|evidence.rtp: found true"):
+        parse_plan(two_groups(evidence={"rtp": True}))
+
+
 @pytest.mark.parametrize("name", ["callers-0003", "callers-2", "nobody-0001", "callers", "callers-00001"])
 def test_endpoints_that_are_not_there_are_refused(name: str) -> None:
     with pytest.raises(PlanError, match=f"found '{name}', expected the name of an endpoint, such as callees-0001"):

@@ -16,7 +16,7 @@ from cmw.net.media_engines import MediaEngines
 from cmw.net.media_pure import PureMediaEngine
 from cmw.net.packet_log import LOGGED_BYTES, LoggedPacket, PacketLog
 from cmw.rtp.ports import PortPool
-from tests.net.test_media import FRAME, IP, PORTS, Outsider, Party, wait_until
+from tests.support.media_ends import FRAME, IP, PORTS, Outsider, Party, wait_until
 
 HEAD_BYTES, ENTRY_BYTES = 64, 56
 

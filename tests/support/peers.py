@@ -258,32 +258,11 @@ class StreamRow(NamedTuple):
     max_jitter_ms: float
 
 
-class Capture:
-    """What passes on loopback from and to `ip`, written to a file by dumpcap.
+class CaptureFile:
+    """A capture as tshark reads it."""
 
-    Skips the test, or fails it where nothing may be missing, when we may not capture.
-    """
-
-    def __init__(self, path: Path, ip: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        words = ["dumpcap", "-i", "lo", "-q", "-B", "64", "-f", f"udp and host {ip}", "-w", str(path)]
-        self._program = Program(words)
-        try:
-            self._program.wait_for("File:")
-        except AssertionError:
-            if "permission" in self._program.output:
-                _miss("the right to capture on lo (root)")
-            raise
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._program.stop()
-
-    def stop(self) -> None:
-        """Write what has passed so far and end."""
-        self._program.stop()
 
     def streams(self, *, until_frame: int | None = None) -> list[StreamRow]:
         """Return the RTP streams that the session descriptions in the capture announce.
@@ -307,6 +286,34 @@ class Capture:
     def _tshark(self, *words: str) -> str:
         command = ["tshark", "-r", str(self.path), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class Capture(CaptureFile):
+    """What passes on loopback from and to `ip`, written to a file by dumpcap.
+
+    Skips the test, or fails it where nothing may be missing, when we may not capture.
+    """
+
+    def __init__(self, path: Path, ip: str) -> None:
+        super().__init__(path)
+        words = ["dumpcap", "-i", "lo", "-q", "-B", "64", "-f", f"udp and host {ip}", "-w", str(path)]
+        self._program = Program(words)
+        try:
+            self._program.wait_for("File:")
+        except AssertionError:
+            if "permission" in self._program.output:
+                _miss("the right to capture on lo (root)")
+            raise
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.stop()
+
+    def stop(self) -> None:
+        """Write what has passed so far and end."""
+        self._program.stop()
 
 
 _STREAM_ROW = re.compile(

@@ -14,6 +14,7 @@ from cmw.core.timers import Deadline
 from cmw.errors import CapacityError
 from cmw.net.driver import TrafficCounts
 from cmw.net.media import DigitEvent, DigitFate, PacingSnapshot
+from cmw.net.packet_log import PacketLog
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
 from cmw.sip.hop import Datagram, Hop
@@ -114,6 +115,7 @@ class Stream:
     muted_at: Nanos | None = None
     is_muted: bool = False
     changes: list[str] = field(default_factory=list)
+    log: PacketLog | None = None
 
 
 def snapshot(**changes: Any) -> StreamSnapshot:
@@ -174,6 +176,9 @@ class FakeEngine:
 
     def close_beside(self, slot: int) -> None:
         self.streams[slot].beside = None
+
+    def set_log(self, slot: int, log: PacketLog | None) -> None:
+        self.streams[slot].log = log
 
     def start_stream(self, slot: int, **settings: Any) -> None:
         stream = self.streams[slot]

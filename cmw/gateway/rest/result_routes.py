@@ -16,6 +16,7 @@ from cmw.gateway.rest.sample_stream import json_stream
 from cmw.gateway.roles import Role
 from cmw.gateway.views import EvidenceView
 from cmw.load.evidence import Evidence
+from cmw.load.packets import EvidencePackets
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -57,6 +58,14 @@ async def show_evidence(
 ) -> Answer[Evidence]:
     """Show the SIP messages of an endpoint, secrets masked; 404 if none were kept."""
     return answer(request, await gateway.evidence_of(run_id, endpoint))
+
+
+@router.get("/runs/{run_id}/evidence/{endpoint}/packets", tags=["results"], openapi_extra=needs(Role.VIEWER))
+async def show_packets(
+    request: Request, gateway: Service, run_id: str, endpoint: Annotated[int, Path(ge=0, le=0xFFFFFFFF)]
+) -> Answer[list[EvidencePackets]]:
+    """Show the RTP and RTCP of an endpoint, in parts; an empty list if none were kept."""
+    return answer(request, await gateway.packets_of(run_id, endpoint))
 
 
 @router.get(

@@ -1,0 +1,124 @@
+"""The RTP and RTCP of a call as a worker tells the gateway of it: a few hundred kilobytes at a time.
+
+    |  at_unix_ns: 8  |flags|fam| local | remote | size | kept |  remote address: 4 or 16  |  kept bytes of the datagram
+
+Flags are 1 sent, 2 RTCP, 4 packets before this one were left out; the family is 4 or 6. Most significant byte first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cmw.load.evidence import LiteralHost
+
+KIND = "evidence_packets"
+"""Of the event that carries them."""
+
+PART_BYTES = 240_000
+"""Of a part before base64: what is in flight to the gateway without an acknowledgement takes one and a half of them."""
+
+MAX_PARTS = 100
+_ENTRY = struct.Struct("!qBBHHHH")
+_SENT, _CONTROL, _AFTER_GAP = 1, 2, 4
+
+
+class CallPacket(NamedTuple):
+    """A datagram of RTP or RTCP.
+
+    Args:
+        size: bytes of the datagram, of which `data` may be the beginning.
+        is_after_gap: packets before it were left out.
+    """
+
+    at_unix_ns: int
+    is_sent: bool
+    is_control: bool
+    local_port: int
+    remote_host: str
+    remote_port: int
+    size: int
+    data: bytes
+    is_after_gap: bool = False
+
+
+class EvidencePackets(BaseModel):
+    """A part of what is kept of the packets of an endpoint."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    kind: Literal["evidence_packets"] = "evidence_packets"
+    endpoint: int = Field(ge=0, le=0xFFFFFFFF)
+    part: int = Field(ge=0, lt=MAX_PARTS)
+    local_host: LiteralHost
+    packets_left_out: int = Field(default=0, ge=0)
+    """Of all parts: those between the first and the last ones that are kept."""
+    data: str = Field(max_length=PART_BYTES * 2)
+    """Packets, as `cmw.load.packets` draws them, in base64."""
+
+    def packets(self) -> Iterator[CallPacket]:
+        """Yield the packets.
+
+        Raises:
+            ValueError: the data is not what it should be.
+        """
+        try:
+            yield from _unpack(base64.b64decode(self.data, validate=True))
+        except (binascii.Error, struct.error) as error:
+            raise ValueError(f"expected packets in base64, found {error}") from None
+
+
+def read_packets(document: Mapping[str, Any]) -> EvidencePackets | None:
+    """Return a part, or None for a document that is none, or that does not hold packets."""
+    try:
+        part = EvidencePackets.model_validate(document)
+        for _ in part.packets():
+            pass
+    except ValueError:
+        return None
+    return part
+
+
+def parts_of(packets: Iterable[CallPacket]) -> Iterator[str]:
+    """Yield the data of each part."""
+    room, entries = PART_BYTES, list[bytes]()
+    for packet in packets:
+        entry = _pack(packet)
+        if len(entry) > room and entries:
+            yield base64.b64encode(b"".join(entries)).decode()
+            room, entries = PART_BYTES, []
+        entries.append(entry)
+        room -= len(entry)
+    if entries:
+        yield base64.b64encode(b"".join(entries)).decode()
+
+
+def _pack(packet: CallPacket) -> bytes:
+    remote = ip_address(packet.remote_host)
+    flags = _SENT * packet.is_sent | _CONTROL * packet.is_control | _AFTER_GAP * packet.is_after_gap
+    head = _ENTRY.pack(
+        packet.at_unix_ns, flags, remote.version, packet.local_port, packet.remote_port, packet.size, len(packet.data)
+    )
+    return head + remote.packed + packet.data
+
+
+def _unpack(data: bytes) -> Iterator[CallPacket]:
+    at = 0
+    while at < len(data):
+        at_ns, flags, version, local_port, remote_port, size, kept = _ENTRY.unpack_from(data, at)
+        at += _ENTRY.size
+        end = at + (16 if version == 6 else 4)
+        if at_ns < 0 or end + kept > len(data):
+            raise ValueError(f"expected {kept} bytes of a packet, found the end")
+        remote = str(ip_address(data[at:end]))
+        yield CallPacket(
+            at_ns, bool(flags & _SENT), bool(flags & _CONTROL), local_port, remote, remote_port, size,
+            data[end : end + kept], bool(flags & _AFTER_GAP),
+        )  # fmt: skip
+        at = end + kept
