@@ -13,6 +13,7 @@ import uvloop
 
 from cmw.cli.annotations import Annotate, Remarks, settled
 from cmw.cli.console import Terminal
+from cmw.cli.evidence_option import EvidenceOption, with_evidence
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.forecast_table import print_forecast
 from cmw.cli.hep_options import DEFAULT_CAPTURE_ID, HepCaptureId, HepKeyFile, HepOptions, HepTarget
@@ -59,6 +60,7 @@ def run(
     hep_target: HepTarget = None,
     hep_capture_id: HepCaptureId = DEFAULT_CAPTURE_ID,
     hep_auth_key_file: HepKeyFile = None,
+    evidence: EvidenceOption = None,
     set_: SetOption = None,
     baseline: BaselineOption = None,
     annotations: Annotated[
@@ -77,6 +79,7 @@ def run(
     hep = HepOptions(hep_target, hep_capture_id, hep_auth_key_file)
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
     wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
+    wanted = with_evidence(wanted, evidence)
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
     remarks = None if annotations is None else Remarks(settled(annotations), plan)

@@ -60,17 +60,20 @@ def check_thresholds(thresholds: object, faults: Faults) -> None:
                 _check_threshold(metric, expression, ("thresholds", metric, k), faults)
 
 
+def has_endpoint(groups: Mapping[str, Group], name: str) -> bool:
+    """Tell whether an endpoint of the plan has this name."""
+    group, _, number = name.rpartition("-")
+    of_group = groups[group].endpoints if group in groups else 0
+    return number.isascii() and number.isdigit() and 1 <= int(number) <= of_group and f"{int(number):04d}" == number
+
+
 def check_evidence(evidence: Evidence, groups: Mapping[str, Group], faults: Faults) -> None:
     """Note every endpoint whose evidence is wanted and that the plan does not have, and packets that nobody wants."""
-    if evidence.rtp and not (evidence.calls or evidence.endpoints or evidence.worst or evidence.slowest):
+    if evidence.rtp and not evidence.chooses:
         expected = "expected calls, worst, slowest or endpoints beside it, which say whose packets are kept"
         faults.add(("evidence", "rtp"), f"found {evidence.rtp}, {expected}")
     for k, name in enumerate(evidence.endpoints):
-        group, _, number = name.rpartition("-")
-        of_group = groups[group].endpoints if group in groups else 0
-        if not (
-            number.isascii() and number.isdigit() and 1 <= int(number) <= of_group and f"{int(number):04d}" == number
-        ):
+        if not has_endpoint(groups, name):
             expected = f"expected the name of an endpoint, such as {next(iter(groups), 'callers')}-0001"
             faults.add(("evidence", "endpoints", k), f"found {name!r}, {expected}")
 

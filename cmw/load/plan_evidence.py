@@ -52,3 +52,8 @@ class Evidence(PlanModel):
         default_factory=list,
         max_length=MAX_CALLS,
     )
+
+    @property
+    def chooses(self) -> bool:
+        """Tell whether anybody is kept."""
+        return bool(self.calls or self.endpoints or self.worst or self.slowest)
