@@ -198,6 +198,7 @@ cdef struct RtpReceiver:
     uint32_t anchor_timestamp
     int64_t anchor_ext_seq
     int64_t anchor_arrival_ns
+    uint8_t may_have_paused         # it came so late after the one before it that the sender may have stood still
     int64_t late_limit_ns
     int64_t late_limit_q8           # the same in 1/256 RTP unit
     JitterBuffer buffer

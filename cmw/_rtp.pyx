@@ -55,6 +55,7 @@ cdef double NTP_SECOND = 4294967296.0
 cdef int64_t RTT_FLOOR_Q16 = -655                  # -10 ms: what rounding of two clocks' fractions may explain
 cdef int64_t NTP_UNIX_OFFSET_S = 2_208_988_800     # RFC 868
 cdef int64_t BASE_NS = 10_000_000_000              # the fastest transit is that of one or two such spans
+cdef int64_t PAUSE_NS = 1_000_000_000              # a packet that much later may be one of a sender that stood still
 cdef int64_t LATE_LIMIT_MAX_NS = 60_000_000_000
 cdef int64_t CLOCK_HZ_MAX = 10_000_000             # beyond it, a second in 1/256 RTP unit times 1e9 leaves 63 bits
 
@@ -571,6 +572,7 @@ cdef void rtp_change_payload(
     receiver.timestamp_step = 0
     receiver.transit_known = 0
     receiver.anchor_known = 0
+    receiver.may_have_paused = 0
     forget_lowest(receiver)
     if clock_hz == before_hz:
         return
@@ -678,6 +680,7 @@ cdef void begin_run(RtpReceiver* receiver, uint32_t ssrc, uint16_t seq) noexcept
     receiver.burst_gap.gap_from = seq
     receiver.transit_known = 0
     receiver.anchor_known = 0
+    receiver.may_have_paused = 0
     forget_lowest(receiver)
     receiver.timestamp_step = 0
 
@@ -772,7 +775,7 @@ cdef void count_packet(
     in_order = ahead > 0 or receiver.received == 1
     if header.payload_type == receiver.payload_type:
         if in_order:
-            check_timestamp(receiver, header.timestamp, arrival_ns)
+            check_timestamp(receiver, header, arrival_ns)
         if ahead and header.marker and ends_silence(receiver, header, spacing_ns, ahead):
             receiver.transit_known = 0
         update_jitter(receiver, header.timestamp, arrival_ns)
@@ -802,23 +805,36 @@ cdef inline void note_payload_type(RtpReceiver* receiver, uint8_t payload_type) 
     receiver.last_payload_type = payload_type
 
 
-cdef void check_timestamp(RtpReceiver* receiver, uint32_t timestamp, int64_t arrival_ns) noexcept nogil:
+cdef void check_timestamp(RtpReceiver* receiver, const RtpHeader* header, int64_t arrival_ns) noexcept nogil:
     # RFC 3550 5.1: the timestamp runs with the codec's clock, in silence too.
-    cdef int64_t step = <int32_t>(timestamp - receiver.anchor_timestamp)
+    cdef int64_t step = <int32_t>(header.timestamp - receiver.anchor_timestamp)
     cdef int64_t packets = receiver.max_ext_seq - receiver.anchor_ext_seq
     cdef int64_t elapsed_ns = arrival_ns - receiver.anchor_arrival_ns
     cdef bint known = receiver.anchor_known
     receiver.anchor_known = 1
-    receiver.anchor_timestamp = timestamp
+    receiver.anchor_timestamp = header.timestamp
     receiver.anchor_ext_seq = receiver.max_ext_seq
     receiver.anchor_arrival_ns = arrival_ns
     if not known:
         return
     if not explains(receiver, step, packets, elapsed_ns):
         receiver.timestamp_jumps += 1
+        receiver.may_have_paused = 0
         forget_lowest(receiver)
-    elif packets == 1 and step > 0:
+        return
+    if packets == 1 and step > 0:
         receiver.timestamp_step = <uint32_t>step
+    if receiver.may_have_paused or header.marker or elapsed_ns > PAUSE_NS:
+        check_pause(receiver, step, rtp_units(elapsed_ns, receiver.clock_hz, 0), header.marker)
+
+
+cdef void check_pause(RtpReceiver* receiver, int64_t step, int64_t elapsed, bint marker) noexcept nogil:
+    # A sender whose clock stood still while it was silent, on hold say, comes late by that and keeps its pace. What the
+    # network kept back comes in a row instead, and is late. A marker tells at once.
+    cdef bint paused = receiver.may_have_paused and 4 * elapsed >= 3 * step
+    receiver.may_have_paused = not marker and elapsed - step > rtp_units(PAUSE_NS, receiver.clock_hz, 0)
+    if paused or (marker and elapsed - step > receiver.clock_hz // JUMP_PER_SECOND):
+        forget_lowest(receiver)
 
 
 cdef inline bint explains(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cmw.core.clock import MILLISECOND, Nanos
+from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.rtp.jitter import JitterEstimate
 from cmw.rtp.jitter_buffer import USUAL_BUFFER, BufferSettings, JitterBuffer
 from cmw.rtp.packet import PacketError, RtpHeader, parse_header
@@ -23,6 +23,8 @@ LATE_LIMIT_NS: Final = 100 * MILLISECOND
 """Default of what a packet may be later than the RTP clock expects, without being called late."""
 JUMP_PER_SECOND: Final = 10
 """A step of the timestamp is no jump when it is within 1/10 s of what the packets or the time between them explain."""
+PAUSE_NS: Final = SECOND
+"""A packet that comes later by more than this after the one before it may be one of a sender that stood still."""
 COMFORT_NOISE: Final = 13
 """Its payload type comes and goes with silence and is no change of codec. Source: RFC 3389."""
 
@@ -102,6 +104,7 @@ class ReceiveStatistics:
         self._relative = RelativeTransit()
         self.buffer = JitterBuffer(buffer, clock_hz)
         self._anchor: _Anchor | None = None  # the newest in order of the negotiated type
+        self._may_have_paused = False  # it came so late after the one before it that the sender may have stood still
         self._last_payload_type: int | None = None  # of the newest in order; no events, no comfort noise
         self._held: _Held | None = None
 
@@ -144,6 +147,7 @@ class ReceiveStatistics:
         self.jitter.forget_transit()
         self._forget_fastest()
         self._anchor = None
+        self._may_have_paused = False
         if clock_hz != self.clock_hz:
             self.jitter.change_clock(clock_hz)
             self.buffer.set_clock(clock_hz)
@@ -229,6 +233,7 @@ class ReceiveStatistics:
         self.jitter.forget_transit()
         self._forget_fastest()
         self._anchor = None
+        self._may_have_paused = False
 
     def _count(self, header: RtpHeader, arrival_ns: Nanos, ahead: int, *, behind: int = 0, fresh: bool = True) -> None:
         """Count a packet `ahead` of the highest before it, or `behind` the highest; `fresh` but for duplicates."""
@@ -266,9 +271,29 @@ class ReceiveStatistics:
         packets = self.window.highest - anchor.ext_seq
         if not self._explains(step, packets, arrival_ns - anchor.arrival_ns):
             self.timestamp_jumps += 1
+            self._may_have_paused = False
             self._forget_fastest()
-        elif packets == 1 and step > 0:
+            return
+        if packets == 1 and step > 0:
             self.timestamp_step = step
+        elapsed_ns = arrival_ns - anchor.arrival_ns
+        if self._may_have_paused or header.marker or elapsed_ns > PAUSE_NS:
+            self._check_pause(step, rtp_units(elapsed_ns, self.clock_hz), header.marker)
+
+    def _check_pause(self, step: int, elapsed: int, marker: bool) -> None:
+        """Begin anew with what is late after a sender's clock stood still while it was silent, on hold say.
+
+        It comes late by that and keeps its pace; what the network kept back comes in a row instead, and is late. A
+        marker tells at once.
+
+        Args:
+            step: since the packet before, in RTP units, by its timestamp.
+            elapsed: the same by its arrival.
+        """
+        paused = self._may_have_paused and 4 * elapsed >= 3 * step
+        self._may_have_paused = not marker and elapsed - step > rtp_units(PAUSE_NS, self.clock_hz)
+        if paused or (marker and elapsed - step > self.clock_hz // JUMP_PER_SECOND):
+            self._forget_fastest()
 
     def _explains(self, step: int, packets: int, elapsed_ns: Nanos) -> bool:
         """Tell whether the codec's clock explains a step: by the packets, or by silence between them."""

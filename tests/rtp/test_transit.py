@@ -57,6 +57,46 @@ class TestLatePackets:
         assert 500 <= late <= 1000  # 10 to 20 s
 
 
+class TestPausedSender:
+    """Sequence numbers and timestamps go on where they were, after a time in which nothing came."""
+
+    @staticmethod
+    def pause(stream: Stream, seconds: float, *, marker: bool = False) -> None:
+        for seq in range(20):
+            stream.receive(seq)
+        for seq in range(20, 40):
+            stream.receive(seq, at_ns=at(seq, late_ms=1000 * seconds), marker=marker and seq == 20)
+
+    @pytest.mark.parametrize("seconds", [1.1, 9])
+    def test_after_two_packets_at_its_pace_it_is_not_late_any_more(self, stream: Stream, seconds: float) -> None:
+        self.pause(stream, seconds)
+        assert (stream.now.late_packets, stream.now.buffer_late, stream.now.timestamp_jumps) == (1, 1, 0)
+
+    @pytest.mark.parametrize("seconds", [0.2, 9])
+    def test_a_marker_tells_at_once(self, stream: Stream, seconds: float) -> None:
+        self.pause(stream, seconds, marker=True)
+        assert (stream.now.late_packets, stream.now.buffer_late) == (0, 0)
+
+    def test_a_second_is_a_long_delay(self, stream: Stream) -> None:
+        self.pause(stream, 0.9)
+        assert (stream.now.late_packets, stream.now.buffer_late) == (20, 20)
+
+    @pytest.mark.parametrize("spacing_ms", [0, 10])
+    def test_what_the_network_kept_back_is_late(self, stream: Stream, spacing_ms: int) -> None:
+        for seq in range(20):
+            stream.receive(seq)
+        release = at(20, late_ms=2000)
+        arrivals = {seq: max(at(seq), release + (seq - 20) * spacing_ms * MS) for seq in range(20, 270)}
+        for seq, at_ns in arrivals.items():
+            stream.receive(seq, at_ns=at_ns)
+        assert stream.now.late_packets == sum(at_ns - at(seq) > 100 * MS for seq, at_ns in arrivals.items())
+
+    def test_one_packet_that_came_late_alone_changes_nothing(self, stream: Stream) -> None:
+        for seq in range(20):
+            stream.receive(seq, at_ns=at(seq, late_ms=3000 if seq == 10 else 0))
+        assert stream.now.late_packets == 1
+
+
 class TestTimestampJumps:
     def receive(self, stream: Stream, *packets: tuple[int, int, int]) -> None:
         """Take (sequence number, timestamp, arrival in ms) of each packet, after a second of a regular stream."""
