@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmw.metrics.emodel import (
+    CODECS,
     G711_PLAIN,
     G711_PLC,
     Circuit,
@@ -52,6 +53,32 @@ def test_a_better_rating_never_sounds_worse(r: float, more: float) -> None:
 def test_loss_impairs_by_the_formula(impairment, percent: float, expected: float) -> None:  # type: ignore[no-untyped-def]
     """ITU-T G.107 7.5 with the values of G.113 Appendix I, worked by hand."""
     assert effective_impairment(impairment, percent / 100) == pytest.approx(expected, abs=0.01)
+
+
+TABULATED = {  # ITU-T G.113 (02/2001) Appendix I: Ie by percent of random loss, in the tables that Bpl was fitted to
+    "G.711 without concealment": (G711_PLAIN, {0: 0, 1: 25, 2: 35, 3: 45, 5: 55}, 7.5),
+    "G.711": (G711_PLC, {0: 0, 1: 5, 2: 7, 3: 10, 5: 15, 7: 20, 10: 25, 15: 35, 20: 45}, 3),
+    "G.729A with VAD": (CODECS["G729"], {0: 11, 0.5: 13, 1: 15, 1.5: 17, 2: 19, 3: 23, 4: 26, 8: 36, 16: 49}, 1),
+    "G.723.1 with VAD": (CODECS["G723"], {0: 15, 0.5: 17, 1: 19, 1.5: 22, 2: 24, 3: 27, 4: 32, 8: 41, 16: 55}, 1.1),
+    "GSM-EFR": (CODECS["GSM-EFR"], {0: 5, 1: 16, 2: 21, 3: 26, 5: 33}, 3),
+}
+
+
+@pytest.mark.parametrize("codec", TABULATED)
+def test_the_robustness_is_that_of_the_tables_it_was_fitted_to(codec: str) -> None:
+    impairment, table, off = TABULATED[codec]
+    for percent, ie in table.items():
+        assert effective_impairment(impairment, percent / 100) == pytest.approx(ie, abs=off)
+
+
+def squares_off(impairment: Impairment, table: dict[float, float]) -> float:
+    return sum((effective_impairment(impairment, percent / 100) - ie) ** 2 for percent, ie in table.items())
+
+
+def test_what_is_also_found_for_g711_without_concealment_fits_less() -> None:
+    """Some texts have 4.8 for 4.3."""
+    _, table, _ = TABULATED["G.711 without concealment"]
+    assert squares_off(G711_PLAIN, table) < squares_off(Impairment(ie=0.0, bpl=4.8), table)
 
 
 def test_bursts_are_worse_than_random_loss() -> None:
