@@ -12,7 +12,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_settings, late_limit_ns
-from cmw.cli.capture_analysis import Analysis, analyze_capture
+from cmw.cli.capture_analysis import Analysis, analyze_capture, sounds_of
 from cmw.cli.capture_report import capture_report
 from cmw.cli.plotting import plotting_library
 from cmw.cli.tables import print_json, print_table
@@ -49,6 +49,10 @@ def analyze(
             help="Write a page with loss, jitter and spacing over time; it opens offline.", metavar="FILE.html"
         ),
     ] = None,
+    wav: Annotated[
+        Path | None,
+        typer.Option(help="Write the sound of each stream of G.711 into this directory.", metavar="DIR"),
+    ] = None,
 ) -> None:
     """Print loss, jitter and quality of every RTP stream in a capture, by the code that measures live calls."""
     measuring = Measuring(buffer_settings(jitter_buffer), late_limit_ns(late_after), timelines=report is not None)
@@ -57,10 +61,13 @@ def analyze(
         raise SettingsError("--report needs plotly, which is not installed: pip install 'cmw[report]'")
     with _named(file), _opened(file) as stream:
         found = analyze_capture(stream, measuring)
+        sounds = sounds_of(stream, found, wav) if wav is not None else []
     if as_json:
         print_json(found.document())
     else:
         _print(found)
+    for sound in sounds:
+        print(f"cmw: wrote {sound}", file=sys.stderr)
     if report is not None:
         _write(report, capture_report(found, file.name, _COLUMNS, library))
     if found.damage:

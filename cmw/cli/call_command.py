@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from cmw.cli.buffer_options import DEFAULT_BUFFER, DEFAULT_LATE, BufferText, LateText, buffer_document
-from cmw.cli.evidence_option import EvidenceOption, with_evidence
+from cmw.cli.evidence_option import EvidenceOption, WavOption, with_evidence
 from cmw.cli.hep_options import DEFAULT_CAPTURE_ID, HepCaptureId, HepKeyFile, HepOptions, HepTarget
 from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS
+from cmw.cli.report_files import ReportWish
 from cmw.cli.run_command import (
     ExternalIp,
     Json,
@@ -166,6 +167,7 @@ def call(
     hep_capture_id: HepCaptureId = DEFAULT_CAPTURE_ID,
     hep_auth_key_file: HepKeyFile = None,
     evidence: EvidenceOption = None,
+    wav: WavOption = False,
 ) -> int:
     """Place calls to a URI and end with a verdict; the same as a plan with one group.
 
@@ -201,7 +203,8 @@ def call(
     _add_thresholds(document, threshold or [])
     hep = HepOptions(hep_target, hep_capture_id, hep_auth_key_file)
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
-    return run_and_report(with_evidence(_plan(document), evidence), settings, output, json_wanted=json_wanted)
+    plan = with_evidence(_plan(document), evidence, with_sound=wav)
+    return run_and_report(plan, settings, output, json_wanted=json_wanted, wish=ReportWish(with_sound=wav))
 
 
 def _plan(document: dict[str, Any]) -> Plan:

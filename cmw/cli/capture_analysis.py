@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from cmw.capture import CaptureError, Datagram, DatagramReader, read_frames
+from cmw.cli.capture_sound import write_sounds
 from cmw.cli.session_directory import SessionDirectory
 from cmw.core.clock import SECOND, Nanos
 from cmw.errors import SettingsError
@@ -75,6 +77,23 @@ def analyze_capture(stream: BinaryIO, measuring: Measuring = USUAL_MEASURING) ->
         if not datagram.is_tcp:
             flows.receive(datagram.source, datagram.destination, _whole(datagram), datagram.at_ns)
     return Analysis(flows.finish(), reader, flows, directory.sip_messages, "".join(damages))
+
+
+def sounds_of(stream: BinaryIO, found: Analysis, directory: Path) -> list[Path]:
+    """Write the sound of each stream of G.711 that was found in a capture; return the files.
+
+    Args:
+        stream: the capture, seekable.
+
+    Raises:
+        SettingsError: there are too many streams, or the files cannot be written.
+    """
+    stream.seek(0)
+    datagrams = (each for each in _datagrams(stream, DatagramReader(), lambda damage: None) if not each.is_tcp)
+    try:
+        return write_sounds(directory, found.streams, datagrams)
+    except OSError as error:
+        raise SettingsError(f"--wav: {directory} cannot be written: {error.strerror or error}") from None
 
 
 def stream_document(stream: Stream) -> dict[str, Any]:

@@ -32,9 +32,11 @@ class EvidenceFiles:
 
     Args:
         documents: of `cmw.load.evidence.Evidence`; those that cannot be read are left out.
+        with_sound: WAV files of what was said are wanted too.
     """
 
-    def __init__(self, documents: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, documents: Iterable[Mapping[str, Any]], *, with_sound: bool = False) -> None:
+        self._with_sound = with_sound
         self._kept = {found.endpoint: found for document in documents if (found := _read(document)) is not None}
         self._samples: dict[int, list[Row]] = {index: [] for index in self._kept}
 
@@ -61,7 +63,8 @@ class EvidenceFiles:
             directory.mkdir(parents=True, exist_ok=True)
             samples = sorted(self._samples[index], key=lambda row: row["second"])
             packets = await packets_of(index)
-            for name, content in evidence_files(evidence, by_index.get(index), samples, packets).items():
+            files = evidence_files(evidence, by_index.get(index), samples, packets, with_sound=self._with_sound)
+            for name, content in files.items():
                 (directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return {index: evidence_path(index, evidence.name) for index, evidence in self._kept.items()}
 

@@ -28,25 +28,40 @@ EvidenceOption = Annotated[
 ]
 
 
-def with_evidence(plan: Plan, words: Sequence[str] | None) -> Plan:
+WavOption = Annotated[
+    bool, typer.Option("--wav", help="Write what was heard and said in the calls whose packets are kept as WAV files.")
+]
+
+
+def with_evidence(plan: Plan, words: Sequence[str] | None, *, with_sound: bool = False) -> Plan:
     """Return the plan with the evidence that the options ask for; what they do not say is as the plan says.
+
+    Args:
+        with_sound: what was said is wanted, for which packets have to be kept.
 
     Raises:
         typer.BadParameter: a word that asks for nothing.
     """
-    if not words:
+    if not words and not with_sound:
         return plan
+    found = _chosen(plan, words or [])
+    if with_sound and not found.rtp:
+        raise typer.BadParameter("expected packets to be kept, such as by --evidence all", param_hint="--wav")
+    return plan.model_copy(update={"evidence": found})
+
+
+def _chosen(plan: Plan, words: Sequence[str]) -> Evidence:
     if "none" in words:
         if len(words) > 1:
             raise _bad("none", "no other --evidence beside it")
-        return plan.model_copy(update={"evidence": Evidence(calls=0)})
+        return Evidence(calls=0)
     said = _said(plan, words)
     found = Evidence.model_validate(plan.evidence.model_dump(exclude_unset=True) | said)
     if found.chooses and "rtp" not in found.model_fields_set:
         found = found.model_copy(update={"rtp": RTP_CALLS})
     if found.rtp and not found.chooses:
         raise _bad(f"rtp:{found.rtp}", "somebody whose packets are kept, for calls is 0")
-    return plan.model_copy(update={"evidence": found})
+    return found
 
 
 def _said(plan: Plan, words: Iterable[str]) -> dict[str, Any]:

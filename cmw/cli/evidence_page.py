@@ -9,6 +9,9 @@ from html import escape
 from typing import Any
 
 from cmw.cli.call_capture import call_capture
+from cmw.cli.call_sound import call_sounds
+from cmw.cli.packet_chart import STYLE as PACKETS_STYLE
+from cmw.cli.packet_chart import packet_chart
 from cmw.load.evidence import Evidence, EvidenceMessage
 from cmw.load.ladder import SVG_STYLE, ladder_svg, ladder_text
 from cmw.load.outcome import EndpointReport
@@ -37,7 +40,12 @@ Samples = Sequence[Mapping[str, Any]]
 
 
 def evidence_files(
-    evidence: Evidence, report: EndpointReport | None, samples: Samples, packets: Sequence[EvidencePackets] = ()
+    evidence: Evidence,
+    report: EndpointReport | None,
+    samples: Samples,
+    packets: Sequence[EvidencePackets] = (),
+    *,
+    with_sound: bool = False,
 ) -> dict[str, str | bytes]:
     """Return the files of one endpoint by name.
 
@@ -45,9 +53,14 @@ def evidence_files(
         report: of the endpoint; None when it never came.
         samples: of the endpoint, by second.
         packets: of the endpoint, as far as they were kept.
+        with_sound: WAV files of what was said are wanted too.
     """
+    sounds = call_sounds(packets) if with_sound else []
     files: dict[str, str | bytes] = {
-        "index.html": _page(evidence, report, samples),
+        f"audio-{number}.wav" if number > 1 else "audio.wav": sound for number, sound in enumerate(sounds, 1)
+    }
+    files |= {
+        "index.html": _page(evidence, report, samples, packets, list(files)),
         "ladder.txt": ladder_text(evidence.messages),
         "ladder.svg": ladder_svg(evidence.messages),
         "messages.txt": messages_text(evidence),
@@ -56,6 +69,8 @@ def evidence_files(
         files["sdp.diff"] = difference
     if timeline := rtp_timeline(samples):
         files["rtp.svg"] = timeline
+    if chart := packet_chart(packets):
+        files["packets.svg"] = chart
     if capture := call_capture(evidence.messages, packets):
         files["call.pcapng"] = capture
     return files
@@ -131,7 +146,13 @@ def _curve(known: list[tuple[int, float]], title: str) -> str:
     )
 
 
-def _page(evidence: Evidence, report: EndpointReport | None, samples: Samples) -> str:
+def _page(
+    evidence: Evidence,
+    report: EndpointReport | None,
+    samples: Samples,
+    packets: Sequence[EvidencePackets],
+    sounds: Sequence[str],
+) -> str:
     said = []
     if report is not None:
         said.append(f"<p><b>{escape(report.outcome)}</b> {escape(report.reason)}</p>")
@@ -139,6 +160,9 @@ def _page(evidence: Evidence, report: EndpointReport | None, samples: Samples) -
         said.append("".join(f"<p>{name}: {escape(value)}</p>" for name, value in facts if value))
     difference, timeline = sdp_difference(evidence.messages), rtp_timeline(samples)
     said.append(f"<h2>SIP</h2>{ladder_svg(evidence.messages, alone=False)}" if evidence.messages else "<p>No SIP.</p>")
+    if chart := packet_chart(packets, alone=False):
+        said.append(f"<h2>Packets received</h2>{chart}")
+    said += [f'<p>heard on the left, said on the right: <audio controls src="{name}"></audio></p>' for name in sounds]
     if timeline:
         said.append(f"<h2>RTP received</h2>{timeline}")
     if difference:
@@ -147,5 +171,5 @@ def _page(evidence: Evidence, report: EndpointReport | None, samples: Samples) -
     body = "\n".join(said)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(evidence.name)}</title>'
-        f"<style>{_STYLE}{SVG_STYLE}</style></head>\n<body><h1>{escape(evidence.name)}</h1>\n{body}\n</body></html>\n"
+        f"<style>{_STYLE}{SVG_STYLE}{PACKETS_STYLE}</style></head>\n<body><h1>{escape(evidence.name)}</h1>\n{body}\n</body></html>\n"
     )

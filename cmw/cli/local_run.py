@@ -17,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from cmw.cli.hep_options import DEFAULT_CAPTURE_ID
-from cmw.cli.report_files import report_directory, write_report
+from cmw.cli.report_files import USUAL_REPORT, ReportWish, report_directory, write_report
 from cmw.cli.steps_told import StepsTold
 from cmw.core.address import Address
 from cmw.errors import CapacityError, CmwError, CommandError, SettingsError
@@ -108,6 +108,7 @@ async def run_here(
     report: Path,
     watch: Callable[[RunView], None],
     tell: Callable[[str], None],
+    wish: ReportWish = USUAL_REPORT,
 ) -> LocalResult:
     """Run `plan`, write its report directory and return its results.
 
@@ -117,6 +118,7 @@ async def run_here(
         report: directory of the report.
         watch: told how the run stands, about twice a second.
         tell: given a line at the end of each step of a search.
+        wish: what the report is to have.
 
     Raises:
         SettingsError: an address or a directory cannot be used.
@@ -128,7 +130,7 @@ async def run_here(
             async with Gateway.open(Path(directory)) as gateway, _worker_on(gateway, plan, settings, signals):
                 run_id = await gateway.start_run(plan)
                 signals.polite_stop = lambda: gateway.stop_run(run_id)
-                return await _follow(gateway, run_id, report, watch, tell, signals)
+                return await _follow(gateway, run_id, report, watch, tell, signals, wish)
         except asyncio.CancelledError:
             if signals.first is None:
                 raise
@@ -253,6 +255,7 @@ async def _follow(
     watch: Callable[[RunView], None],
     tell: Callable[[str], None],
     signals: _Signals,
+    wish: ReportWish,
 ) -> LocalResult:
     """Watch a run, or the steps of a search, write the reports, and return how it ended."""
     steps = StepsTold()
@@ -265,7 +268,7 @@ async def _follow(
             run = await gateway.run(run_id)
             for step, line in steps.news(run.search):
                 tell(line)
-                await _write_report(gateway, step.run_id, report / step.report)
+                await _write_report(gateway, step.run_id, report / step.report, wish)
     finally:
         over.cancel()
     watch(run)
@@ -275,12 +278,12 @@ async def _follow(
         if signals.first is not None:
             raise InterruptedRunError(signals.first, run.reason) from None
         raise NotRunError(f"{run.status}: {run.reason}") from None
-    await _write_report(gateway, run_id, report)
+    await _write_report(gateway, run_id, report, wish)
     return LocalResult(run, summary, report, signals.first)
 
 
-async def _write_report(gateway: Gateway, run_id: str, directory: Path) -> None:
+async def _write_report(gateway: Gateway, run_id: str, directory: Path, wish: ReportWish) -> None:
     summary, keys = await gateway.summary(run_id), await gateway.sample_keys(run_id)
     endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
     packets_of = partial(gateway.packets_of, run_id)
-    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence, packets_of)
+    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence, packets_of, wish)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -26,6 +26,16 @@ from cmw.load.summary import Summary
 
 SAMPLE_HEAD = ("endpoint", "second", "at_unix_ms")
 """Columns of samples.csv before the metrics."""
+
+
+class ReportWish(NamedTuple):
+    """What a report is to have beside the usual."""
+
+    with_sound: bool = False
+    """WAV files of what was said in calls whose packets are kept."""
+
+
+USUAL_REPORT = ReportWish()
 
 
 @contextmanager
@@ -56,6 +66,7 @@ async def write_report(
     samples: AsyncIterable[Mapping[str, Any]],
     evidence: Iterable[Mapping[str, Any]] = (),
     packets_of: PacketsOf = no_packets,
+    wish: ReportWish = USUAL_REPORT,
 ) -> None:
     """Write summary.json, endpoints.csv, samples.csv, evidence/, junit.xml and report.html into `directory`.
 
@@ -66,13 +77,14 @@ async def write_report(
         samples: a mapping for each endpoint and second, written as it comes.
         evidence: documents of `cmw.load.evidence.Evidence`.
         packets_of: gives what is kept of the packets of an endpoint.
+        wish: what else is in it.
 
     Raises:
         SettingsError: the directory or a file in it cannot be written.
     """
     reports = [EndpointReport.model_validate(report) for report in endpoints]
     found = Summary.model_validate(summary)
-    timeline, kept = RunTimeline(found.endpoints.total), EvidenceFiles(evidence)
+    timeline, kept = RunTimeline(found.endpoints.total), EvidenceFiles(evidence, with_sound=wish.with_sound)
     with writing_report(directory):
         _write_documents(directory, summary, reports)
         with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ import uvloop
 
 from cmw.cli.annotations import Annotate, Remarks, settled
 from cmw.cli.console import Terminal
-from cmw.cli.evidence_option import EvidenceOption, with_evidence
+from cmw.cli.evidence_option import EvidenceOption, WavOption, with_evidence
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.forecast_table import print_forecast
 from cmw.cli.hep_options import DEFAULT_CAPTURE_ID, HepCaptureId, HepKeyFile, HepOptions, HepTarget
@@ -22,6 +22,7 @@ from cmw.cli.options import DEFAULT_RTP_PORTS, DEFAULT_SIP_PORTS, parse_ports
 from cmw.cli.plan_file import read_plan
 from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
+from cmw.cli.report_files import USUAL_REPORT, ReportWish
 from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.summary_table import print_summary
 from cmw.cli.tables import print_json
@@ -61,6 +62,7 @@ def run(
     hep_capture_id: HepCaptureId = DEFAULT_CAPTURE_ID,
     hep_auth_key_file: HepKeyFile = None,
     evidence: EvidenceOption = None,
+    wav: WavOption = False,
     set_: SetOption = None,
     baseline: BaselineOption = None,
     annotations: Annotated[
@@ -79,11 +81,13 @@ def run(
     hep = HepOptions(hep_target, hep_capture_id, hep_auth_key_file)
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
     wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
-    wanted = with_evidence(wanted, evidence)
+    wanted = with_evidence(wanted, evidence, with_sound=wav)
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
     remarks = None if annotations is None else Remarks(settled(annotations), plan)
-    return run_and_report(wanted, settings, output, json_wanted=json_wanted, remarks=remarks)
+    return run_and_report(
+        wanted, settings, output, json_wanted=json_wanted, remarks=remarks, wish=ReportWish(with_sound=wav)
+    )
 
 
 def _check(plan: Plan, settings: LocalSettings, *, json_wanted: bool) -> int:
@@ -145,12 +149,13 @@ def run_and_report(
     *,
     json_wanted: bool,
     remarks: Remarks | None = None,
+    wish: ReportWish = USUAL_REPORT,
 ) -> int:
     """Run a plan with a live view, print its summary, and return the exit code; that of the signal that ended it."""
     report = output or Path(datetime.now(UTC).strftime("cmw-report-%Y%m%d-%H%M%S"))
     try:
         with Progress() as progress:
-            result: LocalResult = uvloop.run(run_here(plan, settings, report, progress.update, progress.tell))
+            result: LocalResult = uvloop.run(run_here(plan, settings, report, progress.update, progress.tell, wish))
     except InterruptedRunError as interruption:
         print(f"cmw: {interruption}", file=sys.stderr)
         return 128 + interruption.signal

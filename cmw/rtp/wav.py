@@ -1,4 +1,4 @@
-"""WAV files as what a telephone says: one channel, 8000 samples a second, 16 bit.
+"""WAV files as what a telephone says: one channel, 8000 samples a second, 16 bit; and such sound as a WAV file.
 
 A RIFF file is a row of chunks, each a name of four letters, a length of four bytes, and so many bytes and one more if
 that is odd. ``fmt `` says what the samples are, ``data`` holds them. All numbers begin with their lowest byte.
@@ -48,6 +48,30 @@ class WavShape(NamedTuple):
     rate_hz: int
     bits: int
     """Of a sample of one channel."""
+
+
+HEAD_BYTES: Final = 44
+"""Of what `wav_head` returns."""
+
+
+def wav_head(samples: int, channels: int) -> bytes:
+    """Return what a file of 8000 signed 16-bit samples a second begins with; the samples follow, one of each channel.
+
+    Args:
+        samples: of each channel.
+    """
+    size, block = 2 * samples * channels, 2 * channels
+    shape = struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, channels, g711.CLOCK_HZ, g711.CLOCK_HZ * block, block, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + shape + struct.pack("<4sI", b"data", size)
+
+
+def serialize_wav(*channels: array[int]) -> bytes:
+    """Return a file of signed 16-bit samples (typecode ``h``), 8000 a second; silence follows the shorter channels."""
+    longest = max(map(len, channels))
+    mixed = array("h", bytes(2 * longest * len(channels)))
+    for place, samples in enumerate(channels):
+        mixed[place : place + len(samples) * len(channels) : len(channels)] = samples
+    return wav_head(longest, len(channels)) + struct.pack(f"<{len(mixed)}h", *mixed)
 
 
 def parse_wav(data: bytes) -> array[int]:

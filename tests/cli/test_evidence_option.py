@@ -57,6 +57,14 @@ def test_what_asks_for_nothing_is_refused(words: list[str], told: str) -> None:
         with_evidence(plan(), words)
 
 
+def test_sound_needs_packets() -> None:
+    assert with_evidence(plan(), None, with_sound=True).evidence == plan(rtp=20).evidence
+    assert with_evidence(plan(worst=2, rtp=5), None, with_sound=True).evidence == plan(worst=2, rtp=5).evidence
+    for said, words in (({"rtp": 0}, []), ({}, ["none"]), ({}, ["rtp:0"])):
+        with pytest.raises(typer.BadParameter, match="expected packets to be kept, such as by --evidence all"):
+            with_evidence(plan(**said), words, with_sound=True)
+
+
 def test_all_of_a_crowd_is_too_many() -> None:
     document = two_groups()
     document["groups"]["callers"]["endpoints"] = document["groups"]["callees"]["endpoints"] = 501
