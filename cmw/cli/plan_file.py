@@ -19,6 +19,7 @@ from cmw.load.plan import Plan
 from cmw.load.plan_fields import MAX_PEM
 from cmw.load.plan_parser import parse_plan
 from cmw.load.plan_sip import TLS_FILES
+from cmw.load.plan_threshold import expression_of, written_rules
 from cmw.load.summary import Summary
 from cmw.net.sip_tls import TlsSettings, client_context
 
@@ -90,12 +91,14 @@ def _fill_baseline(source: Source, baseline: Summary | None) -> None:
         return
     for metric, written in thresholds.items():
         filled: list[Any] = []
-        for k, expression in enumerate(written if isinstance(written, list) else [written]):
-            if not isinstance(expression, str) or not names_baseline(expression):
-                filled.append(expression)
+        for k, rule in enumerate(written_rules(written)):
+            expression = expression_of(rule)
+            if expression is None or not names_baseline(expression):
+                filled.append(rule)
                 continue
             try:
-                filled.append(_against(metric, expression, baseline))
+                number = _against(metric, expression, baseline)
+                filled.append({**rule, "threshold": number} if isinstance(rule, dict) else number)
             except ValueError as error:
                 path: Path = ("thresholds", metric, k) if isinstance(written, list) else ("thresholds", metric)
                 source.fault(path, str(error), source.positions.get(path))

@@ -16,7 +16,7 @@ import asyncio
 import itertools
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Set
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ import structlog
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
 from cmw.errors import CmwError, SettingsError
+from cmw.gateway.early_ends import EarlyEnds
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
 from cmw.gateway.instants import SteadyClock, UnixMillis
@@ -107,6 +108,7 @@ class Coordinator:
         results: Results,
         clock: SteadyClock,
         watchers: RunWatchers,
+        early_ends: EarlyEnds,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -114,6 +116,7 @@ class Coordinator:
         self._results = results
         self._clock = clock
         self._watchers = watchers
+        self._early_ends = early_ends
         self._opened_at_ms = clock()
         self._runs: dict[str, ActiveRun] = {}
         self._turn = asyncio.Lock()
@@ -258,8 +261,9 @@ class Coordinator:
             elif step == "start":
                 await self._lose(run, part, reason)
 
-    def reports_committed(self, entries: Iterable[Entry]) -> None:
+    def reports_committed(self, entries: Sequence[Entry]) -> None:
         """Take note of what the journal has written."""
+        self._early_ends.take(entries)
         for entry in () if self._is_stopping else entries:
             found = self._part(entry.run_id, entry.worker_id)
             if found is None:
@@ -278,6 +282,8 @@ class Coordinator:
     async def _resume(self, run: ActiveRun) -> None:
         if run.status is RunStatus.PENDING or run.is_waiting:
             return  # `tick` allocates it as soon as there is room
+        if run.status is RunStatus.RUNNING:
+            await self._early_ends.begin(run)
         for part in run.open_parts():
             if part.state is PartState.ASSIGNED:
                 await self._order_prepare(run, part)
@@ -411,6 +417,7 @@ class Coordinator:
         run.started_at_ms = self._clock()
         run.deadline_at_ms = run.started_at_ms + await self._run_within_ms(run)
         await self._store.update(run, sealed_plan=None)
+        await self._early_ends.begin(run)
         self._watchers.changed(run.id)
         log.info("run started", run=run.id)
         if len(run.parts) > 1:
@@ -427,6 +434,7 @@ class Coordinator:
         return max(spans_ns) // MILLISECOND
 
     async def _stop(self, run: ActiveRun) -> None:
+        self._early_ends.end(run.id)
         run.status = RunStatus.STOPPING
         run.deadline_at_ms = min(run.deadline_at_ms or self._clock(), self._clock())
         await self._store.update(run)
@@ -512,6 +520,7 @@ class Coordinator:
         await self._store.finish(run, **more)
         log.info("run over", run=run.id, status=status, reason=reason)
         self._runs.pop(run.id, None)
+        self._early_ends.end(run.id)
         self._watchers.changed(run.id)
         self._spawn(self._in_turn(self._allocate_waiting))
         async with self._over:
@@ -558,6 +567,8 @@ class Coordinator:
     async def tick(self) -> None:
         """Look at the deadlines of every run."""
         now_ms = self._clock()
+        for run in list(self._runs.values()):
+            await self._check_early_end(run, now_ms)
         async with self._turn:
             for run in list(self._runs.values()):
                 if run.status is RunStatus.PENDING or run.is_waiting:
@@ -573,6 +584,18 @@ class Coordinator:
             return
         late = [part.worker_name for part in run.parts.values() if part.state is PartState.ASSIGNED]
         await self._fail(run, f"not prepared in time: worker {', '.join(late)}")
+
+    async def _check_early_end(self, run: ActiveRun, now_ms: UnixMillis) -> None:
+        """Stop a run one of whose thresholds does not hold, if it is to end then."""
+        if run.status is not RunStatus.RUNNING or run.is_finishing:
+            return
+        broken = await self._early_ends.judge(run.id, now_ms - (run.started_at_ms or now_ms))
+        if broken is None:
+            return
+        async with self._turn:
+            if run.status is RunStatus.RUNNING and not run.is_finishing:
+                run.early_end, run.reason = broken, str(broken)
+                await self._stop(run)
 
     async def _check_end(self, run: ActiveRun, now_ms: UnixMillis) -> None:
         """After the deadline, stop what still goes on; after the grace, give up who did not answer."""

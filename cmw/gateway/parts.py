@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from cmw.core.words import RunStatus
 from cmw.gateway.instants import UnixMillis
 from cmw.gateway.placement import ANYWHERE, Placement
+from cmw.load.early_end import EarlyEnd
 
 
 class PartState(StrEnum):
@@ -90,6 +91,7 @@ class ActiveRun:
         placement: which workers it may have.
         wait_until_ms: until when it may wait for room.
         is_finishing: its results are being summed up.
+        early_end: the threshold that ended it.
         step: of which search it is a step, and its number.
         start_at_unix_ns: when all workers begin; None for one worker, and for those that a restarted gateway starts.
     """
@@ -108,6 +110,7 @@ class ActiveRun:
     wait_until_ms: UnixMillis | None = None
     is_finishing: bool = False
     step: StepOf | None = None
+    early_end: EarlyEnd | None = None
     start_at_unix_ns: int | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 

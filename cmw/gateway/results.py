@@ -22,8 +22,8 @@ from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.report import UNTRUSTED, samples_csv
 from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
+from cmw.metrics.grouped_samples import GroupedSamples
 from cmw.metrics.keys import COLUMNS
-from cmw.metrics.samples import SampleAggregate
 
 Row = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Results:
 
 
 def _summary(
-    run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples: SampleAggregate, dropped: dict[str, int]
+    run: ActiveRun, plan: Plan, reports: list[dict[str, Any]], samples: GroupedSamples, dropped: dict[str, int]
 ) -> dict[str, Any]:
     parts = run.parts.values()
     info = RunInfo(
@@ -74,6 +74,7 @@ def _summary(
         status=run.final_status(),
         started_at=iso(run.started_at_ms),
         duration_s=_seconds(run.started_at_ms, run.ended_at_ms),
+        early_end=run.early_end,
         workers=[WorkerPart(id=part.worker_id, name=part.worker_name, endpoints=len(part.endpoints)) for part in parts],
     )
     totals = {part.worker_id: figures for part in parts if (figures := _totals(part)) is not None}

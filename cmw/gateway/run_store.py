@@ -26,6 +26,7 @@ from cmw.gateway.tables import endpoints, events, run_workers, runs
 from cmw.gateway.vault import Vault
 from cmw.gateway.views import Page
 from cmw.link.spool import SPOOL_DROPPED
+from cmw.load.early_end import EarlyEnd
 from cmw.load.evidence import KIND as EVIDENCE
 from cmw.load.packets import KIND as PACKETS
 from cmw.load.plan import Plan
@@ -318,6 +319,7 @@ def _active_run(row: RunRow) -> ActiveRun:
         reason=row["reason"],
         placement=Placement.model_validate(row["placement"]),
         wait_until_ms=row["wait_until_ms"],
+        early_end=EarlyEnd.model_validate(row["early_end"]) if row["early_end"] is not None else None,
         step=StepOf(row["search_id"], row["search_step"]) if row["search_id"] is not None else None,
     )
 
@@ -329,6 +331,7 @@ def _update(run: ActiveRun, **more: Any) -> sa.Update:
         "queued_at_ms": run.queued_at_ms,
         "started_at_ms": run.started_at_ms,
         "deadline_at_ms": run.deadline_at_ms,
+        "early_end": run.early_end.model_dump() if run.early_end is not None else None,
     }
     return runs.update().where(runs.c.id == run.id).values(values | more)
 

@@ -17,13 +17,14 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cmw.gateway.database import Database
 from cmw.gateway.instants import UnixClock, UnixMillis
 from cmw.gateway.sample_blocks import SampleTable, decode_block, encode_block, gather, join
-from cmw.gateway.tables import batches, runs, sample_blocks, sample_sums
+from cmw.gateway.tables import batches, run_workers, runs, sample_blocks, sample_sums
 from cmw.link.samples import SampleBatch, decode_samples
-from cmw.metrics.samples import SampleAggregate
+from cmw.metrics.grouped_samples import GroupedSamples
 
 MINUTE_S = 60
 BLOCK_ENDPOINTS = 4
@@ -54,12 +55,12 @@ class SampleStore:
             if found:
                 yield found
 
-    async def aggregate(self, run_id: str) -> SampleAggregate:
-        """Add the samples of a run up."""
+    async def aggregate(self, run_id: str) -> GroupedSamples:
+        """Add the samples of a run up, by group."""
         sums = sa.select(sample_sums.c.total).where(sample_sums.c.run_id == run_id)
         ids = sa.select(batches.c.id).where(batches.c.run_id == run_id)
-        total = SampleAggregate()
         async with self._database.read() as connection:
+            total = GroupedSamples(await _groups(connection, run_id))
             packed = [row.total for row in await connection.execute(sums)]
             await asyncio.to_thread(_merge, packed, total)
             left = [row.id for row in await connection.execute(ids)]
@@ -135,7 +136,9 @@ class SamplePacker:
 
     async def _replace(self, own: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
         """Put blocks in the place of frames that were read, or change nothing when one of them is gone meanwhile."""
-        blocks, total = await asyncio.to_thread(_packed, [row["frame"] for row in rows])
+        async with self._database.read() as connection:
+            groups = await _groups(connection, own["run_id"])
+        blocks, total = await asyncio.to_thread(_packed, [row["frame"] for row in rows], groups)
         ids = [row["id"] for row in rows]
         some = [batches.c.id.in_(ids[start : start + FRAMES_AT_ONCE]) for start in range(0, len(ids), FRAMES_AT_ONCE)]
         async with self._database.write() as connection:
@@ -173,12 +176,12 @@ def _minute(run_id: str, blocks: Sequence[bytes], frames: Sequence[bytes], endpo
     return sorted(cut, key=lambda batch: batch.second)
 
 
-def _packed(frames: Sequence[bytes]) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the rows of `sample_blocks` for the frames of a minute, and their sum."""
+def _packed(frames: Sequence[bytes], groups: dict[int, str]) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the rows of `sample_blocks` for the frames of a minute, and their sum by group."""
     found = [decode_samples(frame)[1] for frame in frames]
-    total = SampleAggregate()
+    total = GroupedSamples(groups)
     for batch in found:
-        total.add(batch.columns)
+        total.add(batch.endpoints, batch.columns)
     blocks = [_block(part) for table in gather(found) for part in _parts(table.by_endpoint())]
     return blocks, zlib.compress(json.dumps(total.to_dict()).encode())
 
@@ -196,11 +199,18 @@ def _block(table: SampleTable) -> dict[str, Any]:
     return ends | {"rows": len(table), "block": encode_block(table)}
 
 
-def _merge(packed: Sequence[bytes], total: SampleAggregate) -> None:
+def _merge(packed: Sequence[bytes], total: GroupedSamples) -> None:
     for item in packed:
-        total.merge(SampleAggregate.from_dict(json.loads(zlib.decompress(item))))
+        total.merge(GroupedSamples.from_dict(json.loads(zlib.decompress(item))))
 
 
-def _add(frames: Sequence[bytes], total: SampleAggregate) -> None:
+def _add(frames: Sequence[bytes], total: GroupedSamples) -> None:
     for frame in frames:
-        total.add(decode_samples(frame)[1].columns)
+        _, batch = decode_samples(frame)
+        total.add(batch.endpoints, batch.columns)
+
+
+async def _groups(connection: AsyncConnection, run_id: str) -> dict[int, str]:
+    """Return the group of each endpoint of a run."""
+    rows = await connection.execute(sa.select(run_workers.c.endpoints).where(run_workers.c.run_id == run_id))
+    return {index: group for row in rows for index, _, group, *_ in row.endpoints}

@@ -25,6 +25,7 @@ from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
 from cmw.gateway.coordinator import NOT_SUMMED_UP, WAIT_MS, Coordinator, RunOrder
 from cmw.gateway.database import Database
+from cmw.gateway.early_ends import EarlyEnds
 from cmw.gateway.errors import conflict, not_found
 from cmw.gateway.hub import Hub
 from cmw.gateway.idempotency import Idempotency
@@ -76,13 +77,22 @@ class Gateway:
         self._database = database
         self._registry = WorkerRegistry(database, clock)
         self._store = RunStore(database, vault)
-        self._results = Results(self._store, SampleStore(database))
+        samples = SampleStore(database)
+        self._results = Results(self._store, samples)
         self._journal = Journal(database, clock, self._committed)
         self._hub = Hub(self._registry, self._journal)
         self._watchers = RunWatchers()
         self._retention = Retention(database, clock, kept)
         self._packer = SamplePacker(database, clock)
-        self._coordinator = Coordinator(self._store, self._registry, self._hub, self._results, steady, self._watchers)
+        self._coordinator = Coordinator(
+            self._store,
+            self._registry,
+            self._hub,
+            self._results,
+            steady,
+            self._watchers,
+            EarlyEnds(database, self._store, samples),
+        )
         self._searches = Searches(self._store, self._coordinator, self._watchers, steady)
         self._limiter = FailureLimiter()
         self.api_keys = ApiKeys(database, clock)

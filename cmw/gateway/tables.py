@@ -155,12 +155,13 @@ runs = sa.Table(
     sa.Column("is_search", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("search_id", sa.String(32), index=True),
     sa.Column("search_step", sa.Integer),
+    sa.Column("early_end", sa.JSON(none_as_null=True)),
 )
 """`plan` has no passwords; `sealed_plan` has them, encrypted, and is erased once every worker has started.
 `deadline_at_ms`: when every endpoint must have ended by itself. `ended_at_ms`: from when on reports are late.
 `late_reports`: how many came after it. `placement`: which workers it may have. `wait_until_ms`: until when it may wait
 for room. `is_search`: its steps are runs of their own, with its id as `search_id` and their number as
-`search_step`, from 1."""
+`search_step`, from 1. `early_end`: the threshold that ended it."""
 
 run_workers = sa.Table(
     "run_workers",
@@ -230,7 +231,7 @@ sample_sums = sa.Table(
     sa.Column("total", sa.LargeBinary, nullable=False),
     sa.Index("ix_sample_sums_run_id", "run_id", "minute"),
 )
-"""What the samples of a packed minute add up to, over all endpoints: a compressed `SampleAggregate`."""
+"""What the samples of a packed minute add up to, by group of endpoints: a compressed `GroupedSamples`."""
 
 events = sa.Table(
     "events",

@@ -56,17 +56,31 @@ def _apply(value: float, operator: str | None, number: float) -> float:
 
 
 def _value_of(threshold: Threshold, earlier: Summary) -> float | None:
-    """Return the figure of the earlier run that the threshold's function names; of two sides the worse one."""
-    if threshold.metric in RATIOS:
-        return earlier.ratios.get(threshold.metric)
-    if threshold.metric in COUNTS:
-        return float(_count(threshold.metric, earlier))
+    """Return the figure of the earlier run that the threshold's function names; of two sides the worse one.
+
+    Of a group, a run knows the figures that it had thresholds over.
+    """
+    if threshold.group:
+        return _judged(threshold, earlier)
+    if threshold.name in RATIOS:
+        return earlier.ratios.get(threshold.name)
+    if threshold.name in COUNTS:
+        return float(_count(threshold.name, earlier))
     if threshold.function == "total" and not threshold.sides:
         return float(getattr(earlier.signalling, threshold.key))
     figures: list[Q | int | None] = [getattr(earlier.media, side).get(threshold.key) for side in threshold.sides]
     values = [_figure(threshold, figure) for figure in figures or [earlier.timing.get(threshold.key)]]
     known = [value for value in values if value is not None]
     return (max if threshold.comparison in ("<", "<=") else min)(known) if known else None
+
+
+def _judged(threshold: Threshold, earlier: Summary) -> float | None:
+    for part in earlier.thresholds:
+        if part.metric == threshold.metric and part.value is not None:
+            other = parse_threshold(part.metric, part.expression)
+            if (other.function, other.percent) == (threshold.function, threshold.percent):
+                return part.value
+    return None
 
 
 def _count(metric: str, earlier: Summary) -> int:

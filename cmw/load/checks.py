@@ -44,7 +44,7 @@ def checks_of(summary: Summary) -> list[Check]:
         checks.append(_calls(summary, bad))
     for threshold in summary.thresholds:
         name = f"{threshold.metric} {threshold.expression}"
-        found = threshold.note or "found nothing" if threshold.value is None else f"found {threshold.value:.6g}"
+        found = threshold.note or (f"found {threshold.value:.6g}" if threshold.value is not None else "found nothing")
         checks.append(
             Check("thresholds", name, CheckResult.PASSED)
             if threshold.passed

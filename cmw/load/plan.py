@@ -47,6 +47,9 @@ from cmw.load.plan_sip import (
     Transport,
 )
 from cmw.load.plan_sound import SAID_EXPECTED, Said, Sound, SoundName
+from cmw.load.plan_threshold import EXPECTED as THRESHOLDS_EXPECTED
+from cmw.load.plan_threshold import Rule, ThresholdRule
+from cmw.load.thresholds import Threshold, parse_threshold
 from cmw.load.units import Rate
 from cmw.rtp.statistics import LATE_LIMIT_NS
 
@@ -345,8 +348,8 @@ class Plan(PlanModel):
     groups: dict[Name, Group] = plan_field(
         "a mapping of one or more names to groups", "who takes part", min_length=1, max_length=MAX_GROUPS
     )
-    thresholds: dict[StrictStr, Annotated[list[StrictStr], AlsoWritten({"type": "string"})]] = plan_field(
-        'a mapping of metrics to lists such as ["p(5) >= 4.0"]',
+    thresholds: dict[StrictStr, Annotated[list[Rule], AlsoWritten({"type": "string"})]] = plan_field(
+        THRESHOLDS_EXPECTED,
         "what must hold for the run to pass",
         default_factory=dict,
     )
@@ -354,6 +357,15 @@ class Plan(PlanModel):
     evidence: Evidence = plan_field(
         "a mapping such as {calls: 20}", "whose SIP messages, and packets, are kept", default_factory=Evidence
     )
+
+    @property
+    def rules(self) -> list[tuple[Threshold, ThresholdRule]]:
+        """Return the thresholds in the order in which they are written, each with what is to become of the run."""
+        return [
+            (parse_threshold(metric, rule.threshold), rule)
+            for metric, rules in self.thresholds.items()
+            for rule in rules
+        ]
 
     def longest_hold(self, name: str) -> Nanos:
         """Return the longest that a call of a group may last, whether it calls or is called."""

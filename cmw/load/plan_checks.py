@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from cmw.core.clock import Nanos
 from cmw.load.faults import Faults, Path, suggest
 from cmw.load.plan import Group, Registrar
 from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_load_checks import check_load
-from cmw.load.thresholds import functions_of, parse_threshold
+from cmw.load.plan_threshold import expression_of, written_rules
+from cmw.load.thresholds import functions_of, group_of, parse_threshold
 
 
 def check_groups(
@@ -43,21 +44,29 @@ def check_groups(
     _check_accounts(registrars, groups, faults)
 
 
-def check_thresholds(thresholds: object, faults: Faults) -> None:
+def check_thresholds(thresholds: object, groups: Collection[object], faults: Faults) -> None:
     """Note every threshold that cannot be read; anything but a mapping of lists is noted elsewhere."""
     for metric, expressions in thresholds.items() if isinstance(thresholds, Mapping) else ():
         if not isinstance(metric, str):
             continue
         try:
             functions_of(metric)
+            _check_group(metric, [str(name) for name in groups])
         except ValueError as error:
             faults.add(("thresholds", metric), str(error))
             continue
-        if isinstance(expressions, str):
-            _check_threshold(metric, expressions, ("thresholds", metric), faults)
-        for k, expression in enumerate(expressions if isinstance(expressions, list) else ()):
-            if isinstance(expression, str):
-                _check_threshold(metric, expression, ("thresholds", metric, k), faults)
+        for k, rule in enumerate(written_rules(expressions)):
+            if (expression := expression_of(rule)) is not None:
+                path: Path = ("thresholds", metric, k) if isinstance(expressions, list) else ("thresholds", metric)
+                _check_threshold(metric, expression, path, faults)
+
+
+def _check_group(metric: str, groups: Sequence[str]) -> None:
+    group = group_of(metric)
+    if group and group not in groups:
+        raise ValueError(
+            f"found no group {group!r}{suggest(group, groups) or ', expected one of ' + ', '.join(groups)}"
+        )
 
 
 def has_endpoint(groups: Mapping[str, Group], name: str) -> bool:

@@ -62,7 +62,7 @@ def parse_plan(
     check_sip(registrars, groups, notes)
     check_scenarios(groups, hold_ns, notes)
     check_sounds(groups, plan.sounds if plan else None, notes)
-    check_thresholds(document.get("thresholds"), notes)
+    check_thresholds(document.get("thresholds"), group_names, notes)
     check_evidence(plan.evidence if plan else Evidence(), groups, notes)
     if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:
         notes.add(("groups",), f"found more than {MAX_ENDPOINTS} endpoints in all, expected at most {MAX_ENDPOINTS}")
@@ -76,7 +76,7 @@ def _settle(document: Mapping[Any, Any], notes: Faults) -> dict[Any, Any]:
     settled = dict(document)
     thresholds = settled.get("thresholds")
     if isinstance(thresholds, Mapping):
-        settled["thresholds"] = {k: [v] if isinstance(v, str) else v for k, v in thresholds.items()}
+        settled["thresholds"] = {k: [v] if isinstance(v, str | Mapping) else v for k, v in thresholds.items()}
     registrars = settled.get("registrars")
     if isinstance(registrars, Mapping):
         settled["registrars"] = {k: _settle_accounts(k, v, notes) for k, v in registrars.items()}

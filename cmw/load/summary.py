@@ -10,17 +10,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cmw.core.words import Blame, OutcomeKind, Phase, RunStatus, Verdict
+from cmw.load.early_end import EarlyEnd
+from cmw.load.figures import Figures, RunFigures
 from cmw.load.generator_bounds import BOUNDS
-from cmw.load.outcome import SIGNALLING_COUNTS, EndpointReport, RunTotals
+from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
-from cmw.load.ratios import CALL_RATIOS, REGISTRATION_RATIOS
 from cmw.load.search import SearchPart
-from cmw.load.thresholds import Judgement, Threshold, evaluate
+from cmw.load.thresholds import Judgement, evaluate
 from cmw.load.verdict import Limit, generator_limits, run_blame, shown_names, verdict
+from cmw.metrics.grouped_samples import GroupedSamples
 from cmw.metrics.histogram import ExponentialHistogram
 from cmw.metrics.keys import METRICS, TIMING_KEYS, Kind
 from cmw.metrics.quantiles import describe
-from cmw.metrics.samples import SampleAggregate
 
 SCHEMA_VERSION: Literal[1] = 1
 MAX_FAILURE_KINDS = 50
@@ -169,6 +170,8 @@ class ThresholdPart(SummaryModel):
     value: float | None
     passed: bool
     note: str = ""
+    ended_run_in_second: int | None = None
+    """When it ended the run, which it failed then, whatever its value is now; null for those that ended none."""
 
 
 class WorkerPart(SummaryModel):
@@ -225,13 +228,14 @@ class RunInfo:
     started_at: str | None = None
     duration_s: float | None = None
     workers: list[WorkerPart] = field(default_factory=list)
+    early_end: EarlyEnd | None = None
 
 
 def build_summary(
     run: RunInfo,
     plan: Plan,
     reports: Iterable[EndpointReport],
-    samples: SampleAggregate,
+    samples: GroupedSamples,
     totals: Mapping[str, RunTotals],
 ) -> Summary:
     """Return the summary of a run.
@@ -241,8 +245,12 @@ def build_summary(
         samples: of the whole run.
         totals: of each worker that reported its end, by worker id.
     """
-    figures = _Figures(plan, list(reports), samples)
-    judgements = evaluate(plan.thresholds, figures.lookup)
+    every = RunFigures(plan, list(reports), samples)
+    figures, parts = every.whole, _Parts(every.whole)
+    thresholds = [
+        _threshold(judgement, run.early_end)
+        for judgement in evaluate([threshold for threshold, _ in plan.rules], every.value)
+    ]
     limits = generator_limits(totals, {worker.id: worker.name for worker in run.workers}, figures.reports)
     failed = [report for report in figures.reports if _has_failed(report)]
     decided = verdict(
@@ -250,7 +258,7 @@ def build_summary(
         status=run.status,
         attempted=len(figures.calls),
         failed=len(failed),
-        thresholds=[judgement.passed for judgement in judgements],
+        thresholds=[threshold.passed for threshold in thresholds],
     )
     return Summary(
         run=RunPart(
@@ -258,26 +266,26 @@ def build_summary(
             name=plan.name,
             status=run.status,
             verdict=decided,
-            blame=run_blame(decided, run.status, failed, measured=any(_fell_short(one) for one in judgements)),
+            blame=run_blame(decided, run.status, failed, measured=any(map(_fell_short, thresholds))),
             started_at=run.started_at,
             duration_s=run.duration_s,
         ),
-        endpoints=figures.endpoints(plan.total_endpoints),
-        registrations=figures.registrations(),
-        calls=figures.calls_part(),
-        signalling=figures.signalling(),
+        endpoints=parts.endpoints(plan.total_endpoints),
+        registrations=parts.registrations(),
+        calls=parts.calls_part(),
+        signalling=parts.signalling(),
         ratios=figures.ratios,
-        timing={key: _q(histogram) for key, histogram in figures.timing.items()},
-        media=figures.media(),
+        timing={key: _q(figures.timing(key)) for key in TIMING_KEYS},
+        media=parts.media(),
         generator=_generator(limits, totals, {worker.id: worker.name for worker in run.workers}),
-        thresholds=[_threshold(judgement) for judgement in judgements],
+        thresholds=thresholds,
         workers=run.workers,
-        failures=figures.failures(),
+        failures=parts.failures(),
     )
 
 
-def _fell_short(judgement: Judgement) -> bool:
-    return not judgement.passed and judgement.value is not None
+def _fell_short(threshold: ThresholdPart) -> bool:
+    return not threshold.passed and (threshold.value is not None or threshold.ended_run_in_second is not None)
 
 
 def _has_failed(report: EndpointReport) -> bool:
@@ -286,43 +294,13 @@ def _has_failed(report: EndpointReport) -> bool:
     return unanswered or not report.ended_well
 
 
-class _Figures:
-    """The figures of one run, each computed once."""
+class _Parts:
+    """The parts of a summary that describe what was measured."""
 
-    def __init__(self, plan: Plan, reports: list[EndpointReport], samples: SampleAggregate) -> None:
-        called = {group.call.group for group in plan.groups.values() if group.call is not None}
-        self.reports = reports
-        self.samples = samples
-        self.calls = [
-            report
-            for report in reports
-            if report.call.attempted and (report.call.direction == "outbound" or report.group not in called)
-        ]
-        self.ratios = {ratio.name: ratio.of(self.calls) for ratio in CALL_RATIOS}
-        self.ratios |= {ratio.name: ratio.of(reports) for ratio in REGISTRATION_RATIOS}
-        self.timing = {key: self._timing(key) for key in TIMING_KEYS}
-        self.totals = {
-            (m.key, side): self._total(m.key, side)
-            for m in METRICS
-            if m.measured and m.kind is Kind.COUNTER
-            for side in m.direction.sides
-        }
-
-    def lookup(self, threshold: Threshold, side: str) -> float | None:
-        """Return the value that a threshold judges; None when nothing was measured."""
-        if threshold.function in ("rate", "count"):
-            return self._of_run(threshold.metric)
-        if threshold.function == "total":
-            return self.totals[threshold.key, side] if side else getattr(self.signalling(), threshold.key)
-        histogram = self.samples.histogram(f"{side}.{threshold.key}") if side else self.timing[threshold.key]
-        match threshold.function:
-            case "avg":
-                return histogram.mean
-            case "min":
-                return histogram.min
-            case "max":
-                return histogram.max
-        return histogram.quantile(0.5 if threshold.function == "med" else threshold.percent / 100)
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+        self.reports = figures.reports
+        self.calls = figures.calls
 
     def endpoints(self, planned: int) -> EndpointsPart:
         """Count endpoints by outcome and by the phase that they reached."""
@@ -346,22 +324,21 @@ class _Figures:
         return CallsPart(
             attempted=len(self.calls),
             answered=sum(report.call.answered for report in self.calls),
-            failed=len(self.calls) - self._good_calls(),
+            failed=self._figures.count("calls_failed"),
             by_status_code=dict(sorted(codes.items())),
         )
 
     def signalling(self) -> SignallingPart:
         """Add up what happened in calls."""
-        totals = {key: sum(getattr(report.signalling, key) for report in self.reports) for key in SIGNALLING_COUNTS}
-        return SignallingPart(**totals, early_media_calls=sum(report.call.early_media for report in self.calls))
+        return SignallingPart(**{key: self._figures.signalling_total(key) for key in SignallingPart.model_fields})
 
     def media(self) -> MediaPart:
         """Describe the media of both sides."""
         return MediaPart(
             send=self._side("send"),
             receive=self._side("receive"),
-            one_way_calls=sum(report.one_way for report in self.calls),
-            silent_calls=sum(report.silent for report in self.calls),
+            one_way_calls=self._figures.count("one_way_calls"),
+            silent_calls=self._figures.count("silent_calls"),
             one_way_missing=dict(Counter(report.one_way_missing for report in self.calls if report.one_way_missing)),
             wrong_payload_type_calls=self._calls_with("wrong_payload_type_packets"),
             early_packet_calls=self._calls_with("early_packets"),
@@ -386,36 +363,11 @@ class _Figures:
             for (outcome, blame, status, reason), names in ranked[:MAX_FAILURE_KINDS]
         ]
 
-    def _good_calls(self) -> int:
-        return sum(report.call.answered and report.ended_well for report in self.calls)
-
-    def _of_run(self, metric: str) -> float | None:
-        match metric:
-            case "calls_failed":
-                return float(len(self.calls) - self._good_calls()) if self.calls else None
-            case "one_way_calls":
-                return float(sum(report.one_way for report in self.calls)) if self.calls else None
-            case "silent_calls":
-                return float(sum(report.silent for report in self.calls)) if self.calls else None
-        return self.ratios[metric]
-
-    def _timing(self, key: str) -> ExponentialHistogram:
-        histogram = ExponentialHistogram()
-        if key == "registration_time_ms":
-            values = [report.registration.time_ms for report in self.reports]
-        else:
-            values = [report.call.timing.get(key) for report in self.calls]
-        histogram.record_many([value for value in values if value is not None])
-        return histogram
-
-    def _total(self, key: str, side: str) -> int | None:
-        values = [getattr(report.media, side).get(key) for report in self.reports]
-        known = [int(value) for value in values if value is not None]
-        return sum(known) if known else None
-
     def _side(self, side: str) -> dict[str, Q | int | None]:
         return {
-            m.key: _q(self.samples.histogram(f"{side}.{m.key}")) if m.kind is Kind.GAUGE else self.totals[m.key, side]
+            m.key: _q(self._figures.samples.histogram(f"{side}.{m.key}"))
+            if m.kind is Kind.GAUGE
+            else self._figures.media_total(m.key, side)
             for m in METRICS
             if m.measured and side in m.direction.sides
         }
@@ -476,15 +428,19 @@ def _merged(wires: Iterable[dict[str, Any] | None]) -> ExponentialHistogram:
     return merged
 
 
-def _threshold(judgement: Judgement) -> ThresholdPart:
-    value = judgement.value
-    return ThresholdPart(
-        metric=judgement.threshold.metric,
-        expression=judgement.threshold.expression,
+def _threshold(judgement: Judgement, early_end: EarlyEnd | None) -> ThresholdPart:
+    threshold, value = judgement.threshold, judgement.value
+    part = ThresholdPart(
+        metric=threshold.metric,
+        expression=threshold.expression,
         value=None if value is None else float(f"{value:.6g}"),
         passed=judgement.passed,
         note="nothing was measured, which fails the threshold" if value is None else "",
     )
+    if early_end is None or (early_end.metric, early_end.expression) != (threshold.metric, threshold.expression):
+        return part
+    note = f"{early_end.value:.6g} in second {early_end.second}, which ended the run"
+    return part.model_copy(update={"passed": False, "note": note, "ended_run_in_second": early_end.second})
 
 
 def _q(histogram: ExponentialHistogram) -> Q:

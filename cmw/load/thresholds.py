@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cmw.load.faults import suggest
@@ -33,6 +33,7 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "!=": operator.ne,
 }
 
+_SELECTED = re.compile(r"([^{}]*)(?:\{\s*group\s*:\s*([^{}]*[^{}\s])\s*\})?")
 _EXPRESSION = re.compile(
     r"\s*(?:p\(\s*([0-9]{1,3}(?:\.[0-9]{1,6})?)\s*\)|([a-z]+))\s*(>=|<=|==|!=|>|<)\s*"
     r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(?:\([^()]{1,80}\)\s*)?",  # a remark may follow
@@ -45,7 +46,7 @@ class Threshold:
     """One thing that must hold.
 
     Args:
-        metric: as written: a key, perhaps with ``send.`` or ``receive.`` before it.
+        metric: as written: a key, perhaps with ``send.`` or ``receive.`` before and ``{group:NAME}`` behind it.
         function: ``p``, ``avg``, ``min``, ``max``, ``med``, ``total``, ``rate`` or ``count``.
         percent: of ``p``, 0 to 100; 0 otherwise.
     """
@@ -59,13 +60,23 @@ class Threshold:
 
     @property
     def key(self) -> str:
-        """Return the metric's key without the side."""
-        return self.metric.rpartition(".")[2]
+        """Return the metric's key without side and group."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        """Return the metric without its group."""
+        return _selected(self.metric)[0]
+
+    @property
+    def group(self) -> str:
+        """Return the group whose endpoints are judged; nothing for those of the whole run."""
+        return _selected(self.metric)[1]
 
     @property
     def sides(self) -> tuple[str, ...]:
         """Return the sides to judge: the one written, or all that the metric has."""
-        side = self.metric.rpartition(".")[0]
+        side = self.name.rpartition(".")[0]
         return (side,) if side else by_key[self.key].direction.sides
 
     def holds(self, value: float) -> bool:
@@ -96,12 +107,18 @@ def metric_names() -> list[str]:
     return [*RATIOS, *COUNTS, *(metric.key for metric in by_key.values() if metric.measured)]
 
 
-def functions_of(name: str) -> str:
+def group_of(metric: str) -> str:
+    """Return the group that a metric is judged of; nothing for all."""
+    return _selected(metric)[1]
+
+
+def functions_of(written: str) -> str:
     """Return the functions that may judge a metric, as text for messages.
 
     Raises:
         ValueError: when there is no such metric, or this version does not measure it.
     """
+    name, _ = _selected(written)
     if name in RATIOS:
         return "rate"
     if name in COUNTS:
@@ -114,6 +131,14 @@ def functions_of(name: str) -> str:
         raise ValueError("is not measured by this version; docs/metrics.md says which metrics are")
     _check_side(name, side, metric)
     return FUNCTIONS[metric.kind]
+
+
+def _selected(metric: str) -> tuple[str, str]:
+    """Part a metric from its group."""
+    found = _SELECTED.fullmatch(metric)
+    if found is None:
+        raise ValueError("is not a metric, expected its name alone or with a group, such as mos{group:callers}")
+    return found[1], found[2] or ""
 
 
 def _check_side(name: str, side: str, metric: Metric) -> None:
@@ -143,22 +168,26 @@ Lookup = Callable[[Threshold, str], float | None]
 """Return the value of a threshold's function over one side (``send``, ``receive`` or nothing); None when absent."""
 
 
-def evaluate(thresholds: Mapping[str, list[str]], lookup: Lookup) -> list[Judgement]:
-    """Judge every threshold of a plan, in its order.
+def evaluate(thresholds: Iterable[Threshold], lookup: Lookup) -> list[Judgement]:
+    """Judge thresholds, in their order.
 
     A metric that has two sides is judged on each side that has values; the judgement shows the one that is worse off.
     """
-    return [
-        _judge(parse_threshold(metric, expression), lookup)
-        for metric, expressions in thresholds.items()
-        for expression in expressions
-    ]
+    return [_judge(threshold, lookup) for threshold in thresholds]
 
 
 def _judge(threshold: Threshold, lookup: Lookup) -> Judgement:
-    sides = () if threshold.metric in RATIOS or threshold.metric in COUNTS else threshold.sides
+    sides = () if threshold.name in RATIOS or threshold.name in COUNTS else threshold.sides
     values = [value for side in sides or ("",) if (value := lookup(threshold, side)) is not None]
     failing = [value for value in values if not threshold.holds(value)]
-    if failing or not values:
-        return Judgement(threshold, failing[0] if failing else None)
-    return Judgement(threshold, max(values) if threshold.comparison in ("<", "<=") else min(values))
+    return Judgement(threshold, _worse(threshold, failing or values))
+
+
+def _worse(threshold: Threshold, values: Sequence[float]) -> float | None:
+    """Return the value that is furthest from what is wanted, or nearest to its end; None without values."""
+    match threshold.comparison:
+        case "<" | "<=":
+            return max(values, default=None)
+        case "==":
+            return max(values, key=lambda value: abs(value - threshold.limit), default=None)
+    return min(values, default=None)

@@ -22,6 +22,9 @@ def _why(summary: Summary) -> str:
         since = "" if first is None else f", first in second {first}"
         return f"The generator was the limit ({resources}{since}): the figures say nothing about the target."
     failing = [threshold for threshold in summary.thresholds if not threshold.passed]
+    ending = next((threshold for threshold in failing if threshold.ended_run_in_second is not None), None)
+    if ending is not None:
+        return f"{ending.metric} {ending.expression} ended the run in second {ending.ended_run_in_second}."
     if failing:
         return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
     if summary.run.verdict is Verdict.PASSED:

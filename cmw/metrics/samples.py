@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cmw.metrics.histogram import ExponentialHistogram
@@ -36,6 +36,14 @@ class SampleAggregate:
                 self._rejected += 1
                 continue
             self._histograms.setdefault(name, ExponentialHistogram()).record_many(values)
+
+    @classmethod
+    def sum_of(cls, parts: Iterable[SampleAggregate]) -> SampleAggregate:
+        """Return what several hold together."""
+        total = cls()
+        for part in parts:
+            total.merge(part)
+        return total
 
     def merge(self, other: SampleAggregate) -> None:
         """Add what `other` holds, which stays as it is."""

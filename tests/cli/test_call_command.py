@@ -86,7 +86,7 @@ def test_options_become_a_plan(plans: list[Plan], tmp_path: Path) -> None:
     [group], [registrar] = plan.groups.values(), plan.registrars.values()
     assert (group.endpoints, group.audio.codecs, group.audio.source, group.audio.dscp) == (3, ["PCMA"], "tone", 0)
     assert (registrar.domain, registrar.port) == ("[::1]", 5070)
-    assert plan.thresholds == {"mos": ["avg >= 4"]}
+    assert plan.to_document()["thresholds"] == {"mos": ["avg >= 4"]}
 
 
 def test_the_jitter_buffer_becomes_part_of_the_plan(plans: list[Plan]) -> None:

@@ -83,7 +83,7 @@ thresholds:
 def test_a_plan_is_filled_from_its_baseline(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
     earlier = read_summary(write(tmp_path / "a", 100))
-    found = read_plan(tmp_path / "plan.yaml", baseline=earlier).thresholds
+    found = read_plan(tmp_path / "plan.yaml", baseline=earlier).to_document()["thresholds"]
     assert found["call_success"] == ["rate >= 0.5", "rate >= 1.000000 (baseline 1)"]
     assert found["call_setup_time_ms"][0].startswith("p(50) <= 11")
 

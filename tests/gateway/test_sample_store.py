@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cmw.gateway.database import Database
 from cmw.gateway.sample_store import SamplePacker, SampleStore
-from cmw.gateway.tables import batches, runs, sample_blocks
+from cmw.gateway.tables import batches, run_workers, runs, sample_blocks
 from cmw.link.samples import SampleBatch, encode_samples
 from tests.gateway.world import run_async
 
@@ -78,9 +78,36 @@ def test_what_is_read_does_not_depend_on_what_is_packed(tmp_path: Path) -> None:
             assert await packer.pack() == 1
             assert await database.count(sa.select(batches)) == 0
             assert (await read(store), await read(store, 13)) == (before, one)
-            after = (await store.aggregate("r")).to_dict()
-            assert after["batches"] == total["batches"] == 250
-            assert after["columns"].keys() == total["columns"].keys() == {"receive.jitter_ms"}
+            assert (await store.aggregate("r")).to_dict() == total
+            assert total["groups"][""]["batches"] == 250
+            assert total["groups"][""]["columns"].keys() == {"receive.jitter_ms"}
+
+    run_async(work())
+
+
+def test_sums_are_by_group_packed_or_not(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with opened(tmp_path) as (database, store, packer):
+            await add_run(database, "r")
+            part = {"run_id": "r", "state": "STARTED", "reason": "", "endpoint_count": 10}
+            callers = [[index, f"caller-{index}", "callers", index] for index in range(3)]
+            callees = [[index, f"callee-{index}", "callees", index] for index in range(3, 10)]
+            rows = [
+                part | {"worker_id": "w", "worker_name": "w", "endpoints": callers + callees[:4]},
+                part | {"worker_id": "v", "worker_name": "v", "endpoints": callees[4:]},
+            ]
+            async with database.write() as connection:
+                await connection.execute(run_workers.insert(), rows)
+            await add(database, "r", range(80))
+            before = await store.aggregate("r")
+            assert await packer.pack() == 1
+            after = await store.aggregate("r")
+            assert after.to_dict() == before.to_dict()
+            jitter = {group: after.of(group).histogram("receive.jitter_ms") for group in ("callers", "callees", "")}
+            assert {group: histogram.count for group, histogram in jitter.items()} == {
+                "callers": 240, "callees": 560, "": 0
+            }  # fmt: skip
+            assert (jitter["callers"].max, jitter["callees"].max) == (79.25, 80.125)
 
     run_async(work())
 
@@ -97,7 +124,7 @@ def test_frames_that_come_after_their_minute_was_packed_are_found_too(tmp_path: 
             assert [row[:3] for row in late] == sorted(row[:3] for row in late)
             assert await packer.pack() == 1
             assert await read(store) == late
-            assert (await store.aggregate("r")).batches == 100
+            assert (await store.aggregate("r")).total.batches == 100
 
     run_async(work())
 

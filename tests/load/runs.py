@@ -8,8 +8,8 @@ from cmw.core.words import Blame, OutcomeKind, RunStatus
 from cmw.load.outcome import CallReport, EndpointReport, MediaReport, RegistrationReport, RunTotals
 from cmw.load.plan_parser import parse_plan
 from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
+from cmw.metrics.grouped_samples import GroupedSamples
 from cmw.metrics.histogram import ExponentialHistogram
-from cmw.metrics.samples import SampleAggregate
 from tests.load.documents import two_groups
 
 INFO = RunInfo(
@@ -73,7 +73,7 @@ def busy(index: int, group: str = "callers", **changes: Any) -> EndpointReport:
 
 def summary(
     *, thresholds: dict[str, Any] | None = None, endpoints: list[EndpointReport] | None = None,
-    health: dict[str, RunTotals] | None = None, samples: SampleAggregate | None = None, info: RunInfo = INFO,
+    health: dict[str, RunTotals] | None = None, samples: GroupedSamples | None = None, info: RunInfo = INFO,
     planned: tuple[int, int] = (2, 2),
 ) -> Summary:  # fmt: skip
     """Return the summary of a run of two callers and two callees, or as many as `planned`."""
@@ -82,6 +82,6 @@ def summary(
         info,
         plan,
         reports() if endpoints is None else endpoints,
-        samples or SampleAggregate(),
+        samples or GroupedSamples(),
         {"w1": totals()} if health is None else health,
     )

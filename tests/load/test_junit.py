@@ -9,8 +9,10 @@ import pytest
 
 from cmw.core.words import RunStatus
 from cmw.load.checks import CheckResult, checks_of
+from cmw.load.early_end import EarlyEnd
 from cmw.load.junit import junit_xml
 from cmw.load.summary import Summary
+from cmw.load.verdict_sentence import verdict_sentence
 from tests.load.runs import INFO, busy, report, summary, totals
 
 TWO = {"call_success": ["rate >= 0.99", "rate >= 0.1"]}
@@ -84,3 +86,11 @@ def test_whatever_a_peer_says_the_document_can_be_read(reason: str) -> None:
     failure = root.find(".//failure")
     assert failure is not None
     assert "1 x CALL_FAILED: " in (failure.get("message") or "")
+
+
+def test_a_threshold_that_ended_the_run_says_when_and_with_what() -> None:
+    ended = EarlyEnd(metric="mos", expression="avg >= 0", value=-1.0, second=7)
+    found = summary(thresholds={"mos": "avg >= 0"}, info=replace(INFO, early_end=ended))
+    message = checks_of(found)[2].message
+    assert message == "-1 in second 7, which ended the run; expected avg >= 0"
+    assert verdict_sentence(found) == "mos avg >= 0 ended the run in second 7. Blame: TARGET."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from array import array
+from math import nan
 
 from cmw.core.words import OutcomeKind, Verdict
 from cmw.load.outcome import CallReport, MediaReport
 from cmw.load.plan_parser import parse_plan
 from cmw.load.summary import Summary, build_summary
 from cmw.load.verdict_sentence import verdict_sentence
-from cmw.metrics.samples import SampleAggregate
+from cmw.metrics.grouped_samples import GroupedSamples
 from tests.load.runs import INFO, busy, report, reports, summary, totals, wire
 
 Q_KEYS = {"count", "mean", "min", "p5", "p50", "p95", "p99", "max"}
@@ -45,7 +46,7 @@ def test_a_call_between_two_groups_counts_once_at_its_caller() -> None:
 
 def test_calls_of_strangers_count_at_the_receiver() -> None:
     plan = parse_plan({"version": 1, "duration": "5s", "groups": {"callees": {"endpoints": 2}}})
-    result = build_summary(INFO, plan, reports()[:2], SampleAggregate(), {"w1": totals()})
+    result = build_summary(INFO, plan, reports()[:2], GroupedSamples(), {"w1": totals()})
     assert result.calls.attempted == 2
 
 
@@ -75,9 +76,9 @@ def test_a_call_refused_as_the_plan_says_is_no_failure_of_its_callee() -> None:
 
 
 def test_gauges_describe_every_endpoint_and_second_and_counters_add_up() -> None:
-    samples = SampleAggregate()
-    samples.add({"receive.mos": array("f", [4.0, 3.0])})
-    samples.add({"receive.mos": array("f", [4.0, float("nan")])})
+    samples = GroupedSamples()
+    samples.add((2, 3), {"receive.mos": array("f", [4.0, 3.0])})
+    samples.add((2, 3), {"receive.mos": array("f", [4.0, float("nan")])})
     media = summary(samples=samples).media
     mos, sent = media.receive["mos"], media.send["packets_sent"]
     assert not isinstance(mos, int)
@@ -96,8 +97,8 @@ def test_what_nobody_measured_is_absent_and_not_zero() -> None:
 
 
 def test_thresholds_read_samples_timing_totals_and_rates() -> None:
-    samples = SampleAggregate()
-    samples.add({"receive.mos": array("f", [4.0, 3.0]), "send.mos": array("f", [4.25])})
+    samples = GroupedSamples()
+    samples.add((2, 3), {"receive.mos": array("f", [4.0, 3.0]), "send.mos": array("f", [4.25, nan])})
     result = summary(
         samples=samples,
         thresholds={
@@ -112,6 +113,37 @@ def test_thresholds_read_samples_timing_totals_and_rates() -> None:
     assert [(t.value, t.passed) for t in result.thresholds] == [
         (3.0, False), (4.25, True), (4.25, True), (103.0, True), (-4.0, True), (0.0, True), (8.96337, False),
     ]  # fmt: skip
+
+
+def test_thresholds_of_a_group_read_what_its_endpoints_measured() -> None:
+    samples = GroupedSamples({0: "callees", 1: "callees", 2: "callers", 3: "callers"})
+    samples.add((0, 1, 2, 3), {"receive.mos": array("f", [2.0, 2.0, 4.0, 3.0])})
+    samples.add((0, 2), {"receive.mos": array("f", [1.0, 4.5])})
+    result = summary(
+        samples=samples,
+        endpoints=[*reports()[:3], busy(3)],
+        thresholds={
+            "mos{group:callers}": ["min >= 2.5", "max >= 4.5"],
+            "receive.mos{ group: callees }": "max <= 2",
+            "mos": "min >= 1",
+            "call_success{group:callers}": "rate >= 0.9",
+            "call_success{group:callees}": "rate >= 0.9",
+            "calls_failed{group:callers}": "count <= 0",
+            "call_setup_time_ms{group:callees}": "avg < 1",
+            "send.packets_lost{group:callees}": "total <= 2",
+        },
+    )
+    assert [(t.metric, t.value, t.passed) for t in result.thresholds] == [
+        ("mos{group:callers}", 3.0, True),
+        ("mos{group:callers}", 4.5, True),
+        ("receive.mos{ group: callees }", 2.0, True),
+        ("mos", 1.0, True),
+        ("call_success{group:callers}", 0.5, False),
+        ("call_success{group:callees}", 1.0, True),
+        ("calls_failed{group:callers}", 1.0, False),
+        ("call_setup_time_ms{group:callees}", None, False),
+        ("send.packets_lost{group:callees}", 2.0, True),
+    ]
 
 
 def test_an_absent_value_fails_its_threshold_and_says_so() -> None:

@@ -16,6 +16,12 @@ def test_a_percentile_is_read() -> None:
     assert parse_threshold("receive.mos", "mean > 4").sides == ("receive",)
 
 
+def test_a_metric_of_a_group_is_read() -> None:
+    threshold = parse_threshold("receive.mos{ group: the callers }", "p(5) >= 4.0")
+    assert (threshold.name, threshold.group, threshold.key) == ("receive.mos", "the callers", "mos")
+    assert threshold.sides == ("receive",)
+
+
 @pytest.mark.parametrize(
     ("metric", "expression", "message"),
     [
@@ -32,6 +38,11 @@ def test_a_percentile_is_read() -> None:
         ("send.call_setup_time_ms", "avg < 1", "is not a metric, expected call_setup_time_ms"),
         ("send.call_success", "rate > 0", "is not a metric"),
         ("jiter_ms", "avg < 1", "did you mean 'jitter_ms'?"),
+        ("jiter_ms{group:callers}", "avg < 1", "did you mean 'jitter_ms'?"),
+        ("mos{callers}", "avg < 1", "expected its name alone or with a group, such as mos{group:callers}"),
+        ("mos{group:}", "avg < 1", "expected its name alone or with a group"),
+        ("mos{group:a}{group:b}", "avg < 1", "expected its name alone or with a group"),
+        ("mos{group:a", "avg < 1", "expected its name alone or with a group"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(metric: str, expression: str, message: str) -> None:
@@ -48,7 +59,7 @@ def test_comparisons_at_their_limit(comparison: str, holds: bool) -> None:
 
 
 def _judge(expression: str, **sides: float | None) -> tuple[float | None, bool]:
-    (judgement,) = evaluate({"mos": [expression]}, lambda _, side: sides.get(side))
+    (judgement,) = evaluate([parse_threshold("mos", expression)], lambda _, side: sides.get(side))
     return judgement.value, judgement.passed
 
 
@@ -59,14 +70,24 @@ def test_every_side_that_was_measured_must_hold_and_the_worse_is_shown() -> None
     assert _judge("avg >= 4", send=None, receive=4.1) == (4.1, True)
 
 
+def test_of_two_sides_that_fail_the_worse_is_shown() -> None:
+    assert _judge("avg >= 4", send=3.5, receive=2.5) == (2.5, False)
+    assert _judge("avg <= 1", send=3.5, receive=4.5) == (4.5, False)
+    assert _judge("avg == 4", send=4.5, receive=2.5) == (2.5, False)
+
+
 def test_an_absent_value_fails() -> None:
     assert _judge("avg >= 0") == (None, False)
     assert _judge("avg != 7") == (None, False)
 
 
 def test_judgements_keep_the_order_of_the_plan() -> None:
-    plan = {"mos": ["avg > 1", "min > 2"], "call_success": ["rate >= 0.5"]}
-    judged = evaluate(plan, lambda threshold, _: 1.5 if isinstance(threshold, Threshold) else None)
+    wanted = [
+        parse_threshold("mos", "avg > 1"),
+        parse_threshold("mos", "min > 2"),
+        parse_threshold("asr", "rate > 0.5"),
+    ]
+    judged = evaluate(wanted, lambda threshold, _: 1.5 if isinstance(threshold, Threshold) else None)
     assert [judgement.passed for judgement in judged] == [True, False, True]
 
 
