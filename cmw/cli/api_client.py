@@ -141,6 +141,14 @@ class ApiClient:
                 self._raise(response)
             yield from response.iter_lines()
 
+    def pieces(self, path: str, **query: Any) -> Iterator[bytes]:
+        """Yield a file that may be long, piece by piece."""
+        with self._failures(), self._client.stream("GET", path, params=_given(query)) as response:
+            if response.is_error:
+                response.read()
+                self._raise(response)
+            yield from response.iter_bytes()
+
     def events(self, path: str) -> Iterator[Json]:
         """Yield the data of server-sent events until the gateway ends them."""
         for line in self.lines(path):

@@ -24,6 +24,7 @@ from cmw.cli.run_command import (
     local_settings,
     run_and_report,
 )
+from cmw.cli.sample_files import SamplesFormat, SamplesOption, require_writer
 from cmw.cli.sip_options import (
     Reliable,
     SessionTimer,
@@ -168,6 +169,7 @@ def call(
     hep_auth_key_file: HepKeyFile = None,
     evidence: EvidenceOption = None,
     wav: WavOption = False,
+    samples: SamplesOption = SamplesFormat.CSV,
 ) -> int:
     """Place calls to a URI and end with a verdict; the same as a plan with one group.
 
@@ -204,7 +206,10 @@ def call(
     hep = HepOptions(hep_target, hep_capture_id, hep_auth_key_file)
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
     plan = with_evidence(_plan(document), evidence, with_sound=wav)
-    return run_and_report(plan, settings, output, json_wanted=json_wanted, wish=ReportWish(with_sound=wav))
+    require_writer(samples)
+    return run_and_report(
+        plan, settings, output, json_wanted=json_wanted, wish=ReportWish(with_sound=wav, samples=samples)
+    )
 
 
 def _plan(document: dict[str, Any]) -> Plan:

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from cmw.cli.hep_options import DEFAULT_CAPTURE_ID
 from cmw.cli.report_files import USUAL_REPORT, ReportWish, report_directory, write_report
+from cmw.cli.sample_files import SamplesFormat
 from cmw.cli.steps_told import StepsTold
 from cmw.core.address import Address
 from cmw.errors import CapacityError, CmwError, CommandError, SettingsError
@@ -286,4 +287,6 @@ async def _write_report(gateway: Gateway, run_id: str, directory: Path, wish: Re
     summary, keys = await gateway.summary(run_id), await gateway.sample_keys(run_id)
     endpoints, evidence = await gateway.endpoints(run_id), await gateway.evidence(run_id)
     packets_of = partial(gateway.packets_of, run_id)
-    await write_report(directory, summary, endpoints, keys, gateway.samples(run_id), evidence, packets_of, wish)
+    parquet = await gateway.samples_parquet(run_id) if wish.samples is SamplesFormat.PARQUET else None
+    samples = gateway.samples(run_id)
+    await write_report(directory, summary, endpoints, keys, samples, evidence, packets_of, parquet, wish)

@@ -18,7 +18,7 @@ def report(
     directory: Annotated[Path, typer.Argument(help="Report directory of a run.", metavar="DIR")],
     as_json: Annotated[bool, typer.Option("--json", help="Print summary.json on stdout.")] = False,
 ) -> int:
-    """Write report.html and junit.xml of a run again, from its summary.json, endpoints.csv and samples.csv."""
+    """Write report.html and junit.xml of a run again, from its summary.json, endpoints.csv and samples."""
     summary = render_report(directory)
     if as_json:
         print_json(summary.to_document())

@@ -15,17 +15,15 @@ from pydantic import ValidationError
 
 from cmw.cli.evidence_files import EvidenceFiles, PacketsOf, evidence_in, no_packets
 from cmw.cli.plotting import plotting_library
+from cmw.cli.sample_files import SamplesFormat, read_samples, unreadable, write_samples
 from cmw.errors import SettingsError
 from cmw.load.endpoints_file import read_endpoints
 from cmw.load.junit import junit_xml
 from cmw.load.outcome import EndpointReport
 from cmw.load.report import endpoints_csv
 from cmw.load.report_html import report_html
-from cmw.load.run_timeline import FIGURES, RunTimeline
+from cmw.load.run_timeline import RunTimeline
 from cmw.load.summary import Summary
-
-SAMPLE_HEAD = ("endpoint", "second", "at_unix_ms")
-"""Columns of samples.csv before the metrics."""
 
 
 class ReportWish(NamedTuple):
@@ -33,6 +31,7 @@ class ReportWish(NamedTuple):
 
     with_sound: bool = False
     """WAV files of what was said in calls whose packets are kept."""
+    samples: SamplesFormat = SamplesFormat.CSV
 
 
 USUAL_REPORT = ReportWish()
@@ -66,6 +65,7 @@ async def write_report(
     samples: AsyncIterable[Mapping[str, Any]],
     evidence: Iterable[Mapping[str, Any]] = (),
     packets_of: PacketsOf = no_packets,
+    parquet: AsyncIterable[bytes] | None = None,
     wish: ReportWish = USUAL_REPORT,
 ) -> None:
     """Write summary.json, endpoints.csv, samples.csv, evidence/, junit.xml and report.html into `directory`.
@@ -75,6 +75,7 @@ async def write_report(
         endpoints: final reports of the endpoints.
         sample_keys: the metrics that occur in the samples.
         samples: a mapping for each endpoint and second, written as it comes.
+        parquet: the same as pieces of samples.parquet, which is written instead of samples.csv then.
         evidence: documents of `cmw.load.evidence.Evidence`.
         packets_of: gives what is kept of the packets of an endpoint.
         wish: what else is in it.
@@ -87,13 +88,9 @@ async def write_report(
     timeline, kept = RunTimeline(found.endpoints.total), EvidenceFiles(evidence, with_sound=wish.with_sound)
     with writing_report(directory):
         _write_documents(directory, summary, reports)
-        with (directory / "samples.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*SAMPLE_HEAD, *sample_keys], restval="", lineterminator="\n")
-            writer.writeheader()
-            async for row in samples:
-                writer.writerow(row)
-                timeline.add(row)
-                kept.add(row)
+        async for row in write_samples(directory, sample_keys, samples, parquet):
+            timeline.add(row)
+            kept.add(row)
         _write_pages(directory, found, reports, timeline, await kept.write(directory, reports, packets_of))
 
 
@@ -114,26 +111,11 @@ def render_report(directory: Path) -> Summary:
     with _reading(directory / "endpoints.csv") as text:
         reports = read_endpoints(text.splitlines(keepends=True))
     timeline = RunTimeline(summary.endpoints.total)
-    samples = directory / "samples.csv"
-    try:
-        with samples.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                timeline.add(_sample(row))
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(samples, error) from None
+    for row in read_samples(directory):
+        timeline.add(row)
     with writing_report(directory):
         _write_pages(directory, summary, reports, timeline, evidence_in(directory))
     return summary
-
-
-def _sample(row: Mapping[str, str]) -> dict[str, float | None]:
-    known = {key: float(row[key]) if row.get(key) else None for key in FIGURES}
-    return {
-        **known,
-        "endpoint": int(row["endpoint"]),
-        "second": int(row["second"]),
-        "untrusted": int(row["untrusted"] or 0),
-    }
 
 
 def _write_pages(
@@ -173,9 +155,4 @@ def _reading(file: Path) -> Iterator[str]:
         where = ".".join(map(str, first["loc"]))
         raise SettingsError(f"{file}: {where}: {first['msg']}, found {first['input']!r:.100}") from None
     except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(file, error) from None
-
-
-def _unreadable(file: Path, error: Exception) -> SettingsError:
-    why = (error.strerror if isinstance(error, OSError) else None) or error
-    return SettingsError(f"{file}: cannot be read as a file of a report: {why}")
+        raise unreadable(file, error) from None

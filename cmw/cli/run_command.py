@@ -23,6 +23,7 @@ from cmw.cli.plan_file import read_plan
 from cmw.cli.plan_variables import SetOption, plan_variables
 from cmw.cli.progress import Progress
 from cmw.cli.report_files import USUAL_REPORT, ReportWish
+from cmw.cli.sample_files import SamplesFormat, SamplesOption, require_writer
 from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.summary_table import print_summary
 from cmw.cli.tables import print_json
@@ -63,6 +64,7 @@ def run(
     hep_auth_key_file: HepKeyFile = None,
     evidence: EvidenceOption = None,
     wav: WavOption = False,
+    samples: SamplesOption = SamplesFormat.CSV,
     set_: SetOption = None,
     baseline: BaselineOption = None,
     annotations: Annotated[
@@ -82,11 +84,17 @@ def run(
     settings = local_settings(sip_ip, media_ip, sdp_ip, external_ip, sip_ports, rtp_ports, hep)
     wanted = read_plan(plan, plan_variables(set_), read_summary(baseline) if baseline else None)
     wanted = with_evidence(wanted, evidence, with_sound=wav)
+    require_writer(samples)
     if check:
         return _check(wanted, settings, json_wanted=json_wanted)
     remarks = None if annotations is None else Remarks(settled(annotations), plan)
     return run_and_report(
-        wanted, settings, output, json_wanted=json_wanted, remarks=remarks, wish=ReportWish(with_sound=wav)
+        wanted,
+        settings,
+        output,
+        json_wanted=json_wanted,
+        remarks=remarks,
+        wish=ReportWish(with_sound=wav, samples=samples),
     )
 
 

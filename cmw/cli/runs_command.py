@@ -24,6 +24,7 @@ from cmw.cli.api_client import (
 )
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.plan_variables import SetOption, plan_variables
+from cmw.cli.sample_files import SAMPLE_HEAD, SamplesFormat, SamplesOption
 from cmw.cli.steps_told import StepsTold
 from cmw.cli.summary_file import BaselineOption, read_summary
 from cmw.cli.tables import print_fields, print_json, print_table, show, to_second
@@ -277,6 +278,7 @@ def report(
     gateway: GatewayOption = DEFAULT_GATEWAY,
     api_key_file: ApiKeyFileOption = None,
     ca_file: CaFileOption = None,
+    samples: SamplesOption = SamplesFormat.CSV,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report directory of a run that is over: summary, endpoints, samples, evidence, page.
@@ -285,16 +287,16 @@ def report(
     """
     with connect(gateway, api_key_file, ca_file) as client:
         for step in (client.get(f"/runs/{run}/summary").get("search") or {}).get("steps", ()):
-            _write_report(client, step["run_id"], output / step["report"])
-        _write_report(client, run, output)
+            _write_report(client, step["run_id"], output / step["report"], samples)
+        _write_report(client, run, output, samples)
     if as_json:
         print_json({"directory": str(output)})
     else:
         print(output)
 
 
-def _write_report(client: ApiClient, run: str, directory: Path) -> None:
-    from cmw.cli.report_files import SAMPLE_HEAD, write_report
+def _write_report(client: ApiClient, run: str, directory: Path, samples: SamplesFormat) -> None:
+    from cmw.cli.report_files import write_report
     from cmw.load.packets import EvidencePackets, read_packets
 
     found = client.get(f"/runs/{run}/summary")
@@ -307,7 +309,13 @@ def _write_report(client: ApiClient, run: str, directory: Path) -> None:
         parts = map(read_packets, client.get(f"/runs/{run}/evidence/{endpoint}/packets"))
         return [part for part in parts if part is not None]
 
-    asyncio.run(write_report(directory, found, ended, keys, _as_they_come(rows), kept, packets_of))
+    parquet = _parquet_pieces(client, run) if samples is SamplesFormat.PARQUET else None
+    asyncio.run(write_report(directory, found, ended, keys, _as_they_come(rows), kept, packets_of, parquet))
+
+
+async def _parquet_pieces(client: ApiClient, run: str) -> AsyncIterator[bytes]:
+    for piece in client.pieces(f"/runs/{run}/samples", format="parquet"):
+        yield piece
 
 
 def started(client: ApiClient, run: dict[str, Any], wait: bool, as_json: bool) -> int:

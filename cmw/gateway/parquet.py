@@ -1,10 +1,11 @@
-"""Samples as Parquet, made while it is sent: the batches of each call are one row group."""
+"""Samples as Parquet, made while it is sent: the batches of each call are one row group; and read again."""
 
 from __future__ import annotations
 
 import io
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from cmw.gateway.errors import RequestError
@@ -101,3 +102,17 @@ class ParquetWriter:
         """Return an array over the memory of `values`."""
         buffers = [None, self._arrow.py_buffer(values)]
         return self._arrow.Array.from_buffers(self._kinds[values.typecode], len(values), buffers)
+
+
+def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield these columns of a file row by row, a batch in memory at a time.
+
+    Raises:
+        ModuleNotFoundError: there is no pyarrow.
+        OSError, ValueError, KeyError: the file cannot be read, is none, or lacks a column.
+    """
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=list(columns)):
+            yield from batch.to_pylist()

@@ -285,6 +285,9 @@ def test_the_messages_of_an_endpoint_that_is_kept(
     assert "there is no message that was kept of endpoint '999'" in capsys.readouterr().err
     report = tmp_path / "report"
     assert run_command(["runs", "report", run["id"], "--output", str(report)]) == 0
+    assert [path.name for path in report.glob("samples.*")] == ["samples.csv"]
+    assert run_command(["runs", "report", run["id"], "--output", str(report), "--samples", "parquet"]) == 0
+    assert (report / "samples.parquet").read_bytes()[-4:] == b"PAR1"
     names = sorted(path.name.partition("-")[2] for path in (report / "evidence").iterdir())
     assert names == ["callees-0001", "callers-0002"]
     (capture,) = report.glob("evidence/*callers-0002/call.pcapng")
