@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from cmw.capture.pcapng_writer import Passed, write_pcapng
 from cmw.load.evidence import EvidenceMessage
-from cmw.load.packets import CallPacket, EvidencePackets
+from cmw.load.packets import CallPacket, EvidencePackets, joined
 
 
-def call_capture(messages: Iterable[EvidenceMessage], parts: Iterable[EvidencePackets] = ()) -> bytes:
+def call_capture(messages: Iterable[EvidenceMessage], parts: Sequence[EvidencePackets] = ()) -> bytes:
     """Return a pcapng file, b"" when there is nothing to be in it.
 
     What went over TCP, TLS or WebSocket is written as UDP, and says so.
@@ -38,15 +38,17 @@ def _message(message: EvidenceMessage) -> Passed:
     return _passed(message.at_unix_ns, message.is_sent, ours, theirs, message.text.encode(), comment=comment)
 
 
-def _packets(parts: Iterable[EvidencePackets]) -> Iterator[Passed]:
-    for part in parts:
-        for packet in part.packets():
-            if (":" in part.local_host) == (":" in packet.remote_host):
-                yield _packet(packet, part)
+def _packets(parts: Sequence[EvidencePackets]) -> Iterator[Passed]:
+    """Yield what passed; all parts of a call are of one local address."""
+    for packet in joined(parts):
+        if (":" in parts[0].local_host) == (":" in packet.remote_host):
+            yield _packet(packet, parts[0])
 
 
 def _packet(packet: CallPacket, part: EvidencePackets) -> Passed:
-    comment = f"{part.packets_left_out} packets before this one were not kept" if packet.is_after_gap else ""
+    comment = ""
+    if packet.is_after_gap:
+        comment = f"{part.packets_left_out or 'some'} packets before this one were not kept"
     ours, theirs = (part.local_host, packet.local_port), (packet.remote_host, packet.remote_port)
     return _passed(packet.at_unix_ns, packet.is_sent, ours, theirs, packet.data, size=packet.size, comment=comment)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from cmw.load.packets import CallPacket, EvidencePackets
+from cmw.load.packets import CallPacket, EvidencePackets, joined
 from cmw.rtp.packet import PacketError, parse_header
 from cmw.rtp.recording import CODECS, RATE_HZ, Track
 from cmw.rtp.wav import serialize_wav
@@ -19,7 +19,7 @@ def call_sounds(parts: Iterable[EvidencePackets]) -> list[bytes]:
     Both channels are in step: a packet lies where it was sent, or where its timestamp says after the first that came.
     """
     spans: list[list[CallPacket]] = [[]]
-    for packet in (packet for part in parts for packet in part.packets()):
+    for packet in joined(parts):
         if packet.is_after_gap:
             spans.append([])
         if not packet.is_control:

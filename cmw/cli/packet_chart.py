@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from cmw.core.clock import MILLISECOND, SECOND
-from cmw.load.packets import EvidencePackets
+from cmw.load.packets import EvidencePackets, joined
 from cmw.rtp.g711 import CLOCK_HZ
 from cmw.rtp.jitter import JitterEstimate
 from cmw.rtp.packet import PacketError, RtpHeader, parse_header
@@ -40,7 +40,7 @@ def arrivals_of(parts: Iterable[EvidencePackets]) -> list[list[Arrival]]:
     before: RtpHeader | None = None
     jitter = JitterEstimate(CLOCK_HZ)
     is_gap = False
-    for packet in (packet for part in parts for packet in part.packets()):
+    for packet in joined(parts):
         is_gap = is_gap or packet.is_after_gap
         header = _audio(packet.data) if not (packet.is_sent or packet.is_control) else None
         if header is None:

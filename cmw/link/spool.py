@@ -1,8 +1,8 @@
 """What a worker has reported and the gateway has not yet acknowledged.
 
-Bounded in bytes: when it is full the oldest sample batches go first, then the oldest progress reports. Outcomes, ends
-of runs and events are never dropped, even if they alone exceed the bound: there is one outcome for each endpoint. What
-is in flight is not dropped either, for it has most likely arrived.
+Bounded in bytes: when it is full the oldest sample batches go first, then the oldest progress reports and packets of
+calls. Outcomes, ends of runs and other events are never dropped, even if they alone exceed the bound: there is one
+outcome for each endpoint. What is in flight is not dropped either, for it has most likely arrived.
 
 What goes leaves a note behind, in its place and under its number: one for each run that lost something, an event that
 counts batches and seconds. So the gateway knows of the loss before it is told that the run is done.
@@ -14,10 +14,10 @@ payloads of what is there out of memory when there are too many; a successor of 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cmw.errors import LocalProtocolError
 from cmw.link.limits import MAX_SEQ, MEMORY_BYTES, SPOOL_MAX_BYTES, WINDOW_BYTES
@@ -25,6 +25,9 @@ from cmw.link.messages import Report, serialize_message
 
 OVERHEAD_BYTES: Final = 256
 """What an entry costs beyond its payload, roughly."""
+
+BULKY_EVENT: Final = "evidence_packets"
+"""Kind of the event that is worth no more than progress: a run may bring more of it than a spool holds."""
 
 SPOOL_DROPPED: Final = "spool_dropped"
 """Kind of the event that speaks of what had to be dropped."""
@@ -399,9 +402,10 @@ class Spool:
             self._unshelved[note.seq] = None
 
 
-def worth_of(kind: str) -> Worth:
+def worth_of(kind: str, data: Mapping[str, Any]) -> Worth:
     """Return what a report of this kind is worth."""
-    return Worth.PROGRESS if kind == "progress" else Worth.OUTCOME
+    is_bulky = kind == "event" and data.get("kind") == BULKY_EVENT
+    return Worth.PROGRESS if kind == "progress" or is_bulky else Worth.OUTCOME
 
 
 def _size(payload: str | bytes) -> int:

@@ -236,7 +236,7 @@ class WorkerLink:
         self._now = max(self._now, now)
         seq = self.spool.next_seq
         text = _fit(serialize_message(make_message(Report, seq=seq, kind=kind, run_id=run_id, data=data)))
-        self.spool.append(seq, worth_of(kind), text, run_id=run_id)
+        self.spool.append(seq, worth_of(kind, data), text, run_id=run_id)
         return seq
 
     def send_samples(self, batch: SampleBatch, *, now: Nanos) -> list[int]:

@@ -74,6 +74,20 @@ class EvidencePackets(BaseModel):
             raise ValueError(f"expected packets in base64, found {error}") from None
 
 
+def joined(parts: Iterable[EvidencePackets]) -> Iterator[CallPacket]:
+    """Yield the packets of all parts in the order of the parts; the first one after a part that is missing says so.
+
+    Raises:
+        ValueError: the data of a part is not what it should be.
+    """
+    by_number = {part.part: part for part in parts}
+    for number in sorted(by_number):
+        is_after_gap = number > 0 and number - 1 not in by_number
+        for packet in by_number[number].packets():
+            yield packet._replace(is_after_gap=True) if is_after_gap else packet
+            is_after_gap = False
+
+
 def read_packets(document: Mapping[str, Any]) -> EvidencePackets | None:
     """Return a part, or None for a document that is none, or that does not hold packets."""
     try:

@@ -37,7 +37,7 @@ def test_heard_is_left_and_said_is_right_in_step() -> None:
 
 def test_a_gap_in_what_was_kept_begins_another_file() -> None:
     late = audio(500, 10_000, is_after_gap=True)
-    sounds = call_sounds([part(audio(0, 0), audio(1, 20)), part(late, audio(501, 10_020), audio(502, 10_040))])
+    sounds = call_sounds([part(audio(0, 0), audio(1, 20)), part(late, audio(501, 10_020), audio(502, 10_040), part=1)])
     assert [len(channels(sound)[0]) for sound in sounds] == [320, 480]
 
 

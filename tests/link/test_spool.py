@@ -10,6 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from cmw.errors import LocalProtocolError
 from cmw.link.messages import Report, parse_worker_message
 from cmw.link.spool import OVERHEAD_BYTES, Entry, Place, Spool, Worth, worth_of
+from cmw.load.evidence import KIND as EVIDENCE
+from cmw.load.packets import KIND as PACKETS
 
 
 def filled(*worths: Worth, max_bytes: int = 1 << 20, size: int = 1000) -> Spool:
@@ -261,7 +263,12 @@ def test_a_restored_spool_takes_any_acknowledgement_and_the_later_of_two_entries
 
 @pytest.mark.parametrize(("kind", "worth"), [("progress", P), ("endpoint", O), ("run_done", O), ("event", O)])
 def test_worth_of_kinds(kind: str, worth: Worth) -> None:
-    assert worth_of(kind) is worth
+    assert worth_of(kind, {}) is worth
+
+
+def test_packets_of_calls_are_worth_no_more_than_progress() -> None:
+    assert worth_of("event", {"kind": PACKETS}) is P
+    assert worth_of("event", {"kind": EVIDENCE}) is O
 
 
 class SpoolMachine(RuleBasedStateMachine):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmw.load.packets import PART_BYTES, CallPacket, EvidencePackets, parts_of, read_packets
+from cmw.load.packets import PART_BYTES, CallPacket, EvidencePackets, joined, parts_of, read_packets
 
 AT_NS = 1_700_000_000_000_000_000
 
@@ -53,6 +53,14 @@ def test_a_long_call_goes_in_parts_that_fit_the_link() -> None:
     models = [EvidencePackets(endpoint=1, part=n, local_host="10.0.0.1", data=data) for n, data in enumerate(parts)]
     assert [each for model in models for each in model.packets()] == packets
     assert list(parts_of([])) == []
+
+
+def test_parts_are_put_in_order_and_one_that_was_lost_on_the_way_shows() -> None:
+    found = [part(packet(at_unix_ns=10 * k), packet(at_unix_ns=10 * k + 1), part=k) for k in (3, 0, 1, 3)]
+    assert [(each.at_unix_ns, each.is_after_gap) for each in joined(found)] == [
+        (0, False), (1, False), (10, False), (11, False), (30, True), (31, False)
+    ]  # fmt: skip
+    assert [each.is_after_gap for each in joined(found[:1])] == [True, False]
 
 
 @pytest.mark.parametrize(
