@@ -1,18 +1,18 @@
 """SIP accounts from a CSV file: ``username,password[,realm[,auth_username]]``; faults name FILE:LINE.
 
-A file of SIPp is one too: its first line is ``SEQUENTIAL``, cells are parted by ``;``, and a cell may be
-``[authentication username=NAME password=TEXT]``.
+A file of SIPp is one too: see `cmw.cli.sipp_accounts`.
 """
 
 from __future__ import annotations
 
 import csv
-import re
+import io
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
 from cmw.cli.document import Source, read_text
+from cmw.cli.sipp_accounts import SippOrder, is_sipp_head
 from cmw.errors import SettingsError
 from cmw.load.faults import Path, PlanError, Position
 from cmw.load.plan import MAX_ACCOUNTS, Account
@@ -21,10 +21,6 @@ MAX_ACCOUNTS_BYTES = 16 << 20
 
 ACCOUNT_COLUMNS = ("username", "password", "realm", "auth_username")
 
-_SIPP_HEAD = re.compile(r"(SEQUENTIAL|RANDOM|USER)(?:[,;].*)?", re.ASCII)
-_SIPP_AUTHENTICATION = re.compile(
-    r"\[authentication(?: +username=(?P<username>[^ \]]*))?(?: +password=(?P<password>[^ \]]*))?[^\]]*\]", re.ASCII
-)
 _HEADS = [list(ACCOUNT_COLUMNS[:count]) for count in (2, 3, 4)]
 
 
@@ -53,9 +49,9 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
     text = read_text(file, MAX_ACCOUNTS_BYTES, "accounts file")
     accounts: list[dict[str, str]] = []
     source.positions[path] = Position(str(file), 1)
-    lines = text.splitlines(keepends=True)
-    if lines and (order := _SIPP_HEAD.fullmatch(lines[0].strip())):
-        return _read_sipp_rows(lines, order[1], file, path, source)
+    lines = io.StringIO(text).readlines()
+    if lines and is_sipp_head(lines[0]):
+        return _read_sipp_rows(lines, file, path, source)
     reader = csv.reader(lines, strict=True)
     try:
         for row in reader:
@@ -72,29 +68,18 @@ def read_account_rows(file: FilePath, path: Path, source: Source) -> list[dict[s
     return accounts
 
 
-def _read_sipp_rows(lines: list[str], order: str, file: FilePath, path: Path, source: Source) -> list[dict[str, str]]:
-    """Return the accounts of a file of SIPp, in whose cells quotes have no meaning."""
-    if order != "SEQUENTIAL":
-        source.fault(path, f"found the order {order}, expected SEQUENTIAL: accounts are dealt one after the other",
-                     Position(str(file), 1))  # fmt: skip
+def _read_sipp_rows(lines: list[str], file: FilePath, path: Path, source: Source) -> list[dict[str, str]]:
     accounts: list[dict[str, str]] = []
-    for number, line in enumerate(lines[1:], 2):
-        if not line.strip() or line.startswith("#"):
-            continue
+    try:
+        order = SippOrder.parse(lines[0])
+    except ValueError as error:
+        source.fault(path, str(error), Position(str(file), 1))
+        order = SippOrder()
+    for number, cells in order.rows(lines[1:]):
         if len(accounts) >= MAX_ACCOUNTS:
             raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
-        cells = [cell.strip() for cell in line.strip().removesuffix(";").split(";")]
-        _add_account(_sipp_account(cells), Position(str(file), number), path, accounts, source)
+        _add_account(cells, Position(str(file), number + 1), path, accounts, source)
     return accounts
-
-
-def _sipp_account(cells: list[str]) -> list[str]:
-    """Return the cells in our order; where one is an authentication, the others but the first say nothing of it."""
-    found = next(filter(None, map(_SIPP_AUTHENTICATION.fullmatch, cells[1:])), None)
-    if found is None:
-        return cells
-    username, password = found["username"] or cells[0], found["password"] or ""
-    return [cells[0], password, "", username] if username != cells[0] else [cells[0], password]
 
 
 def _add_account(

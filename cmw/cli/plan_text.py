@@ -85,6 +85,7 @@ class _Walk:
         self._file = str(file)
         self._variables = variables
         self._values = 0
+        self._keys: set[Path] = set()
 
     def build_root(self, root: Node | None) -> None:
         """Set the document of the source; the variables of the plan are read first, and are not in it."""
@@ -96,7 +97,8 @@ class _Walk:
     def _take_variables(self, root: MappingNode) -> None:
         for pair in [pair for pair in root.value if pair[0].value == "variables"]:
             root.value.remove(pair)
-            self._source.positions[("variables",)] = self._at(pair[0])
+            if not self._is_first(("variables",), pair[0]):
+                continue
             if isinstance(pair[1], MappingNode):
                 for key, value in pair[1].value:
                     self._declare(key, value)
@@ -105,9 +107,21 @@ class _Walk:
 
     def _declare(self, key: Node, value: Node) -> None:
         if isinstance(value, ScalarNode) and re.fullmatch(NAME, str(key.value), re.ASCII):
+            if not self._is_first(("variables", key.value), key):
+                return
             self._variables.declare(key.value, value.value, is_text=value.tag == "tag:yaml.org,2002:str")
         else:
             self._source.fault(("variables",), f"found something else, {VARIABLES_EXPECTED}", self._at(key))
+
+    def _is_first(self, path: Path, key: Node) -> bool:
+        """Note where something stands, or that it stood somewhere already."""
+        if path in self._keys:
+            line = self._source.positions[path].line
+            self._source.fault(path, f"found twice, expected once: line {line} has it", self._at(key))
+            return False
+        self._keys.add(path)
+        self._source.positions[path] = self._at(key)
+        return True
 
     def _at(self, node: Node) -> Position:
         return Position(self._file, node.start_mark.line + 1)
@@ -135,12 +149,8 @@ class _Walk:
                 found = show_value(key) if isinstance(key_node, ScalarNode) else "a mapping or a list"
                 self._source.fault(path, f"found {found} as a key, expected text", self._at(key_node))
                 continue
-            if key in values:
-                first = self._source.positions[(*path, key)]
-                self._source.fault((*path, key), f"found twice, expected once: line {first.line} has it",
-                                   self._at(key_node))  # fmt: skip
+            if not self._is_first((*path, key), key_node):
                 continue
-            self._source.positions[(*path, key)] = self._at(key_node)
             values[key] = self._build(value_node, (*path, key))
         return values
 

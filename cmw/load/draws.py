@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from math import log
 
-_BITS = 53
+_BITS = 52
+"""One bit less than a float holds: the half that is added below must not be rounded away, up to 1."""
 
 
 class Draws:

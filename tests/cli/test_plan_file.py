@@ -158,13 +158,51 @@ def test_accounts_of_sipp_are_read(tmp_path: Path) -> None:
         ("u1", "p1", None, None),
         ("u2", "p2", None, "auth2"),
     ]
-    found = read_plan(_write(tmp_path, PLAN, "SEQUENTIAL,x\nu1;[authentication username=u1 password=a]\nu2;b;;\n"))
+    found = read_plan(_write(tmp_path, PLAN, "SEQUENTIAL,\nu1;[authentication username=u1 password=a]\nu2;b;;\n"))
     assert [a.password.get_secret_value() for a in found.registrars["lab"].accounts] == ["a", "b"]
+
+
+def test_accounts_of_sipp_may_be_made_by_number(tmp_path: Path) -> None:
+    head = "SEQUENTIAL,PRINTF=5,PRINTFMULTIPLE=3,PRINTFOFFSET=10,\n"
+    (tmp_path / "a.csv").write_text(head + "u%03d;p%d;x%05dy%d;\n#no;no\nz%2d;100%;;\n")
+    found = [(a.username, a.password.get_secret_value(), a.realm) for a in read_accounts(tmp_path / "a.csv")]
+    assert found == [
+        ("u010", "p10", "x00010y10"), ("z13", "100%", None), ("u016", "p16", "x00016y16"), ("z19", "100%", None),
+        ("u022", "p22", "x00022y22"),
+    ]  # fmt: skip
+    (tmp_path / "b.csv").write_text("SEQUENTIAL;PRINTF = 2\nu%d;%%d\n")
+    assert [a.username for a in read_accounts(tmp_path / "b.csv")] == ["u0", "u1"]
+    (tmp_path / "c.csv").write_text("SEQUENTIAL\nu%d;p\n")
+    assert [a.username for a in read_accounts(tmp_path / "c.csv")] == ["u%d"]
+
+
+@pytest.mark.parametrize("name", ["USER", "RANDOM"])
+def test_an_account_may_have_the_name_of_an_order_of_sipp(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{name},secret\nu2,p2\n")
+    assert [a.username for a in read_accounts(tmp_path / "a.csv")] == [name, "u2"]
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_only_line_ends_part_accounts(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "a.csv").write_bytes(f"u1,p{blank}1\r\nu2,p2\r\n".encode())
+    assert [a.password.get_secret_value() for a in read_accounts(tmp_path / "a.csv")] == [f"p{blank}1", "p2"]
 
 
 @pytest.mark.parametrize(
     ("accounts", "message"),
     [
+        (
+            "SEQUENTIAL,x\nu1;p1\nu2;p2\n",
+            "accounts.csv:1: registrars.lab.accounts: found 'x' beside SEQUENTIAL, expected PRINTF=N",
+        ),
+        (
+            "SEQUENTIAL,PRINTF=2\nu;p\n",
+            "accounts.csv:2: registrars.lab.accounts[1].username: found 'u', expected each",
+        ),
+        (
+            "RANDOM,PRINTF=2\nu%d;p1\n",
+            "accounts.csv:1: registrars.lab.accounts: found the order RANDOM, expected SEQUENTIAL",
+        ),
         (
             "RANDOM\nu1;p1\nu2;p2\n",
             "accounts.csv:1: registrars.lab.accounts: found the order RANDOM, expected SEQUENTIAL",

@@ -83,6 +83,28 @@ def test_variables_are_names_with_values(tmp_path: Path, variables: str) -> None
     assert "expected names of letters, digits" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("variables: {A: 1, B: 2, A: 3}\n", "plan.yaml:2: variables.A: found twice, expected once: line 2 has it"),
+        ("variables:\n  A: 1\n  A: 1\n", "plan.yaml:4: variables.A: found twice, expected once: line 3 has it"),
+        ("variables: {A: 1}\nvariables: {B: 2}\n", "plan.yaml:3: variables: found twice, expected once: line 2 has it"),
+    ],
+)
+def test_a_variable_that_is_there_twice_is_a_mistake(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "plan.yaml").write_text("version: 1\n" + text + "duration: 1s\n")
+    with pytest.raises(SettingsError) as caught:
+        read_plan(tmp_path / "plan.yaml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("variables", ['{"A": 1, "A": 2}', '{"A": 1}, "variables": {"B": 2}'])
+def test_a_variable_that_json_has_twice_is_a_mistake(tmp_path: Path, variables: str) -> None:
+    (tmp_path / "plan.json").write_text(f'{{"version": 1, "variables": {variables}}}')
+    with pytest.raises(SettingsError, match=r"plan\.json:1: variables(\.A)?: found twice, expected once"):
+        read_plan(tmp_path / "plan.json")
+
+
 def test_only_a_file_has_variables() -> None:
     with pytest.raises(SettingsError, match="variables: is not filled in here; only a plan that is a file can have"):
         parse_plan({"version": 1, "variables": {}, "duration": "1s", "groups": {"a": {"endpoints": 1}}})

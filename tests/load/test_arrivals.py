@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cmw.core.clock import MILLISECOND, SECOND
+from cmw.load import draws
 from cmw.load.arrivals import Stage, calls_within, constant, schedule
 from cmw.load.draws import Draws
 from cmw.load.units import Rate, parse_rate
@@ -88,6 +89,17 @@ def test_a_seed_decides_and_a_longer_run_begins_the_same() -> None:
     assert schedule(shape, 50, Draws(7, "arrivals", "a")) == longer[:50]
     assert schedule(shape, 100, Draws(8, "arrivals", "a")) != longer
     assert schedule(shape, 100, Draws(7, "arrivals", "b")) != longer
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\xff"])
+def test_no_draw_is_an_end_of_the_unit(byte: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Digest:
+        def digest(self) -> bytes:
+            return 8 * byte
+
+    monkeypatch.setattr(draws, "blake2b", lambda *_, **__: Digest())
+    assert 0 < Draws(1, "x").uniform(0) < 1
+    assert Draws(1, "x").exponential(0) > 0
 
 
 def test_draws_are_even_over_the_open_unit() -> None:
