@@ -12,10 +12,10 @@ from cmw.load.ratios import CALL_RATIOS, RATIOS
 from tests.load.runs import busy, report, reports, summary
 
 
-def ended(status: int) -> EndpointReport:
-    """Return the report of a call that ended with this status, 0 for none."""
+def ended(status: int, phase: str = "CALLING") -> EndpointReport:
+    """Return the report of a call that ended with this status, 0 for none, having come so far."""
     call = CallReport(attempted=True, direction="outbound", status_code=status)
-    return busy(0, call=call, outcome=OutcomeKind.CALL_FAILED, blame=Blame.TARGET)
+    return busy(0, call=call, outcome=OutcomeKind.CALL_FAILED, blame=Blame.TARGET, phase=phase)
 
 
 TEARDOWN = report(0, "callers", outcome=OutcomeKind.TEARDOWN_ERROR, blame=Blame.TARGET)
@@ -29,7 +29,7 @@ CALLS = [ANSWERED, TEARDOWN, UNCALLED, *map(ended, (302, 486, 480, 404, 503, 0, 
     [
         ("call_success", 1 / 10),
         ("asr", 2 / 10),
-        ("ner", 6 / 10),
+        ("ner", 5 / 10),
         ("ser", 2 / 9),
         ("seer", 5 / 9),
         ("isa", 2 / 10),
@@ -38,6 +38,20 @@ CALLS = [ANSWERED, TEARDOWN, UNCALLED, *map(ended, (302, 486, 480, 404, 503, 0, 
 )
 def test_each_ratio_counts_what_its_source_says(name: str, share: float) -> None:
     assert RATIOS[name].of(CALLS) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("status", [0, 408, 487])
+def test_a_call_that_nobody_answered_reached_who_rang(status: int) -> None:
+    assert RATIOS["ner"].of([ended(status, "RINGING")]) == 1
+    assert RATIOS["ner"].of([ended(status, "CALLING")]) == 0
+
+
+@pytest.mark.parametrize("name", ["asr", "ner", "ser", "seer", "isa", "scr"])
+def test_a_call_whose_invite_never_left_is_nothing_that_the_network_did(name: str) -> None:
+    unsent = ended(0, "REGISTERED")
+    assert RATIOS[name].of([unsent]) is None
+    assert RATIOS[name].of([unsent, *CALLS]) == RATIOS[name].of(CALLS)
+    assert RATIOS["call_success"].of([unsent]) == 0
 
 
 def test_nothing_attempted_is_no_share() -> None:
