@@ -40,7 +40,8 @@ def compare_runs(
 ) -> int:
     """Show how two runs differ, and which differences are more than chance.
 
-    Figures are means over endpoints; the interval is where the difference lies with 95 % confidence.
+    Figures are means over endpoints; the interval is where the difference lies with 95 % confidence, were it the only
+    one; CHANCE is how likely it is none, adjusted for the number of figures.
     """
     found = Comparison(
         a=read_summary(a).run.name,
@@ -64,12 +65,12 @@ def _remarks(differences: list[Difference]) -> Iterator[str]:
     yield f"{judged} figures compared, {counts[Change.NOISE]} of them differ by chance or not at all"
     if counts[Change.UNKNOWN]:
         yield f"{counts[Change.UNKNOWN]} more have too few endpoints to tell"
-    yield f"of {judged} figures about {judged * (1 - CONFIDENCE):.1f} look different by chance alone"
+    yield f"of those shown as better, worse or different {1 - CONFIDENCE:.0%} are expected to be chance all the same"
 
 
 def _print(differences: list[Difference]) -> None:
     print_table(
-        ("METRIC", "A", "B", "B - A", "95 % FROM", "TO", "UNIT", ""),
+        ("METRIC", "A", "B", "B - A", "95 % FROM", "TO", "CHANCE", "UNIT", ""),
         (
             (
                 d.metric,
@@ -78,6 +79,7 @@ def _print(differences: list[Difference]) -> None:
                 _number(d.difference),
                 _number(d.low),
                 _number(d.high),
+                _number(d.p),
                 d.unit,
                 d.change,
             )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from cmw.load.compare import DRAWS, SUCCESS, Change, Difference, Endpoints, Resample, compare, metric_columns
+from cmw.load.compare import DRAWS, SUCCESS, Change, Difference, Endpoints, Resample, adjust, compare, metric_columns
 
 SETUP = "call_setup_time_ms"
 
@@ -56,6 +56,34 @@ def test_the_interval_is_that_of_the_normal_distribution() -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.high - found.low == pytest.approx(2 * 1.96 * 10 * (2 / 400) ** 0.5, rel=0.15)
+
+
+def test_of_many_figures_that_differ_by_chance_hardly_one_is_named() -> None:
+    names = [name for name in metric_columns() if name != SUCCESS][:40]
+    named = 0
+    for seed in range(0, 400, 100):
+        a = {name: normal(100, 60, seed=seed + k) for k, name in enumerate(names)}
+        b = {name: normal(100, 60, seed=seed + k + 5000) for k, name in enumerate(names)}
+        found = compare(a, b, resample(seed))
+        assert len(found) == 40
+        named += sum(difference.change is not Change.NOISE for difference in found)
+    assert named <= 2  # 8 of 160 would look different by chance alone
+
+
+def test_a_true_difference_is_named_among_many_that_are_chance() -> None:
+    names = [name for name in metric_columns() if name not in (SUCCESS, SETUP)][:40]
+    a = {name: normal(100, 60, seed=k) for k, name in enumerate(names)} | {SETUP: normal(100, 60)}
+    b = {name: normal(100, 60, seed=k + 5000) for k, name in enumerate(names)} | {SETUP: normal(120, 60, seed=2)}
+    found = {difference.metric: difference for difference in compare(a, b, resample())}
+    assert found[SETUP].change is Change.WORSE
+    assert found[SETUP].p is not None
+    assert found[SETUP].p < 0.001
+
+
+def test_chances_are_adjusted_for_their_number() -> None:
+    assert adjust([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert adjust([]) == []
+    assert adjust([1.0, 0.0]) == [1.0, 0.0]
 
 
 def test_too_few_endpoints_say_nothing() -> None:
