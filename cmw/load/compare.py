@@ -2,7 +2,8 @@
 
 Endpoints are drawn from each run with replacement, again and again (the bootstrap): the spread of the difference of the
 means over such draws is what chance does. Dozens of figures are compared at once, of which some look different by
-chance alone; so differences count as Benjamini and Hochberg (1995) say: of those that do, 5 % are expected to be chance.
+chance alone; so differences count as Benjamini and Hochberg (1995) say: of those that do, 5 % are expected to be
+chance.
 """
 
 from __future__ import annotations
