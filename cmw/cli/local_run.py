@@ -57,7 +57,7 @@ class LocalSettings:
     """Addresses and ports of the worker; None means what the worker's own defaults say.
 
     Args:
-        sip_ip: bound for SIP; without it, the address that the route to the plan's target leaves from.
+        sip_ip: bound for SIP; without it, the addresses that the routes to the plan's targets leave from.
     """
 
     sip_ip: str | None = None
@@ -145,10 +145,10 @@ async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings, sign
     try:
         view, token = await gateway.create_worker("local", max(1, plan.total_endpoints))
         loop = asyncio.get_running_loop()
-        sip_ip = settings.sip_ip
-        if sip_ip is None:
-            sip_ip = await loop.run_in_executor(None, _address_towards_target, plan)
-        worker = Worker(_worker_settings(settings, sip_ip, token, server.port), embedded=True)
+        home_ip = None
+        if settings.sip_ip is None:
+            home_ip = await loop.run_in_executor(None, _address_towards_target, plan)
+        worker = Worker(_worker_settings(settings, token, server.port), embedded=True, home_ip=home_ip)
         try:
             await worker.start()
             if not await gateway.wait_worker(view.id, timeout_s=LINK_PATIENCE_S):
@@ -161,10 +161,9 @@ async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings, sign
         await server.stop()
 
 
-def _worker_settings(settings: LocalSettings, sip_ip: str, token: str, port: int) -> WorkerSettings:
+def _worker_settings(settings: LocalSettings, token: str, port: int) -> WorkerSettings:
     chosen = {
         **asdict(settings),
-        "sip_ip": sip_ip,
         "worker_token": SecretStr(token),
         "cloud_url": f"ws://127.0.0.1:{port}",
     }

@@ -7,7 +7,6 @@ from cmw.core.clock import WallClock
 from cmw.load.evidence import MAX_CHARS, MAX_MESSAGE_CHARS, MAX_MESSAGES, Evidence, EvidenceMessage, header_of, mask
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.sip_recorder import RecordedMessage
-from cmw.worker.station import Station
 
 
 class RecordedEndpoint:
@@ -17,12 +16,11 @@ class RecordedEndpoint:
 
     Args:
         endpoint: whose.
-        station: where it was.
     """
 
-    def __init__(self, endpoint: Endpoint, station: Station) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._station = station
+        self._station = station = endpoint.station
         self._call_ids = [each for each in (endpoint.registration.call_id, endpoint.call.call_id) if each]
         found = [station.recorder.look(call_id) for call_id in self._call_ids]
         self._messages = sorted((each for messages, _ in found for each in messages), key=lambda each: each.at)
@@ -32,6 +30,11 @@ class RecordedEndpoint:
 
     def __bool__(self) -> bool:
         return bool(self._messages)
+
+    @property
+    def media_ip(self) -> str:
+        """Return the address that its media was bound to."""
+        return self._station.addresses.media
 
     def evidence(self, wall: WallClock) -> Evidence:
         """Return the evidence."""

@@ -110,6 +110,11 @@ class Endpoint:
     # Looks.
 
     @property
+    def station(self) -> Station:
+        """Return where it calls and is called."""
+        return self._station
+
+    @property
     def furthest_phase(self) -> Phase:
         """Return how far the endpoint came before it began to leave."""
         return self._furthest

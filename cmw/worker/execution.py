@@ -33,9 +33,10 @@ from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.run_evidence import RunEvidence
+from cmw.worker.seats import Seat, Seats
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import CallOwner, Station
-from cmw.worker.ways import Ways
+from cmw.worker.stations import Placement
 
 TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
@@ -80,12 +81,13 @@ class RunExecution:
         alarm: Alarm,
         uplink: Uplink,
         watch: GeneratorWatch,
-        choose_station: Callable[[RunShare], Awaitable[Station]] | None = None,
+        place: Callable[[RunShare], Awaitable[Sequence[Placement]]] | None = None,
     ) -> None:
         self.share = share
         self.finished = asyncio.Event()
-        self._station = station
-        self._choose_station = choose_station
+        self._engine, self._sounds = station.engine, station.sounds
+        self._seats = Seats([Placement(station, share)])
+        self._place = place
         self._alarm = alarm
         self._uplink = uplink
         self._watch = watch
@@ -94,10 +96,7 @@ class RunExecution:
         self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
-        self._callees: dict[str, Callee] = {}
         self._called_groups = _called_groups(share)
-        self._takes_any: list[Callee] = []
-        self._ways = Ways(share, station)
         self._open = share.total_endpoints
         self._unready = share.total_endpoints
         self._ready = asyncio.Event()
@@ -126,25 +125,24 @@ class RunExecution:
             CommandError: the run was stopped meanwhile.
             CmwError: a sound cannot be made, or a certificate not used; `abandon` the run then.
         """
-        if self._choose_station is not None:
-            self._station = await self._choose_station(self.share)
-            self._ways = Ways(self.share, self._station)
-        self._sip_before = self._station.sip_traffic
+        if self._place is not None:
+            self._seats = Seats(await self._place(self.share))
+        self._sip_before = self._seats.sip_traffic
         if self.share.evidence.is_wanted:
             self._evidence = self._make_evidence()
-        await self._ways.prepare()
+        await self._seats.prepare()
         for name, text in self.share.sounds.items():
-            self._station.sounds.keep(name, _samples(name, text))
+            self._sounds.keep(name, _samples(name, text))
         for group in self.share.groups.values():
             for source in sources_of(group):
-                await self._station.sounds.prepare(source, codecs_of(group), group.audio.ptime_ms)
+                await self._sounds.prepare(source, codecs_of(group), group.audio.ptime_ms)
         if self._is_stopping:
             raise CommandError("RUN_STOPPED", f"run {self.share.run_id} was stopped before it was prepared")
         now = self._alarm.now()
         for group in self.share.groups.values():
             for endpoint_share in group.endpoints:
                 self._add_endpoint(group, endpoint_share)
-        self._station.takers.append(self._take_call)
+        self._seats.take_calls(self._take_call)
         for endpoint in self._endpoints:
             _, endpoint_share = self._shares[endpoint.settings.index]
             self._starts.add(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
@@ -173,7 +171,7 @@ class RunExecution:
         if not self._ready.is_set():
             raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
         self._started_at = self._alarm.now()
-        await self._ways.prepare_targets(targets)
+        await self._seats.prepare_targets(targets)
         if self.finished.is_set():
             return 0
         now = self._alarm.now()
@@ -182,7 +180,7 @@ class RunExecution:
             self._at(start, self._watch.begin_windows)
         else:
             self._watch.begin_windows()
-        self._sip_read = self._station.sip_traffic
+        self._sip_read = self._seats.sip_traffic
         self._at(start + self.share.run_within_ns, self._give_up)
         self._tick_later()
         for endpoint in self._endpoints:
@@ -225,9 +223,9 @@ class RunExecution:
     # Looks.
 
     @property
-    def sip_ip(self) -> str:
-        """Return the address that its SIP is bound to."""
-        return self._station.addresses.sip
+    def sip_ips(self) -> str:
+        """Return the address that its SIP is bound to, or the addresses with commas."""
+        return ", ".join(station.addresses.sip for station in self._seats.stations)
 
     @property
     def endpoints_open(self) -> int:
@@ -243,28 +241,29 @@ class RunExecution:
 
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        user = self._station.claim_user(share.name)
-        account = self._ways.account(share, user, registrar) if registrar is not None else None
-        settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=self._station.uri_of(user))
+        seat = self._seats.of(share.index)
+        user = seat.station.claim_user(share.name)
+        account = seat.ways.account(share, user, registrar) if registrar is not None else None
+        settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=seat.station.uri_of(user))
         make = Caller if group.calls else Callee
-        endpoint = make(settings, self._station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
+        endpoint = make(settings, seat.station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
         endpoint.reach = partial(self._reach, endpoint, group, share)
         if self._evidence is not None:
             endpoint.lend = self._evidence.lend
         self._endpoints.append(endpoint)
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
-            self._callees[user] = endpoint
-            self._station.set_inbound_options(user, settings.options)
+            seat.callees[user] = endpoint
+            seat.station.set_inbound_options(user, settings.options)
             if group.answer is not None:  # now, for a caller of another worker may be ahead of our `start`
                 endpoint.answering = answer_choice(group.answer, share)
             if group.name not in self._called_groups:
-                self._takes_any.append(endpoint)
+                seat.takes_any.append(endpoint)
 
     def _prepare_endpoint(self, endpoint: Endpoint) -> None:
         group, _ = self._shares[endpoint.settings.index]
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        fault = self._ways.registrar_fault(registrar) if registrar is not None else ""
+        fault = self._seats.of(endpoint.settings.index).ways.registrar_fault(registrar) if registrar is not None else ""
         if fault:
             endpoint.registration.attempted = True
             endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, fault)
@@ -287,7 +286,7 @@ class RunExecution:
         for endpoint in self._endpoints:
             group, share = self._shares[endpoint.settings.index]
             if not group.calls and not _has_left(endpoint):
-                uri = share.target or self._station.uri_of(endpoint.settings.user)
+                uri = share.target or endpoint.station.uri_of(endpoint.settings.user)
                 targets.setdefault(group.name, {})[str(share.position)] = uri
         return targets
 
@@ -320,7 +319,7 @@ class RunExecution:
             caller.begin_call("")
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, reason)
             return
-        if fault := self._ways.call_fault(group, target):
+        if fault := self._seats.of(share.index).ways.call_fault(group, target):
             caller.begin_call(target)
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, fault)
             return
@@ -329,23 +328,21 @@ class RunExecution:
 
     def _reach(self, endpoint: Endpoint, group: GroupShare, share: EndpointShare, target: str) -> Reach:
         """Return how a call of an endpoint goes out."""
-        own = share.target or self._station.uri_of(endpoint.settings.user)
+        own, ways = share.target or endpoint.station.uri_of(endpoint.settings.user), self._seats.of(share.index).ways
         flow = endpoint.registration_flow if group.registrar is not None else None
-        return Reach(
-            from_uri(group, share, own), self._ways.destination(group, target, flow), self._ways.routes_of(group)
-        )
+        return Reach(from_uri(group, share, own), ways.destination(group, target, flow), ways.routes_of(group))
 
-    def _take_call(self, offer: CallOffered) -> CallOwner | int | None:
+    def _take_call(self, seat: Seat, offer: CallOffered) -> CallOwner | int | None:
         """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
-        named = self._callees.get(offer.request_user)
+        named = seat.callees.get(offer.request_user)
         if named is not None:
             if named.can_take():
                 return named
             return TEMPORARILY_UNAVAILABLE if _has_left(named) else BUSY_HERE
-        while self._takes_any:
-            if self._takes_any[0].can_take():
-                return self._takes_any[0]
-            self._takes_any.pop(0)
+        while seat.takes_any:
+            if seat.takes_any[0].can_take():
+                return seat.takes_any[0]
+            seat.takes_any.pop(0)
         return None
 
     # Measurement.
@@ -407,7 +404,7 @@ class RunExecution:
 
     def _look_at(self, endpoints: Sequence[Endpoint]) -> Iterator[_Seen]:
         """Yield what the streams of some endpoints have counted."""
-        engine, now = self._station.engine, self._alarm.now()
+        engine, now = self._engine, self._alarm.now()
         for endpoint in endpoints:
             if endpoint.media is not None:
                 yield _Seen(endpoint, endpoint.media.slot, engine.snapshot(endpoint.media.slot), now)
@@ -419,7 +416,7 @@ class RunExecution:
             for one in seen
             if (row := one.endpoint.close_interval({one.slot: one.snapshot}, one.at)) is not None
         ]
-        self._station.engine.rate_streams([rating for one in seen if (rating := one.endpoint.rating) is not None])
+        self._engine.rate_streams([rating for one in seen if (rating := one.endpoint.rating) is not None])
         return rows
 
     def _batch(self, rows: list[tuple[int, Row]], second: int, at: Nanos, untrusted: int) -> SampleBatch:
@@ -478,9 +475,9 @@ class RunExecution:
         self._open -= 1
         if endpoint.shortage:
             self._watch.add_shortage(endpoint.shortage)
-        self._station.release_user(endpoint.settings.user)
+        endpoint.station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
-            self._station.set_inbound_options(endpoint.settings.user, None)
+            endpoint.station.set_inbound_options(endpoint.settings.user, None)
         if self._evidence is not None and self._evidence.take(endpoint):
             self._at(self._alarm.now(), self._tell_evidence)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
@@ -490,7 +487,7 @@ class RunExecution:
     def _make_evidence(self) -> RunEvidence:
         names = [endpoint.name for group in self.share.groups.values() for endpoint in group.endpoints]
         report = partial(self._uplink.report, "event", self.share.run_id)
-        return RunEvidence(self.share.evidence, names, self._station, report, self._wall)
+        return RunEvidence(self.share.evidence, names, self._seats.stations, report, self._wall)
 
     def _tell_evidence(self) -> None:
         """Send some of the packets that are kept, and the others after whatever waits."""
@@ -516,7 +513,7 @@ class RunExecution:
             packets_received=sum(f.packets_received for f in figures),
             send_errors=sum(f.send_errors for f in figures),
             kernel_drops=sum(f.kernel_drops for f in figures),
-            sip=None if self._sip_before is None else self._station.sip_traffic.since(self._sip_before),
+            sip=None if self._sip_before is None else self._seats.sip_traffic.since(self._sip_before),
             samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
         self._uplink.report("run_done", self.share.run_id, RunDone(generator=totals).model_dump(mode="json"))
@@ -530,13 +527,12 @@ class RunExecution:
             endpoint.reach, endpoint.lend = nowhere, no_memory
         self._endpoints.clear()
         self._shares.clear()
-        self._callees.clear()
-        self._takes_any.clear()
+        self._seats.forget()
         self._on_finished = None
 
     def _read_sip(self) -> SipTraffic:
         """Return what has passed of SIP since the last reading, and was lost here."""
-        before, self._sip_read = self._sip_read, self._station.sip_traffic
+        before, self._sip_read = self._sip_read, self._seats.sip_traffic
         return self._sip_read.since(before)
 
     def _let_go(self) -> None:
@@ -550,9 +546,7 @@ class RunExecution:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        self._ways.close()
-        if self._take_call in self._station.takers:
-            self._station.takers.remove(self._take_call)
+        self._seats.close()
 
     def _at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
         """Call back at an instant, unless the run has finished by then.

@@ -41,13 +41,15 @@ Kubernetes secret. White space around it is dropped. Setting both is a fault.
 
 ## Addresses
 
-`SIP_IP` is bound and shown in SIP headers, whatever a run calls. Not set, each run has the address that the route to
-its first destination leaves from: its registrars, then the outbound proxies and hosts that are called. A host with
-several interfaces so needs no setting; when one run calls into two networks, the worker warns and `SIP_IP` chooses. A
-run that only waits for calls has the address that the route to the gateway leaves from; when the gateway's name does
-not resolve yet, the one that the default route leaves from. Host names decide nothing. IPv6 addresses are written
-with or without brackets; a zone (`fe80::1%eth0`) is refused, as peers could do nothing with it. `SDP_IP` and
-`EXTERNAL_IP` are of the same family as the address that is bound.
+`SIP_IP` is bound and shown in SIP headers, whatever a run calls. Not set, each endpoint has the address that the
+route to its destination leaves from: its registrar, or else its outbound proxy or the host that it calls. A host with
+several interfaces so needs no setting, and one run may call into several networks: Via, Contact and SDP show each peer
+the address that it can reach. Endpoints that only wait are where their callers are; those that call such a group,
+where the group is; and where nothing is said of these either, where the run goes first. A run that only waits for
+calls has the address that the route to the gateway leaves from; when the gateway's name does not resolve yet, the one
+that the default route leaves from. Host names decide nothing. IPv6 addresses are written with or without
+brackets; a zone (`fe80::1%eth0`) is refused, as peers could do nothing with it. `SDP_IP` and `EXTERNAL_IP` are of the
+same family as the address that is bound.
 
 Behind NAT, bind the private address, show the public one, and have the router hand the SIP and RTP ports on that come
 from outside:

@@ -7,7 +7,7 @@ has none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class RunEvidence:
     Args:
         share: what the plan says.
         names: of the endpoints that this worker carries.
-        station: where SIP is recorded.
+        stations: where SIP is recorded.
         report: hands an event to the gateway.
         wall: when it was.
     """
@@ -74,7 +74,7 @@ class RunEvidence:
         self,
         share: EvidenceShare,
         names: Iterable[str],
-        station: Station,
+        stations: Sequence[Station],
         report: Callable[[dict[str, Any]], None],
         wall: WallClock,
     ) -> None:
@@ -86,11 +86,12 @@ class RunEvidence:
         self._lent = 0
         self._free: list[PacketLog] = []
         self._worst, self._slowest = _Ranking(share.worst), _Ranking(share.slowest)
-        self._station = station
+        self._stations = stations
         self._report = report
         self._wall = wall
         self._parts: list[Iterator[dict[str, Any]]] = []
-        station.record_sip(True)
+        for station in stations:
+            station.record_sip(True)
 
     # Memory.
 
@@ -123,7 +124,7 @@ class RunEvidence:
         self._named_to_come.discard(name)
         log, endpoint.packets = endpoint.packets, None
         self._lent -= log is not None
-        recorded = RecordedEndpoint(endpoint, self._station)
+        recorded = RecordedEndpoint(endpoint)
         case = _Case(recorded, log)
         if recorded and outcome is not None:
             status = endpoint.call.status or endpoint.registration.status
@@ -154,7 +155,8 @@ class RunEvidence:
 
     def close(self) -> None:
         """Record no more."""
-        self._station.record_sip(False)
+        for station in self._stations:
+            station.record_sip(False)
 
     # Private.
 
@@ -172,10 +174,10 @@ class RunEvidence:
         self._report(told.model_dump(mode="json"))
         if case.log is not None:
             log, case.log = case.log, None
-            self._parts.append(self._tell_packets(told.endpoint, log))
+            self._parts.append(self._tell_packets(told.endpoint, log, case.recorded.media_ip))
 
-    def _tell_packets(self, endpoint: int, log: PacketLog) -> Iterator[dict[str, Any]]:
-        host, left_out = self._station.addresses.media, log.left_out
+    def _tell_packets(self, endpoint: int, log: PacketLog, host: str) -> Iterator[dict[str, Any]]:
+        left_out = log.left_out
         for number, data in enumerate(parts_of(_packets(log))):
             part = EvidencePackets(
                 endpoint=endpoint, part=number, local_host=host, packets_left_out=left_out, data=data

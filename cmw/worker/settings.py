@@ -82,7 +82,9 @@ class WorkerSettings(BaseModel):
         None,
         description="Address that SIP is bound to and that SIP headers show.",
         examples=["10.0.1.50"],
-        json_schema_extra={"default_text": "auto-detected: the address that the route to what a run calls leaves from"},
+        json_schema_extra={
+            "default_text": "auto-detected: the address that the route to what an endpoint calls leaves from"
+        },
     )
     media_ip: IpAddress | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -23,3 +24,8 @@ class SipTraffic(NamedTuple):
     def since(self, earlier: SipTraffic) -> SipTraffic:
         """Return what has passed since an earlier look."""
         return SipTraffic(*(now - before for now, before in zip(self, earlier, strict=True)))
+
+
+def sum_of_traffic(traffics: Iterable[SipTraffic]) -> SipTraffic:
+    """Return what has passed at several stations together."""
+    return SipTraffic(*map(sum, zip(*traffics, strict=True)))

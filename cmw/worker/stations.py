@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
 
 from cmw.core.address import Address
 from cmw.errors import CmwError, CommandError
 from cmw.load.share import RunShare
 from cmw.net.route import local_address_towards
-from cmw.sip import Hop
-from cmw.worker.logs import get_logger
+from cmw.sip import Hop, parse_uri
+from cmw.worker.destinations import destinations_of
 from cmw.worker.station import Station
-from cmw.worker.ways import next_uri, registrar_uri
 
 FAMILIES = (4, 6)
 
 
-class Stations:
-    """Find the station of a run, and open it when it is the first run that goes there.
+class Placement(NamedTuple):
+    """The part of a share that is carried out at one station."""
 
-    A run has one station: the one that its first destination is reached from. Without a destination of its own, as when
-    it only waits for calls, it has the home station.
+    station: Station
+    share: RunShare
+
+
+class Stations:
+    """Find the stations of a run, and open those that it is the first to need.
+
+    Each endpoint has the station that its destination is reached from, so that one run may call into several networks.
+    Without a destination, as in a run that only waits for calls, it has the home station.
 
     Args:
         home: the station that was opened with the worker; its address is the one that `SIP_IP` names, or that the route
@@ -40,34 +48,35 @@ class Stations:
         self._open_at = open_at
         self._detect = detect
         self._others: dict[str, Station] = {}
+        self._opening = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Station]:
         """Return the home station, then the others."""
         return iter((self.home, *self._others.values()))
 
-    async def for_run(self, share: RunShare) -> Station:
-        """Return the station that a run calls and is called at.
+    async def place(self, share: RunShare) -> list[Placement]:
+        """Return the parts of a share, each at the station that it calls and is called at; at least one part.
 
         Raises:
-            CommandError: no station can be opened where the route leaves from.
+            CommandError: no station can be opened where a route leaves from.
         """
         if self._open_at is None:
-            return self.home
-        found: dict[str, str] = {}
-        for uri in destinations(share):
-            ip = await self._address_towards(uri)
-            if ip is not None:
-                found.setdefault(ip, uri)
-        if not found:
-            return self.home
-        if len(found) > 1:
-            get_logger(component="worker").warn(
-                "destinations of one run are reached from several addresses; set SIP_IP to choose",
-                run=share.run_id,
-                chosen=next(iter(found)),
-                reached_from=found,
-            )
-        return await self._at(next(iter(found)))
+            return [Placement(self.home, share)]
+        towards: dict[str, str] = {}
+        seats: dict[str, set[int]] = {}
+        for index, uri in destinations_of(share).items():
+            ip = self.home.addresses.sip
+            if uri is not None:
+                server = _server_of(uri)
+                if server not in towards:
+                    towards[server] = await self._address_towards(uri) or ip
+                ip = towards[server]
+            seats.setdefault(ip, set()).add(index)
+        if not seats:
+            return [Placement(self.home, share)]
+        if len(seats) == 1:
+            return [Placement(await self._at(next(iter(seats))), share)]
+        return [Placement(await self._at(ip), _part(share, indexes)) for ip, indexes in seats.items()]
 
     def close(self) -> None:
         """Close all of them, the home station last: it has the media engine."""
@@ -91,23 +100,34 @@ class Stations:
             return None
 
     async def _at(self, ip: str) -> Station:
-        for station in self:
-            if station.addresses.sip == ip:
-                return station
-        assert self._open_at is not None
-        try:
-            station = await self._open_at(ip)
-        except CmwError as error:
-            raise CommandError("NO_ADDRESS", f"the route leaves from {ip}: {error}") from None
-        return self._others.setdefault(ip, station)
+        async with self._opening:  # two runs may be the first to need it
+            for station in self:
+                if station.addresses.sip == ip:
+                    return station
+            assert self._open_at is not None
+            try:
+                station = await self._open_at(ip)
+            except CmwError as error:
+                raise CommandError("NO_ADDRESS", f"the route leaves from {ip}: {error}") from None
+            self._others[ip] = station
+            return station
 
 
-def destinations(share: RunShare) -> list[str]:
-    """Return the URIs whose servers take the requests of a run: registrars, proxies, and whom is called by a URI."""
-    found = [registrar_uri(registrar) for registrar in share.registrars.values()]
-    for group in share.groups.values():
-        if group.registrar is not None:
-            continue
-        called = (endpoint.callee.uri for endpoint in group.endpoints if endpoint.callee is not None)
-        found += [next_uri(uri, group.way) for uri in called if uri is not None]
-    return list(dict.fromkeys(found))
+def _server_of(uri: str) -> str:
+    """Return a URI without whom it names there."""
+    try:
+        return str(parse_uri(uri)._replace(user=None, password=None, headers=()))
+    except CmwError:
+        return uri
+
+
+def _part(share: RunShare, indexes: set[int]) -> RunShare:
+    """Return a share with these endpoints alone, and the groups and registrars that they have."""
+    groups = {
+        name: group.model_copy(update={"endpoints": [each for each in group.endpoints if each.index in indexes]})
+        for name, group in share.groups.items()
+    }
+    groups = {name: group for name, group in groups.items() if group.endpoints}
+    used = {group.registrar for group in groups.values()}
+    registrars = {name: each for name, each in share.registrars.items() if name in used}
+    return share.model_copy(update={"groups": groups, "registrars": registrars})

@@ -45,7 +45,7 @@ from cmw.worker.health import HealthServer, HealthState, Page
 from cmw.worker.logs import get_logger, set_level
 from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses, WorkerSettings
-from cmw.worker.sip_traffic import SipTraffic
+from cmw.worker.sip_traffic import sum_of_traffic
 from cmw.worker.standstill import Standstill
 from cmw.worker.station import Station, open_station
 from cmw.worker.stations import Stations
@@ -70,12 +70,14 @@ class Worker:
         settings: as read from the environment, or made by a program that embeds the worker.
         embedded: whether the worker is part of a program that has its gateway too: then nobody asks for its health
             page, and a link without TLS leads nowhere else.
+        home_ip: bound first when SIP_IP is not set; the address that the route to the gateway leaves from when None.
     """
 
-    def __init__(self, settings: WorkerSettings, *, embedded: bool = False) -> None:
+    def __init__(self, settings: WorkerSettings, *, embedded: bool = False, home_ip: str | None = None) -> None:
         self.refused: LinkRefused | None = None
         self._settings = settings
         self._is_embedded = embedded
+        self._home_ip = home_ip
         self._log = get_logger(component="worker")
         self._started_at: Nanos = monotonic_ns()
         self._runs: dict[str, RunExecution] = {}
@@ -110,7 +112,10 @@ class Worker:
             SettingsError, CapacityError, OSError: an address, a port or a file of the settings cannot be used.
         """
         loop = asyncio.get_running_loop()
-        addresses = await loop.run_in_executor(None, self._settings.addresses)
+        if self._settings.sip_ip is None and self._home_ip is not None:
+            addresses = self._settings.addresses_at(self._home_ip)
+        else:
+            addresses = await loop.run_in_executor(None, self._settings.addresses)
         self._alarm = Alarm(loop)
         self._capacity = endpoint_capacity(self._settings.rtp_ports)
         capacity = self._capacity.endpoints
@@ -279,7 +284,7 @@ class Worker:
             pacing_us=generator.pacing if generator is not None else None,
             packets_skipped=generator.packets_skipped if generator is not None else 0,
             scheduling=generator.scheduling if generator is not None else "",
-            sip=SipTraffic(*map(sum, zip(*[each.sip_traffic for each in self._stations or ()], strict=True))),
+            sip=sum_of_traffic(each.sip_traffic for each in self._stations or ()),
         )
 
     def _status(self) -> WorkerStatus:
@@ -426,7 +431,7 @@ class Worker:
         assert self._alarm is not None
         assert self._generator is not None
         stations = self._stations
-        run = RunExecution(share, stations.home, self._alarm, self, self._generator.watch(), stations.for_run)
+        run = RunExecution(share, stations.home, self._alarm, self, self._generator.watch(), stations.place)
         self._runs[share.run_id] = run
         run.when_finished(self._forget_run)
         try:
@@ -436,7 +441,9 @@ class Worker:
             run.discard()
             raise
         failed = result["failed"]
-        self._log.info("run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=failed, sip=run.sip_ip)
+        self._log.info(
+            "run prepared", run=share.run_id, endpoints=share.total_endpoints, failed=failed, sip=run.sip_ips
+        )
         return result
 
     async def _start(self, command: CommandReceived) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def make_plan(**groups: Any) -> Plan:
 )
 def test_faults_are_told_by_option(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError) as error:
-        local_run._worker_settings(LocalSettings(**changes), "127.0.0.1", TOKEN, 1234)
+        local_run._worker_settings(LocalSettings(**changes), TOKEN, 1234)
     assert str(error.value).startswith(told)
     assert TOKEN not in str(error.value)
 

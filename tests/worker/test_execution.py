@@ -28,6 +28,9 @@ from cmw.sip.lookup import Lookup
 from cmw.worker import execution
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
+from cmw.worker.seats import Seats
+from cmw.worker.station import Station
+from cmw.worker.stations import Placement
 from tests.support.sip_party import SDP
 from tests.worker.stage import HERE, THERE, Stage, pass_time, run_async, settle
 
@@ -59,6 +62,9 @@ def registered(endpoints: int = 2) -> dict[str, Any]:
             "callers": {"endpoints": endpoints, "registrar": "lab", "call": {"group": "callees"}},
         },
     }
+
+
+ELSEWHERE = Hop("10.0.0.3", 5060)
 
 
 class Uplink:
@@ -103,13 +109,19 @@ class Uplink:
 class Scene:
     """A run on a stage."""
 
-    def __init__(self, plan: Plan | None = None, share: RunShare | None = None, stage: Stage | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        share: RunShare | None = None,
+        stage: Stage | None = None,
+        station: Station | None = None,
+    ) -> None:
         self.stage = stage or Stage()
         self.uplink = Uplink(self.stage)
         self.generator = Generator(self.stage.engine, self.stage.alarm)  # type: ignore[arg-type]
         self.share = share or whole_run(plan or make_plan(), "r1")
         watch = self.generator.watch()
-        self.run = RunExecution(self.share, self.stage.station, self.stage.alarm, self.uplink, watch)  # type: ignore[arg-type]
+        self.run = RunExecution(self.share, station or self.stage.station, self.stage.alarm, self.uplink, watch)  # type: ignore[arg-type]
         self.finished: list[RunExecution] = []
         self.run.when_finished(self.finished.append)
 
@@ -397,8 +409,7 @@ def test_two_workers_carry_one_run() -> None:
         stage = Stage()
         other = stage.add_station(THERE._replace(port=5070), PortRange(20000, 29999))
         shares = split_run(make_plan(), "r1", [("w1", 10), ("w2", 10)], 0)
-        one, two = Scene(share=shares["w1"], stage=stage), Scene(share=shares["w2"], stage=stage)
-        two.run._station = other
+        one, two = Scene(share=shares["w1"], stage=stage), Scene(share=shares["w2"], stage=stage, station=other)
         targets: dict[str, dict[str, str]] = {}
         for each in (one, two):
             for group, uris in (await each.prepare())["targets"].items():
@@ -445,6 +456,38 @@ def test_strangers_are_taken_by_those_whom_nobody_of_the_plan_calls() -> None:
         run.run.abandon("enough")
         run.stage.quiet()
         assert run.uplink.outcomes == {OutcomeKind.COMPLETED_WITH_WARNINGS: 1}
+
+    play(scene)
+
+
+def test_endpoints_of_one_run_are_called_where_they_sit() -> None:
+    async def scene() -> None:
+        stage = Stage()
+        other = stage.add_station(ELSEWHERE, PortRange(20000, 29999))
+        groups = {name: {"endpoints": 1, "answer": {"after": "0s"}} for name in ("one", "two")}
+        run = Scene(make_plan(groups), stage=stage)
+        one, two = ({name: run.share.groups[name]} for name in groups)
+        placements = [
+            Placement(station, run.share.model_copy(update={"groups": part}))
+            for station, part in ((stage.station, one), (other, two))
+        ]
+        run.run._seats = Seats(placements)
+        assert (await run.start())["targets"] == {
+            "one": {"0": f"sip:one-0001@{HERE}"},
+            "two": {"0": f"sip:two-0001@{ELSEWHERE}"},
+        }
+        assert run.run.sip_ips == f"{HERE.host}, {ELSEWHERE.host}"
+        for number, (user, host) in enumerate([("two-0001", HERE), ("two-0001", ELSEWHERE), ("any", ELSEWHERE)]):
+            invite = stage.party.request("INVITE", f"sip:{user}@{host}", call_id=f"c{number}", body=SDP_THERE)
+            stage.party.send(invite, host)
+        finals = [status for status in stage.party.statuses("INVITE") if status >= 200]
+        assert sorted(finals) == [200, 200, 404]  # whoever is not there: a stranger at one, nobody left at the other
+        run.run.abandon("enough")
+        stage.quiet()
+        assert run.uplink.outcomes == {OutcomeKind.COMPLETED_WITH_WARNINGS: 2}
+        assert not other.takers
+        run.generator.close()
+        assert stage.leaves_nothing()
 
     play(scene)
 

@@ -32,7 +32,7 @@ class Kept:
         )
         self.names = names
         wall = WallClock(0, 10**18)
-        self.evidence = RunEvidence(EvidenceShare(**share), names, self.station, self.told.append, wall)
+        self.evidence = RunEvidence(EvidenceShare(**share), names, [self.station], self.told.append, wall)
 
     def begin(self, name: str) -> PacketLog | None:
         return self.evidence.lend(name)
@@ -46,6 +46,7 @@ class Kept:
         call = SimpleNamespace(call_id=name, direction="outbound", status=486 if failed else 200, times=times)
         kind = OutcomeKind.CALL_FAILED if failed else OutcomeKind.SUCCESS
         endpoint: Any = SimpleNamespace(
+            station=self.station,
             lifecycle=SimpleNamespace(outcome=Outcome(kind)),
             settings=SimpleNamespace(index=self.names.index(name), name=name),
             registration=SimpleNamespace(call_id="", status=0),

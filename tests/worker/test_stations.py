@@ -6,8 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
 from cmw.core.address import Address, PortRange
 from cmw.errors import CapacityError, CommandError
@@ -15,11 +13,13 @@ from cmw.load.plan_parser import parse_plan
 from cmw.load.share import RunShare
 from cmw.load.split import whole_run
 from cmw.sip import Hop
+from cmw.worker.destinations import destinations_of
 from cmw.worker.settings import Addresses
 from cmw.worker.station import Station, open_station
-from cmw.worker.stations import Stations, destinations
+from cmw.worker.stations import Stations
 from tests.worker.stage import Stage
 
+ACCOUNTS = [{"username": f"u{k}", "password": "x"} for k in range(4)]
 ROUTES = {"10.1.0.9": "10.1.0.1", "10.2.0.9": "10.2.0.1", "10.0.0.9": "10.0.0.1"}
 
 
@@ -57,17 +57,52 @@ class Scene:
         self.opened.append(ip)
         return self.stage.add_station(Hop(ip, 5060), PortRange(10000, 19999))
 
+    def place(self, run: RunShare) -> dict[str, list[str]]:
+        """Return the names of the endpoints by the address of their station."""
+        return {
+            placement.station.addresses.sip: [
+                endpoint.name for group in placement.share.groups.values() for endpoint in group.endpoints
+            ]
+            for placement in asyncio.run(self.stations.place(run))
+        }
+
     def choose(self, *uris: str, **more: Any) -> str:
-        return asyncio.run(self.stations.for_run(share(*uris, **more))).addresses.sip
+        (ip,) = self.place(share(*uris, **more))
+        return ip
 
 
-def test_destinations_are_registrars_and_whom_is_called() -> None:
-    assert destinations(share("sip:1@10.1.0.9", "sip:2@10.1.0.9", registrar="10.2.0.9")) == [
-        "sip:10.2.0.9",
-        "sip:1@10.1.0.9",
-        "sip:2@10.1.0.9",
-    ]
-    assert destinations(share()) == []
+def planned(groups: dict[str, Any], *domains: str) -> RunShare:
+    registrars = {f"r{k}": {"domain": each, "accounts": ACCOUNTS} for k, each in enumerate(domains)}
+    plan = {"version": 1, "name": "x", "duration": "1s", "groups": groups, "registrars": registrars}
+    return whole_run(parse_plan(plan), "r1")
+
+
+def test_the_destination_is_the_registrar_or_whom_is_called() -> None:
+    found = destinations_of(share("sip:1@10.1.0.9", "sip:2@10.1.0.9", registrar="10.2.0.9"))
+    assert list(found.values()) == ["sip:1@10.1.0.9", "sip:2@10.1.0.9", "sip:10.2.0.9"]
+    assert list(destinations_of(share()).values()) == [None]
+
+
+def test_a_proxy_is_the_destination_whoever_is_called() -> None:
+    call = {"uri": "sip:1@10.1.0.9"}
+    run = planned({"callers": {"endpoints": 1, "call": call, "outbound_proxy": "sip:10.2.0.9;lr"}})
+    assert list(destinations_of(run).values()) == ["sip:10.2.0.9;lr"]
+
+
+def test_who_waits_is_where_its_callers_are_and_who_calls_a_group_is_where_the_group_is() -> None:
+    run = planned(
+        {
+            "alone": {"endpoints": 1},
+            "waiting": {"endpoints": 1},
+            "to-waiting": {"endpoints": 1, "call": {"group": "waiting"}, "registrar": "r1"},
+            "registered": {"endpoints": 1, "registrar": "r0"},
+            "to-registered": {"endpoints": 1, "call": {"group": "registered"}},
+        },
+        "10.1.0.9",
+        "10.2.0.9",
+    )
+    first, second = "sip:10.1.0.9", "sip:10.2.0.9"
+    assert list(destinations_of(run).values()) == [second, second, second, first, first]
 
 
 def test_the_route_to_the_destination_decides_and_a_station_is_opened_once() -> None:
@@ -89,12 +124,39 @@ def test_sip_ip_decides_when_it_is_set() -> None:
     assert Scene(is_fixed=True).choose("sip:1@10.1.0.9") == "10.0.0.1"
 
 
-def test_the_first_destination_decides_and_the_others_are_told() -> None:
-    structlog.reset_defaults()
-    with capture_logs() as lines:
-        assert Scene().choose("sip:1@10.1.0.9", "sip:1@10.0.0.9") == "10.1.0.1"
-    [line] = [line for line in lines if "set SIP_IP to choose" in line["event"]]
-    assert line["reached_from"] == {"10.1.0.1": "sip:1@10.1.0.9", "10.0.0.1": "sip:1@10.0.0.9"}
+def test_each_endpoint_has_the_address_that_its_own_destination_is_reached_from() -> None:
+    scene = Scene()
+    assert scene.place(share("sip:1@10.1.0.9", "sip:1@10.0.0.9", "sip:1@nowhere.example")) == {
+        "10.1.0.1": ["g0-0001", "waiting-0001"],
+        "10.0.0.1": ["g1-0001", "g2-0001"],
+    }
+    assert scene.opened == ["10.1.0.1"]
+
+
+def test_parts_have_their_own_groups_and_registrars_and_nothing_is_lost() -> None:
+    callers = {f"g{k}": {"endpoints": 2, "registrar": f"r{k}", "call": {"uri": "sip:1@10.9.0.9"}} for k in range(2)}
+    run = planned(callers, "10.1.0.9", "10.0.0.9")
+    parts = [placement.share for placement in asyncio.run(Scene().stations.place(run))]
+    assert [(list(part.groups), list(part.registrars)) for part in parts] == [(["g0"], ["r0"]), (["g1"], ["r1"])]
+    assert {name: group for part in parts for name, group in part.groups.items()} == run.groups
+
+
+def test_two_runs_that_are_the_first_to_need_an_address_share_its_station() -> None:
+    scene = Scene()
+
+    async def open_slowly(ip: str) -> Station:
+        await asyncio.sleep(0)
+        return await scene.open(ip)
+
+    scene.stations = Stations(scene.stage.station, open_slowly, scene.detect)
+
+    async def both() -> list[Station]:
+        places = await asyncio.gather(*(scene.stations.place(share("sip:1@10.1.0.9")) for _ in range(2)))
+        return [placement.station for found in places for placement in found]
+
+    one, two = asyncio.run(both())
+    assert one is two
+    assert scene.opened == ["10.1.0.1"]
 
 
 def test_an_address_that_cannot_be_bound_is_a_reason() -> None:

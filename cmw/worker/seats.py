@@ -1,0 +1,102 @@
+"""Where the endpoints of a run sit: at one station for each network that they call into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from cmw.load.share import RunShare
+from cmw.sip import CallOffered
+from cmw.worker.callee import Callee
+from cmw.worker.sip_traffic import SipTraffic, sum_of_traffic
+from cmw.worker.station import CallOwner, Station
+from cmw.worker.stations import Placement
+from cmw.worker.ways import Ways
+
+
+class Seat:
+    """The endpoints of a run that are at one station: the ways from there, and who of them waits for calls."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.station = placement.station
+        self.ways = Ways(placement.share, placement.station)
+        self.callees: dict[str, Callee] = {}
+        self.takes_any: list[Callee] = []
+
+
+TakeCall = Callable[[Seat, CallOffered], CallOwner | int | None]
+"""Returns what a `CallTaker` does."""
+
+
+class Seats:
+    """All of them; `prepare` looks up servers, `take_calls` begins to take calls, `close` ends that.
+
+    Args:
+        placements: at least one; no endpoint is in two.
+    """
+
+    def __init__(self, placements: Sequence[Placement]) -> None:
+        self._seats = [Seat(placement) for placement in placements]
+        self._by_index = {
+            index: seat
+            for seat, placement in zip(self._seats, placements, strict=True)
+            for index in _indexes(placement)
+        }
+        self._takers: list[tuple[Station, Callable[[CallOffered], CallOwner | int | None]]] = []
+
+    def of(self, index: int) -> Seat:
+        """Return where the endpoint of an index sits."""
+        return self._by_index[index]
+
+    @property
+    def stations(self) -> list[Station]:
+        """Return the stations, in the order of the plan."""
+        return [seat.station for seat in self._seats]
+
+    @property
+    def sip_traffic(self) -> SipTraffic:
+        """Return what has passed so far at these stations."""
+        return sum_of_traffic(station.sip_traffic for station in self.stations)
+
+    async def prepare(self) -> None:
+        """Look up the servers that are named, and take certificates.
+
+        Raises:
+            CommandError: as `Ways.prepare` says.
+        """
+        for seat in self._seats:
+            await seat.ways.prepare()
+
+    async def prepare_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
+        """Look up the hosts of receivers elsewhere."""
+        for seat in self._seats:
+            await seat.ways.prepare_targets(targets)
+
+    def take_calls(self, take: TakeCall) -> None:
+        """Have `take` asked for whatever calls these stations."""
+        for seat in self._seats:
+            taker = _taker(take, seat)
+            seat.station.takers.append(taker)
+            self._takers.append((seat.station, taker))
+
+    def close(self) -> None:
+        """Take no calls any more, and let connections be as usual again."""
+        for station, taker in self._takers:
+            station.takers.remove(taker)
+        self._takers.clear()
+        for seat in self._seats:
+            seat.ways.close()
+
+    def forget(self) -> None:
+        """Let go of the endpoints."""
+        for seat in self._seats:
+            seat.callees.clear()
+            seat.takes_any.clear()
+
+
+def _taker(take: TakeCall, seat: Seat) -> Callable[[CallOffered], CallOwner | int | None]:
+    return lambda offer: take(seat, offer)
+
+
+def _indexes(placement: Placement) -> list[int]:
+    share: RunShare = placement.share
+    return [endpoint.index for group in share.groups.values() for endpoint in group.endpoints]
