@@ -14,6 +14,7 @@ from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
+from cmw.load.outcome import RunTotals
 from cmw.load.plan_sound import decode_sound
 from cmw.load.report import UNTRUSTED
 from cmw.load.run_link import ProgressReport, RunDone, Total
@@ -46,6 +47,9 @@ SHOWN = ("mos", "fraction_lost", "jitter_ms")
 
 PORTION = 40
 """Endpoints that are looked at, or measured, in one go: a few milliseconds of the loop."""
+
+EVIDENCE_STEP_NS: Final[Nanos] = 50 * MILLISECOND
+"""Between two parts of evidence while there are calls: it costs them a twentieth of the loop at most."""
 
 BATCH = 160
 """Endpoints whose samples go to the gateway together, for each batch has a price of its own."""
@@ -111,6 +115,8 @@ class RunExecution:
         self._meter = TrafficMeter()
         self._is_stopping = False
         self._evidence: RunEvidence | None = None
+        self._is_telling = False
+        self._totals: RunTotals | None = None
         self._on_finished: Callable[[RunExecution], None] | None = None
 
     # Commands.
@@ -130,6 +136,8 @@ class RunExecution:
         self._sip_before = self._seats.sip_traffic
         if self.share.evidence.is_wanted:
             self._evidence = self._make_evidence()
+            for _ in self._evidence.make_memory():
+                await asyncio.sleep(0)
         await self._seats.prepare()
         for name, text in self.share.sounds.items():
             self._sounds.keep(name, _samples(name, text))
@@ -208,6 +216,9 @@ class RunExecution:
             if not endpoint.lifecycle.is_closed:
                 endpoint.lifecycle.settle(_cut_short(reason))
                 endpoint.close_now()
+        if self._evidence is not None:
+            self._evidence.hurry()
+            self._finish_if_done()
 
     def discard(self) -> None:
         """Let go of a run that could not be prepared; nothing is reported."""
@@ -367,6 +378,8 @@ class RunExecution:
         A tick that comes more than a second late closes the seconds it missed as one, under the number of the first;
         a number is never used twice.
         """
+        if self._totals is not None:
+            return  # only evidence is still to be told
         assert self._started_at is not None
         closed = self._second
         self._closing = self._close_second(max(closed + 1, (self._alarm.now() - self._started_at) // SECOND))
@@ -478,8 +491,8 @@ class RunExecution:
         endpoint.station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             endpoint.station.set_inbound_options(endpoint.settings.user, None)
-        if self._evidence is not None and self._evidence.take(endpoint):
-            self._at(self._alarm.now(), self._tell_evidence)
+        if self._evidence is not None and self._evidence.take(endpoint) and not self._is_telling:
+            self._tell_evidence_later(EVIDENCE_STEP_NS)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
         self._finish_if_done()
@@ -490,24 +503,46 @@ class RunExecution:
         return RunEvidence(self.share.evidence, names, self._seats.stations, report, self._wall)
 
     def _tell_evidence(self) -> None:
-        """Send some of the packets that are kept, and the others after whatever waits."""
-        if self._evidence is not None and self._evidence.step():
-            self._at(self._alarm.now(), self._tell_evidence)
+        """Send some of what is kept: a little at a time while there are calls, then as fast as the loop goes."""
+        assert self._evidence is not None
+        self._is_telling = False
+        try:
+            self._evidence.step()
+        finally:
+            if self._evidence.is_untold:
+                self._tell_evidence_later(EVIDENCE_STEP_NS if self._open else 0)
+            else:
+                self._finish_if_done()
+
+    def _tell_evidence_later(self, wait_ns: Nanos) -> None:
+        self._is_telling = True
+        self._at(self._alarm.now() + wait_ns, self._tell_evidence)
 
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
             return
-        for _ in self._closing:  # what is left of the second before
-            pass
-        if self._evidence is not None:
-            self._evidence.finish()
+        if self._totals is None:
+            self._totals = self._conclude()
+        if self._evidence is not None and self._evidence.finish():
+            if not self._is_telling:
+                self._tell_evidence_later(0)
+            return
         self.finished.set()
         self._let_go()
+        self._uplink.report("run_done", self.share.run_id, RunDone(generator=self._totals).model_dump(mode="json"))
+        if self._on_finished is not None:
+            self._on_finished(self)
+        self._forget()
+
+    def _conclude(self) -> RunTotals:
+        """Sum up how the worker fared, now that the last endpoint has ended: what is still to be told is no load."""
+        for _ in self._closing:  # what is left of the second before
+            pass
         if self._started_at is not None:
             self._report_progress()
             self._watch.close_window(self._second, self._second, Traffic(), self._read_sip())
         figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
-        totals = self._watch.finish(
+        return self._watch.finish(
             endpoints=len(self._endpoints),
             packets_sent=sum(f.packets_sent for f in figures),
             packets_received=sum(f.packets_received for f in figures),
@@ -516,10 +551,6 @@ class RunExecution:
             sip=None if self._sip_before is None else self._seats.sip_traffic.since(self._sip_before),
             samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
-        self._uplink.report("run_done", self.share.run_id, RunDone(generator=totals).model_dump(mode="json"))
-        if self._on_finished is not None:
-            self._on_finished(self)
-        self._forget()
 
     def _forget(self) -> None:
         """Let go of the endpoints, which refer to the run: old circles are seldom collected."""

@@ -7,6 +7,7 @@ has none.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from cmw.worker.station import Station
 
 FIRST_BYTES = LAST_BYTES = 512 << 10
 """What is kept of a call from its beginning, and from its end: 22 s each of 20 ms G.711 both ways."""
+
+HURRIED_STEPS = 500
 
 
 @dataclass(slots=True, eq=False)
@@ -78,22 +81,29 @@ class RunEvidence:
         report: Callable[[dict[str, Any]], None],
         wall: WallClock,
     ) -> None:
+        carried = frozenset(names)
         self._choice = EvidenceChoice(share)
-        self._named = frozenset(share.endpoints).intersection(names)
+        self._named = carried.intersection(share.endpoints)
         self._named_to_come = set(self._named)
         self._at_a_time = share.rtp
-        self._room = share.rtp + (share.worst + share.slowest if share.rtp else 0)
         self._lent = 0
         self._free: list[PacketLog] = []
+        self._calls = min(len(carried), share.rtp + share.worst + share.slowest if share.rtp else 0)
         self._worst, self._slowest = _Ranking(share.worst), _Ranking(share.slowest)
         self._stations = stations
         self._report = report
         self._wall = wall
-        self._parts: list[Iterator[dict[str, Any]]] = []
+        self._untold: deque[Iterator[dict[str, Any]]] = deque()
         for station in stations:
             station.record_sip(True)
 
     # Memory.
+
+    def make_memory(self) -> Iterator[None]:
+        """Make the memory that `lend` lends, before the run: yields after that of each call, half a millisecond."""
+        for _ in range(self._calls):
+            self._free.append(PacketLog(FIRST_BYTES, LAST_BYTES))
+            yield
 
     def lend(self, name: str) -> PacketLog | None:
         """Return memory for the packets of a call that begins, None when there is none; `take` has it back.
@@ -102,13 +112,8 @@ class RunEvidence:
         """
         self._named_to_come.discard(name)
         waiting = 0 if name in self._named else len(self._named_to_come)
-        if self._lent + waiting >= self._at_a_time:
-            return None
-        if not self._free:
-            if self._room == 0:
-                return None  # the packets of calls that are over are still to be told
-            self._room -= 1
-            self._free.append(PacketLog(FIRST_BYTES, LAST_BYTES))
+        if self._lent + waiting >= self._at_a_time or not self._free:
+            return None  # with none free, the packets of calls that are over are still to be told
         self._lent += 1
         return self._free.pop()
 
@@ -118,7 +123,7 @@ class RunEvidence:
         """Take what is kept of an endpoint that has ended; report it, now or later, or let go of it.
 
         Returns:
-            whether there is something to tell: `step` does.
+            whether there is something to report: `step` does.
         """
         outcome, name = endpoint.lifecycle.outcome, endpoint.settings.name
         self._named_to_come.discard(name)
@@ -134,24 +139,33 @@ class RunEvidence:
                 self._let_go(loser)
         recorded.forget()
         self._let_go(case)
-        return bool(self._parts)
+        return self.is_untold
 
-    def step(self) -> bool:
-        """Report a part of the packets that wait for it, a few milliseconds of work; tell whether there are more."""
-        if self._parts:
-            part = next(self._parts[0], None)
-            if part is None:
-                self._parts.pop(0)
-            else:
-                self._report(part)
-        return bool(self._parts)
+    @property
+    def is_untold(self) -> bool:
+        """Tell whether something that was chosen is still to be reported."""
+        return bool(self._untold)
 
-    def finish(self) -> None:
-        """Report what is left: nobody comes any more who would be worse or slower."""
+    def step(self) -> None:
+        """Report a part of what is to be told, two milliseconds of work."""
+        document = next(self._untold[0], None) if self._untold else None
+        if document is not None:
+            self._report(document)
+        elif self._untold:
+            self._untold.popleft()
+
+    def hurry(self) -> None:
+        """Report what is left at once, for there is no time; what would take longer than a second is lost."""
+        self.finish()
+        for _ in range(HURRIED_STEPS):
+            self.step()
+        self._untold.clear()
+
+    def finish(self) -> bool:
+        """Choose the last: nobody comes any more who would be worse or slower; tell whether `step` has work."""
         for case in (*self._worst, *self._slowest):
             self._tell(case)
-        while self.step():
-            pass
+        return self.is_untold
 
     def close(self) -> None:
         """Record no more."""
@@ -170,20 +184,23 @@ class RunEvidence:
         if case.is_reported:
             return
         case.is_reported = True
-        told = case.recorded.evidence(self._wall)
-        self._report(told.model_dump(mode="json"))
-        if case.log is not None:
-            log, case.log = case.log, None
-            self._parts.append(self._tell_packets(told.endpoint, log, case.recorded.media_ip))
+        log, case.log = case.log, None
+        self._untold.append(self._documents(case.recorded, log))
 
-    def _tell_packets(self, endpoint: int, log: PacketLog, host: str) -> Iterator[dict[str, Any]]:
+    def _documents(self, recorded: RecordedEndpoint, log: PacketLog | None) -> Iterator[dict[str, Any]]:
+        told = recorded.evidence(self._wall)
+        yield told.model_dump(mode="json")
+        if log is not None:
+            yield from self._packets(told.endpoint, log, recorded.media_ip)
+            self._give_back(log)
+
+    def _packets(self, endpoint: int, log: PacketLog, host: str) -> Iterator[dict[str, Any]]:
         left_out = log.left_out
         for number, data in enumerate(parts_of(_packets(log))):
             part = EvidencePackets(
                 endpoint=endpoint, part=number, local_host=host, packets_left_out=left_out, data=data
             )
             yield part.model_dump(mode="json")
-        self._give_back(log)
 
     def _let_go(self, case: _Case) -> None:
         """Give the memory of a case back that nobody wants any more."""

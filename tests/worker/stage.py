@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
-from cmw.core.address import PortRange
+from cmw.core.address import Address, PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.timers import Deadline
 from cmw.errors import CapacityError
@@ -17,7 +17,7 @@ from cmw.net.media import DigitEvent, DigitFate, PacingSnapshot
 from cmw.net.packet_log import PacketLog
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import UserAgent
-from cmw.sip.hop import Datagram, Hop
+from cmw.sip.hop import Datagram, Hop, Transport
 from cmw.worker.call_media import AudioChoice
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.endpoint_records import EndpointSettings
@@ -272,6 +272,9 @@ class FakeSounds:
 
 class FakeListener:
     """Stands for the driver's listener: gives commands and lets the link drain."""
+
+    def local_of(self, transport: Transport) -> Address:
+        return Address(HERE.host, HERE.port)
 
     def __init__(self, link: Link, machine: UserAgent, local: Hop) -> None:
         self.machine = machine

@@ -14,15 +14,17 @@ import pytest
 from cmw.core.address import PortRange
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, OutcomeKind, Phase
-from cmw.errors import CommandError
+from cmw.errors import CommandError, LocalProtocolError
 from cmw.link.samples import ABSENT_COUNT, SampleBatch, decode_samples, encode_samples
 from cmw.load.generator_bounds import BOUNDS
 from cmw.load.outcome import EndpointReport, RunTotals
+from cmw.load.packets import EvidencePackets
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.report import UNTRUSTED
 from cmw.load.share import RunShare
 from cmw.load.split import split_run, whole_run
+from cmw.net.packet_log import LoggedPacket
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import Lookup
 from cmw.worker import execution
@@ -933,3 +935,72 @@ def test_the_endpoints_of_a_finished_run_are_freed_without_the_collector() -> No
         play(scene)
     finally:
         gc.enable()
+
+
+def kept(run: Scene) -> list[str]:
+    return [data["name"] for data in run.uplink.of("event") if data["kind"] == "evidence"]
+
+
+def record_sip(run: Scene) -> None:
+    """Have a message of each call in the recorder: the stage's listener shows none to anybody."""
+    for endpoint in run.run._endpoints:
+        invite = f"INVITE sip:x SIP/2.0\r\nFrom: <sip:a@b>\r\nCall-ID: {endpoint.call.call_id}\r\n\r\n"
+        run.stage.station.recorder.note("out", invite.encode(), HERE)
+
+
+def test_evidence_is_told_before_the_run_is_done_and_a_part_at_a_time() -> None:
+    async def scene() -> None:
+        wanted = {"calls": 0, "endpoints": ["callees-0002", "callers-0001"], "rtp": 2, "worst": 1, "slowest": 0}
+        run = Scene(make_plan(evidence=wanted))
+        await run.start()
+        logs = [stream.log for stream in run.stage.engine.streams.values() if stream.log is not None]
+        assert logs == []
+        await run.go_on(5)
+        record_sip(run)
+        logs = [stream.log for stream in run.stage.engine.streams.values() if stream.log is not None]
+        assert len(logs) == 2
+        for number in range(1000):
+            logs[0].add(LoggedPacket(number, 0, True, False, 10000, THERE.host, 4000, 172, bytes(172)))
+        await run.go_on(30)
+        run.check_the_end()
+        assert len(kept(run)) == 3
+        assert {"callees-0002", "callers-0001"} < set(kept(run))
+        parts = [data for data in run.uplink.of("event") if data["kind"] == "evidence_packets"]
+        assert len(parts) > 1
+        assert sum(1 for data in parts for _ in EvidencePackets.model_validate(data).packets()) == 1000
+
+    play(scene)
+
+
+def test_a_run_that_is_abandoned_tells_its_evidence_all_the_same() -> None:
+    async def scene() -> None:
+        run = Scene(make_plan(groups=calls_there(), evidence={"calls": 0, "worst": 0, "endpoints": ["callers-0001"]}))
+        await run.start()
+        await run.go_on(1)
+        record_sip(run)
+        run.run.abandon("enough")
+        assert kept(run) == ["callers-0001"]
+        run.check_the_end()
+
+    play(scene)
+
+
+def test_evidence_that_cannot_be_told_keeps_no_run_from_its_end() -> None:
+    async def scene() -> None:
+        run = Scene(make_plan(evidence={"endpoints": ["callers-0001", "callers-0002"]}))
+        await run.start()
+        report = run.uplink.report
+
+        def refuse(kind: str, run_id: str, data: dict[str, Any]) -> None:
+            if data.get("name") == "callers-0001" and kind == "event":
+                raise LocalProtocolError("more than a frame holds")
+            report(kind, run_id, data)
+
+        run.uplink.report = refuse  # type: ignore[method-assign]
+        await run.go_on(5)
+        record_sip(run)
+        await run.go_on(40)
+        assert run.run.finished.is_set()
+        assert "callers-0002" in kept(run)
+
+    play(scene)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from cmw.core.clock import MILLISECOND, WallClock
 from cmw.core.words import Outcome, OutcomeKind
 from cmw.load.packets import CallPacket, EvidencePackets
 from cmw.load.share import EvidenceShare
 from cmw.net.packet_log import LoggedPacket, PacketLog
 from cmw.sip import Hop
+from cmw.worker import run_evidence
 from cmw.worker.run_evidence import RunEvidence
 from cmw.worker.sip_recorder import SipRecorder
 
@@ -33,6 +36,16 @@ class Kept:
         self.names = names
         wall = WallClock(0, 10**18)
         self.evidence = RunEvidence(EvidenceShare(**share), names, [self.station], self.told.append, wall)
+        for _ in self.evidence.make_memory():
+            pass
+
+    def tell(self) -> None:
+        while self.evidence.is_untold:
+            self.evidence.step()
+
+    def finish(self) -> None:
+        self.evidence.finish()
+        self.tell()
 
     def begin(self, name: str) -> PacketLog | None:
         return self.evidence.lend(name)
@@ -79,10 +92,10 @@ def test_packets_of_a_failed_call_follow_its_messages_and_its_memory_is_used_aga
     fill(log, 3000)
     assert run.begin("b") is None
     assert run.end("a", log, failed=True)
-    assert run.kept == ["a"]
+    run.evidence.step()
+    assert (run.kept, run.packets("a")) == (["a"], [])
     assert run.begin("c") is None  # until the packets are told
-    while run.evidence.step():
-        pass
+    run.tell()
     assert [packet.at_unix_ns for packet in run.packets("a")] == list(range(3000))
     assert run.begin("c") is log
     assert log is not None
@@ -95,7 +108,7 @@ def test_packets_of_a_call_that_went_well_are_forgotten() -> None:
     fill(log, 10)
     assert not run.end("a", log)
     assert run.begin("b") is log
-    run.evidence.finish()
+    run.finish()
     assert run.told == []
     assert len(run.recorder) == 0
 
@@ -110,7 +123,7 @@ def test_memory_waits_for_the_endpoints_that_the_plan_names() -> None:
     run.end("a", first)
     assert run.begin("c") is first
     assert run.end("named-0001", named)
-    run.evidence.finish()
+    run.finish()
     assert run.kept == ["named-0001"]
     assert len(run.packets("named-0001")) == 1
 
@@ -132,7 +145,7 @@ def test_the_worst_and_the_slowest_are_known_at_the_end() -> None:
         fill(log, number + 1)
         assert not run.end(names[number], log, mos=mos, setup_ms=setup_ms)
         assert run.told == []
-    run.evidence.finish()
+    run.finish()
     assert sorted(run.kept) == ["c-2", "c-4", "c-6"]
     assert [len(run.packets(name)) for name in ("c-2", "c-4", "c-6")] == [3, 5, 7]
 
@@ -142,7 +155,7 @@ def test_one_that_failed_and_is_the_worst_is_told_once() -> None:
     log = run.begin("a")
     fill(log, 2)
     assert run.end("a", log, failed=True, mos=1.5, setup_ms=10)
-    run.evidence.finish()
+    run.finish()
     assert (run.kept, len(run.packets("a"))) == (["a"], 2)
 
 
@@ -151,7 +164,7 @@ def test_a_gap_is_told_where_it_is() -> None:
     log = run.begin("a")
     fill(log, 20_000)
     run.end("a", log)
-    run.evidence.finish()
+    run.finish()
     packets = run.packets("a")
     (gap,) = [place for place, packet in enumerate(packets) if packet.is_after_gap]
     left_out = {told["packets_left_out"] for told in run.told if told["kind"] == "evidence_packets"}
@@ -163,3 +176,16 @@ def test_sip_is_recorded_until_the_end() -> None:
     assert run.begin("a") is None
     run.evidence.close()
     assert run.recording == [True, False]
+
+
+def test_what_is_left_when_there_is_no_time_is_told_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_evidence, "HURRIED_STEPS", 3)
+    run = Kept(["a", "b"], endpoints=["a", "b"], rtp=2)
+    for name in ("a", "b"):
+        log = run.begin(name)
+        fill(log, 10)
+        run.end(name, log)
+    run.evidence.hurry()
+    assert run.kept == ["a"]
+    assert len(run.packets("a")) == 10
+    assert not run.evidence.is_untold
