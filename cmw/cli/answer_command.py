@@ -81,6 +81,9 @@ def answer(
     symmetric: Annotated[bool, typer.Option("--symmetric", help="Send RTP to where the peer's comes from.")] = False,
     jitter_buffer: BufferText = DEFAULT_BUFFER,
     delay: Annotated[str, typer.Option(help="From the INVITE to the answer; it rings meanwhile.")] = "0s",
+    ring_forever: Annotated[
+        bool, typer.Option("--ring-forever", help="Ring, and never answer: calls end when their callers give up.")
+    ] = False,
     reject: Annotated[int | None, typer.Option(help="Refuse every call with this status.", min=300, max=699)] = None,
     redirect: Annotated[
         list[str] | None, typer.Option(help="Send every call there, with 302; repeat for more.", metavar="URI")
@@ -163,6 +166,8 @@ def answer(
         raise typer.BadParameter("expected --tls-cert with it", param_hint="--tls-client-ca")
     if redirect and reject is not None:
         raise typer.BadParameter("expected at most one of them", param_hint="--redirect and --reject")
+    if ring_forever and (redirect or reject is not None or delay != "0s"):
+        raise typer.BadParameter("expected no final answer beside it", param_hint="--ring-forever")
     digits = _digits(on_dtmf or [], media)
     settings = AnswererSettings(
         audio=replace(
@@ -173,6 +178,7 @@ def answer(
         ),
         answering=AnswerChoice(
             after_ns=parse_duration_option(delay, "--delay"),
+            rings_on=ring_forever,
             reject=reject,
             redirect=redirect_contacts([_checked_uri(uri) for uri in redirect or []]),
             early_media=early_media,
@@ -261,7 +267,7 @@ def _options(session_timer: str | None, reliable: str, transfers: str, options_s
     except ValidationError as error:
         field = str(error.errors()[0]["loc"][0])
         raise typer.BadParameter(_told(error), param_hint=SIP_OPTIONS.get(field, field)) from None
-    return options_of(sip_share(sip), options_status)
+    return options_of(sip_share(sip), options_status, rings_on=True)
 
 
 def _told(error: ValidationError) -> str:

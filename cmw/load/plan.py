@@ -182,7 +182,9 @@ class Answer(PlanModel):
     """What a group that waits for calls does with them."""
 
     after: DelayNs = plan_field("a duration from 0s to 1h", "time from the INVITE to the final answer", default=0)
-    ring: StrictBool = plan_field("true or false", "whether 180 Ringing is sent at once", default=True)
+    ring: Literal[True, False, "forever"] = plan_field(
+        "true, false or forever", "whether 180 Ringing is sent at once; forever: and no answer ever", default=True
+    )
     reject: Reject | None = plan_field(
         "a SIP status from 400 to 699", "refuse each call with this status instead of answering", default=None
     )

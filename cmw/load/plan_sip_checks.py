@@ -109,7 +109,9 @@ def _check_answer(path: Path, answer: Answer, faults: Faults) -> None:
     if answer.redirect is not None and answer.reject is not None:
         faults.add((*path, "redirect"), "found beside reject, expected at most one of them")
     refuses = answer.redirect is not None or answer.reject is not None
-    if answer.early_media and refuses and not answer.after:
+    if answer.ring == "forever" and (refuses or answer.after):
+        faults.add((*path, "ring"), "found forever beside a final answer, expected none of after, reject and redirect")
+    elif answer.early_media and refuses and not answer.after:
         faults.add((*path, "early_media"), "found before a refusal at once, expected answer.after above 0s")
     if not answer.ring and (answer.early_media or answer.progress is not None):
         field = "early_media" if answer.early_media else "progress"

@@ -63,6 +63,8 @@ class AnswerShare(ShareModel):
     """From the INVITE to the final answer."""
     ring: bool = True
     """Whether 180 is sent at once."""
+    rings_on: bool = False
+    """No final answer is ever sent: the call rings until its caller gives up."""
     reject: int | None = Field(default=None, ge=400, le=699)
     """Status of the refusal; None to answer."""
     redirect: list[str] = Field(default_factory=list)

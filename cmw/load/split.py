@@ -212,7 +212,8 @@ class _Builder:
         progress = settings.progress or (183 if settings.early_media else 180)
         return AnswerShare(
             after_ns=settings.after,
-            ring=settings.ring,
+            ring=settings.ring is not False,
+            rings_on=settings.ring == "forever",
             reject=settings.reject,
             redirect=list(settings.redirect or []),
             early_media=settings.early_media,
@@ -257,7 +258,7 @@ def _arrivals(plan: Plan, name: str, group: Group) -> list[Nanos]:
 def _last_wait(group: GroupShare) -> Nanos:
     """Return the latest instant at which a call of the group may be answered."""
     if group.answer is not None:
-        return group.answer.wait_ns + group.answer.after_ns
+        return group.answer.wait_ns + (group.setup_timeout_ns if group.answer.rings_on else group.answer.after_ns)
     return max(setup_deadline(e.starts_at_ns or 0, group.setup_timeout_ns) for e in group.endpoints)
 
 

@@ -37,6 +37,8 @@ class CallOptions:
         display_name: stands before our URI in From.
         replaces: the dialog that our INVITE takes the place of (RFC 3891).
         options_status: what OPTIONS outside of calls is answered, 200 .. 699: as an INVITE would be now, such as 486.
+        rings_on: a call to us that is not decided rings until its caller gives up, or as long as its Expires says; else
+            it is refused with 480 once Timer C would have ended it.
         defers_prack: each reliable provisional response waits for `acknowledge`, whose body is an offer in PRACK.
     """
 
@@ -50,6 +52,7 @@ class CallOptions:
     display_name: str = ""
     replaces: Replaces | None = None
     defers_prack: bool = False
+    rings_on: bool = False
     options_status: int = 200
     supported: str = field(init=False, repr=False)
     """Value of Supported, made once."""

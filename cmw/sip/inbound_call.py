@@ -103,7 +103,8 @@ class InboundCall(Call):
         self.stack.dialogs[self.call_id, self.local_tag] = self
         self.instants.invite_at = self.instants.trying_at = now
         self.stack.respond(self._invite, 100, now=now)
-        self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
+        if not self.options.rings_on:
+            self.timers.set(CallTimer.FINAL_DUE, now + self.stack.timing.timer_c_ns)
         request = self._invite.request
         expires_s = read_seconds(request.headers.get("Expires"))
         if expires_s is not None and not request.to_tag:

@@ -11,6 +11,7 @@ from cmw.sip import CallCancelled, CallConfirmed, CallEvent, CallOffered, CallTi
 from cmw.worker.endpoint import Endpoint
 
 MOVED_TEMPORARILY = 302
+TEMPORARILY_UNAVAILABLE = 480
 SERVICE_UNAVAILABLE = 503
 
 
@@ -21,6 +22,7 @@ class AnswerChoice:
     Args:
         after_ns: from the INVITE to the final answer.
         ring: whether 180 is sent at once.
+        rings_on: no final answer is ever sent; the call ends when its caller gives up.
         reject: status to refuse with; None to answer.
         redirect: Contact values of a 302, instead of an answer.
         early_media: audio is agreed on and sent before the answer.
@@ -30,6 +32,7 @@ class AnswerChoice:
 
     after_ns: Nanos = 0
     ring: bool = True
+    rings_on: bool = False
     reject: int | None = None
     redirect: tuple[str, ...] = ()
     early_media: bool = False
@@ -61,11 +64,12 @@ class Callee(Endpoint):
         elif isinstance(event, CallConfirmed):
             self._confirm(event)
         elif isinstance(event, CallCancelled):
-            self.lifecycle.settle(Outcome(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, "the caller gave up while it rang"))
+            self.lifecycle.settle(_rang(self.answering))
             self.call.status = 487
             self._close_call()
         elif isinstance(event, CallTimedOut):
-            self.lifecycle.settle(_timeout(event.stage))
+            has_rung = self.answering.rings_on and event.stage is TimeoutStage.EXPIRED
+            self.lifecycle.settle(_rang(self.answering) if has_rung else _timeout(event.stage))
             self._close_call()
 
     def _take(self, offer: CallOffered) -> None:
@@ -82,6 +86,9 @@ class Callee(Endpoint):
             call.times.ringing_at = offer.at
             self._advance(Phase.RINGING)
             self._ring(offer)
+        if self.answering.rings_on:
+            self._set_timer(offer.at + self.settings.setup_timeout_ns + self.settings.hold_limit_ns, self._ring_no_more)
+            return
         if self.answering.after_ns:
             self._set_timer(offer.at + self.answering.after_ns, self._decide)
         else:
@@ -140,6 +147,11 @@ class Callee(Endpoint):
             self._start_media()
             self._limit_hold()
 
+    def _ring_no_more(self) -> None:
+        """End what rings when the run must: a caller that is not ours may never give up."""
+        if self._call_handle is not None:
+            self._refuse(TEMPORARILY_UNAVAILABLE, _rang(self.answering))
+
     def _redirect(self) -> None:
         call, contacts = self._call_handle, self.answering.redirect
         assert call is not None
@@ -182,6 +194,12 @@ class Callee(Endpoint):
         self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
         self._stop_timer()
         self._hang_up()
+
+
+def _rang(answering: AnswerChoice) -> Outcome:
+    if answering.rings_on:
+        return Outcome(OutcomeKind.SUCCESS, reason="rang until the caller gave up, as it should")
+    return Outcome(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, "the caller gave up while it rang")
 
 
 def _timeout(stage: TimeoutStage) -> Outcome:

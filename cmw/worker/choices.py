@@ -80,11 +80,12 @@ def call_options(group: GroupShare, share: EndpointShare, local_uri: str) -> Cal
     )
 
 
-def _beside(group: GroupShare) -> tuple[Transport | None, int]:
-    """Return the transport of calls without a registrar, and what OPTIONS is answered."""
-    transport = group.way.transport if group.registrar is None else None
-    status = group.answer.options_status if group.answer is not None else 200
-    return TRANSPORTS.get(transport or ""), status
+def _beside(group: GroupShare) -> tuple[Transport | None, int, bool]:
+    """Return the transport of calls without a registrar, what OPTIONS is answered, and whether calls ring on."""
+    transport = TRANSPORTS.get((group.way.transport if group.registrar is None else None) or "")
+    if group.answer is None:
+        return transport, 200, False
+    return transport, group.answer.options_status, group.answer.rings_on or group.answer.after_ns > 0
 
 
 @lru_cache(maxsize=1024)
@@ -95,6 +96,7 @@ def _options(
     identity: Identity | None,
     transport: Transport | None = None,
     options_status: int = 200,
+    rings_on: bool = False,
 ) -> CallOptions:
     """Return options.
 
@@ -111,12 +113,13 @@ def _options(
         display_name=display_name,
         transport=transport,
         options_status=options_status,
+        rings_on=rings_on,
     )
 
 
-def options_of(sip: SipShare, options_status: int = 200) -> CallOptions:
+def options_of(sip: SipShare, options_status: int = 200, *, rings_on: bool = False) -> CallOptions:
     """Return the options of calls that name nobody."""
-    return _options(sip.model_dump_json(), 0, "", None, None, options_status)
+    return _options(sip.model_dump_json(), 0, "", None, None, options_status, rings_on)
 
 
 def _timer_choice(timer: TimerShare | None) -> SessionTimerChoice:
@@ -173,6 +176,7 @@ def answer_choice(answer: AnswerShare, share: EndpointShare) -> AnswerChoice:
     return AnswerChoice(
         after_ns=answer.after_ns,
         ring=answer.ring,
+        rings_on=answer.rings_on,
         reject=answer.reject,
         redirect=redirect_contacts(answer.redirect),
         early_media=answer.early_media,

@@ -323,3 +323,20 @@ def test_calls_to_one_user_may_have_options_of_their_own(uri: str, takes: bool) 
     party.send(party.request("INVITE", uri, body=SDP), BOB)
     stage.run()
     assert bob._calls[stage.last(BOB, CallOffered).call].options.takes_transfers is takes
+
+
+def test_a_call_that_may_ring_on_rings_until_its_caller_gives_up() -> None:
+    stage = CalledParty(options=CallOptions(rings_on=True))
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run(900 * SECOND)
+    assert set(stage.party.statuses("INVITE")) == {100, 180}
+    stage.party.send(stage.party.request("CANCEL", "sip:bob@127.0.0.2", branch=stage.invite.top_via.branch or ""), BOB)
+    stage.run()
+    assert stage.answer("INVITE").status == 487
+
+
+def test_a_call_that_may_ring_on_ends_when_its_invitation_expires() -> None:
+    stage = CalledParty(options=CallOptions(rings_on=True), headers=[("Expires", "300")])
+    stage.bob.ring(stage.call, now=stage.now)
+    stage.run(301 * SECOND)
+    assert stage.answer("INVITE").status == 487

@@ -122,6 +122,29 @@ def test_refused_as_the_plan_says() -> None:
     assert (report.call.status_code, report.call.answered) == (486, False)
 
 
+def test_it_rings_for_ever_until_the_caller_gives_up() -> None:
+    stage = Stage()
+    callee = expect(stage, AnswerChoice(rings_on=True))
+    request = call(stage)
+    stage.after(20 * SECOND)
+    assert stage.party.statuses("INVITE") == [100, 180]
+    cancel = stage.party.request("CANCEL", URI, branch=request.top_via.branch, cseq=1)
+    stage.party.send(cancel, HERE)
+    report = finish(stage, callee)
+    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "rang until the caller gave up, as it should")
+    assert (report.call.status_code, report.call.answered, report.phase) == (487, False, Phase.RINGING.name)
+
+
+def test_ringing_for_ever_ends_with_the_run_when_a_caller_does_not_give_up() -> None:
+    stage = Stage()
+    callee = expect(stage, AnswerChoice(rings_on=True))
+    call(stage)
+    settings = callee.settings
+    stage.after(settings.setup_timeout_ns + settings.hold_limit_ns + SECOND)
+    assert 480 in stage.party.statuses("INVITE")
+    assert finish(stage, callee).outcome is OutcomeKind.SUCCESS
+
+
 def test_the_caller_gives_up() -> None:
     stage = Stage()
     callee = expect(stage, AnswerChoice(after_ns=5 * SECOND))
