@@ -54,13 +54,13 @@ def _chosen(plan: Plan, words: Sequence[str]) -> Evidence:
     if "none" in words:
         if len(words) > 1:
             raise _bad("none", "no other --evidence beside it")
-        return Evidence(calls=0)
+        return Evidence(calls=0, worst=0, slowest=0)
     said = _said(plan, words)
     found = Evidence.model_validate(plan.evidence.model_dump(exclude_unset=True) | said)
     if found.chooses and "rtp" not in found.model_fields_set:
         found = found.model_copy(update={"rtp": RTP_CALLS})
     if found.rtp and not found.chooses:
-        raise _bad(f"rtp:{found.rtp}", "somebody whose packets are kept, for calls is 0")
+        raise _bad(f"rtp:{found.rtp}", "somebody whose packets are kept")
     return found
 
 

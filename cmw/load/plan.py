@@ -357,7 +357,7 @@ class Plan(PlanModel):
     )
 
     evidence: Evidence = plan_field(
-        "a mapping such as {calls: 20}", "whose SIP messages, and packets, are kept", default_factory=Evidence
+        "a mapping such as {calls: 20, rtp: 20}", "whose SIP messages, and packets, are kept", default_factory=Evidence
     )
 
     @property

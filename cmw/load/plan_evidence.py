@@ -11,6 +11,7 @@ from cmw.load.plan_fields import PlanModel, plan_field
 MAX_CALLS = 1000
 MAX_RANKED = 100
 DEFAULT_CALLS = 20
+DEFAULT_RANKED = 5
 
 EndpointName = Annotated[StrictStr, Field(min_length=1, max_length=200)]
 
@@ -28,14 +29,14 @@ class Evidence(PlanModel):
     worst: StrictInt = plan_field(
         f"a whole number from 0 to {MAX_RANKED}",
         "how many endpoints are kept of those whose MOS was the lowest, however they end",
-        default=0,
+        default=DEFAULT_RANKED,
         ge=0,
         le=MAX_RANKED,
     )
     slowest: StrictInt = plan_field(
         f"a whole number from 0 to {MAX_RANKED}",
         "how many endpoints are kept of those whose call took longest to be answered",
-        default=0,
+        default=DEFAULT_RANKED,
         ge=0,
         le=MAX_RANKED,
     )

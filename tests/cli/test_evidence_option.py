@@ -30,8 +30,8 @@ def plan(**evidence: Any) -> Plan:
         (["rtp:4", "callers-0002"], {"rtp": 9}, {"endpoints": ["callers-0002"], "rtp": 4}),
         (["callers-0002"], {"endpoints": ["callers-0001"]}, {"endpoints": ["callers-0001", "callers-0002"], "rtp": 20}),
         (["all"], {}, {"endpoints": ["callees-0001", "callees-0002", "callers-0001", "callers-0002"], "rtp": 20}),
-        (["0"], {}, {"calls": 0}),
-        (["none"], {"worst": 3, "rtp": 9}, {"calls": 0}),
+        (["0"], {"worst": 0, "slowest": 0}, {"calls": 0, "worst": 0, "slowest": 0}),
+        (["none"], {"worst": 3, "rtp": 9}, {"calls": 0, "worst": 0, "slowest": 0}),
         ([], {"worst": 3}, {"worst": 3}),
     ],
 )
@@ -49,7 +49,7 @@ def test_words_go_before_the_plan(words: list[str], said: dict[str, Any], expect
         (["rtp:-1"], "found rtp:-1, expected a whole number from 0 to 1000 in it"),
         (["5000"], "found 5000, expected a whole number from 0 to 1000 in it"),
         (["none", "all"], "found none, expected no other --evidence beside it"),
-        (["0", "rtp:5"], "found rtp:5, expected somebody whose packets are kept, for calls is 0"),
+        (["0", "worst:0", "slowest:0", "rtp:5"], "found rtp:5, expected somebody whose packets are kept"),
     ],
 )
 def test_what_asks_for_nothing_is_refused(words: list[str], told: str) -> None:

@@ -98,7 +98,7 @@ def test_a_host_that_is_no_address_is_refused() -> None:
 
 def test_every_worker_hears_what_the_plan_wants_kept() -> None:
     plan = parse_plan(two_groups(evidence={"calls": 3, "endpoints": ["callers-0002"]}))
-    assert whole_run(plan, "r").evidence == EvidenceShare(calls=3, endpoints=["callers-0002"])
+    assert whole_run(plan, "r").evidence == EvidenceShare(calls=3, endpoints=["callers-0002"], worst=5, slowest=5)
     assert {share.evidence.calls for share in split_run(plan, "r", [("a", 2), ("b", 2)]).values()} == {3}
     assert whole_run(parse_plan(two_groups()), "r").evidence.calls == 20
 
@@ -107,7 +107,7 @@ def test_packets_that_nobody_would_see_are_refused() -> None:
     wanted = {"rtp": 20, "worst": 1, "slowest": 2, "calls": 0}
     assert whole_run(parse_plan(two_groups(evidence=wanted)), "r").evidence == EvidenceShare.model_validate(wanted)
     with pytest.raises(PlanError, match=r"evidence.rtp: found 20, expected calls, worst, slowest or endpoints beside"):
-        parse_plan(two_groups(evidence={"rtp": 20, "calls": 0}))
+        parse_plan(two_groups(evidence={"rtp": 20, "calls": 0, "worst": 0, "slowest": 0}))
     with pytest.raises(PlanError, match=r"evidence.rtp: found True|evidence.rtp: found true"):
         parse_plan(two_groups(evidence={"rtp": True}))
 

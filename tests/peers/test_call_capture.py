@@ -34,8 +34,11 @@ def test_tshark_counts_what_we_counted(tmp_path: Path, loopback_ip: Callable[[],
     assert result.outcomes == {"SUCCESS": 4}, result.told
     directories = {each.name.partition("-")[2]: each for each in (tmp_path / "report" / "evidence").iterdir()}
     assert "callers-0001" in directories
-    assert 1 <= len(directories) <= 2
+    assert 2 <= len(directories) <= 4
     (row,) = [each for each in result.endpoints if each["name"] == "callers-0001"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    for title in ("Slowest calls", "Worst calls"):
+        assert '/index.html">' in page.partition(f">{title}<")[2].partition("</table>")[0], title
     capture = CaptureFile(directories["callers-0001"] / "call.pcapng")
     assert {method for (method,) in capture.rows("sip.Method", ["sip.Method"])} == {"INVITE", "ACK", "BYE"}
     streams = capture.streams()
