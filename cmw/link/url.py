@@ -10,12 +10,16 @@ from urllib.parse import unquote
 from cmw.core.address import Address
 from cmw.errors import SettingsError
 
-_PATTERN: Final = re.compile(
-    r"(?:(?P<scheme>wss?)://)?(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}))(?::(?P<port>[0-9]{1,5}))?/?"
+HOST_NAME: Final = (
+    r"(?=[^:/]{1,253}(?:[:/]|$))[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62}){0,126}\.?"
 )
+"""Of labels of 1 to 63 characters, 253 together. Source: RFC 1035 2.3.4."""
+
+_HOST: Final = rf"(?P<host>\[[0-9A-Fa-f:.]{{2,45}}\]|{HOST_NAME})"
+_PATTERN: Final = re.compile(rf"(?:(?P<scheme>wss?)://)?{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/?")
 _PROXY: Final = re.compile(
     r"(?P<scheme>https?)://(?:(?P<user>[^:@/\s]{1,256})(?::(?P<password>[^:@/\s]{0,1024}))?@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251})):(?P<port>[0-9]{1,5})/?"
+    rf"{_HOST}:(?P<port>[0-9]{{1,5}})/?"
 )
 PROXY_EXPECTED: Final = (
     "http://host:port or https://host:port, with user:password@ before the host if the proxy wants it"

@@ -19,7 +19,10 @@ def local_address_towards(destination: Address) -> str:
         OSError: the name does not resolve or no route leads there.
     """
     failure: OSError | None = None
-    found = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_DGRAM)
+    try:
+        found = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_DGRAM)
+    except UnicodeError:  # what Python says of an empty label, or one that is too long
+        raise socket.gaierror(socket.EAI_NONAME, f"{destination.host!r} is no host name") from None
     for family, _, _, _, address in found:
         try:
             return _connected_from(family, address)

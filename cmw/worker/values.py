@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from cmw.core.address import Address
 from cmw.errors import SettingsError
-from cmw.link.url import PROXY_EXPECTED, parse_proxy_url
+from cmw.link.url import HOST_NAME, PROXY_EXPECTED, parse_proxy_url
 
 MASK = "****"
 """What stands for a secret wherever it would be shown."""
@@ -27,8 +27,7 @@ MIN_SPOOL_BYTES = 1 << 20
 
 _UNITS = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _TOKEN = re.compile(r"cmw_[0-9a-fA-F]{64}")
-_HOST = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?"
-_GATEWAY = re.compile(rf"(ws://)?({_HOST}|\[[0-9a-fA-F:.]+\]):([0-9]{{1,5}})")
+_GATEWAY = re.compile(rf"(ws://)?({HOST_NAME}|\[[0-9a-fA-F:.]+\]):([0-9]{{1,5}})")
 
 
 class Gateway(NamedTuple):

@@ -32,7 +32,18 @@ def test_addresses(text: str, host: str, port: int, tls: bool, header: str) -> N
     "text",
     [
         *("", "http://a:1", "https://a", "a:0", "a:65536", "a:b", "user@a:1", "a:1/path", "ws://a:1/link/v1", "a b"),
-        *("::1", "a:1\r\nX: y", "//a", "ws://", ":443", "a:443?x", "é.example"),
+        *(
+            "::1",
+            "a:1\r\nX: y",
+            "//a",
+            "ws://",
+            ":443",
+            "a:443?x",
+            "é.example",
+            "a..b:1",
+            f"{'a' * 64}:1",
+            f"{'a.' * 127}a:1",
+        ),
     ],
 )
 def test_anything_else_is_refused_naming_the_variable(text: str) -> None:
