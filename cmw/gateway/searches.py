@@ -14,13 +14,14 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from cmw.core.words import RunStatus
 from cmw.gateway.coordinator import STOPPED, Coordinator, RunOrder
 from cmw.gateway.errors import RequestError, conflict
 from cmw.gateway.instants import SteadyClock
 from cmw.gateway.parts import ActiveRun, StepOf
-from cmw.gateway.run_store import RunStore
+from cmw.gateway.run_store import RETRY_S, RunStore
 from cmw.gateway.watchers import RunWatchers
 from cmw.load.plan import Plan
 from cmw.load.search import Search, SearchPart, step_plan
@@ -170,7 +171,7 @@ class Searches:
                 return
             if number > len(known):
                 order = replace(going.order, step=StepOf(run.id, number))
-                known.append(await self._coordinator.submit(step_plan(going.plan, load), order))
+                known.append(await self._submit(step_plan(going.plan, load), order))
             going.step_id = known[number - 1]
             await self._wait_step(going, going.step_id)
             row, document = await self._store.row(going.step_id), await self._store.summary(going.step_id)
@@ -183,6 +184,15 @@ class Searches:
                 )
             search.record(search_step(number, load, Summary.model_validate(document)))
             self._watchers.changed(run.id)
+
+    async def _submit(self, plan: Plan, order: RunOrder) -> str:
+        """Begin a step, trying again for as long as the store cannot be written, as runs do that are under way."""
+        while True:
+            try:
+                return await self._coordinator.submit(plan, order)
+            except OperationalError as error:
+                log.error("cannot write the state of a run; trying again", error=str(error.orig))
+                await asyncio.sleep(RETRY_S)
 
     async def _wait_step(self, going: _Going, step_id: str) -> None:
         self._watchers.step_begins(going.run.id, step_id)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from cmw.core.words import RunStatus
+from cmw.gateway import searches
 from cmw.gateway.errors import RequestError
+from cmw.gateway.parts import ActiveRun
 from cmw.gateway.placement import Placement
 from cmw.gateway.service import Gateway
 from cmw.gateway.views import Page, RunView
@@ -199,6 +203,30 @@ def test_a_gateway_that_is_started_again_goes_on_with_the_step_that_it_was_at(tm
             await worker.stop()
 
     run_async(work())
+
+
+def test_a_step_waits_until_the_store_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "RETRY_S", 0.01)
+    refused: list[str] = []
+
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            worker, _, _ = await linked_worker(gateway, server, carries=2)
+            add = gateway._store.add
+
+            async def add_the_second_time(run: ActiveRun, *rest: Any, **more: Any) -> None:
+                if run.step is not None and run.name not in refused:
+                    refused.append(run.name)
+                    raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+                await add(run, *rest, **more)
+
+            monkeypatch.setattr(gateway._store, "add", add_the_second_time)
+            run = await gateway.wait_run(await gateway.start_run(search_plan(last=4)))
+            assert run.reason == "2 calls at a time held, 3 broke it"
+            await worker.stop()
+
+    run_async(work())
+    assert refused == [f"limit, {calls} calls" for calls in (2, 4, 3)]
 
 
 def test_a_search_is_deleted_with_its_steps_and_no_step_alone(tmp_path: Path) -> None:
