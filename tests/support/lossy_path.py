@@ -14,14 +14,15 @@ class LossyPath:
     """Namespaces `here` and `there`, gone with the `with` block; their addresses are of a network for examples.
 
     Args:
-        loss_percent: how many of a hundred datagrams from or to a SIP port get lost, at random.
+        loss_percent: how many of a hundred datagrams to these ports get lost, at random.
+        ports: those of SIP, or others.
     """
 
     here_ip = "192.0.2.1"
     there_ip = "192.0.2.2"
 
-    def __init__(self, loss_percent: int) -> None:
-        self._loss_percent = loss_percent
+    def __init__(self, loss_percent: int, ports: str = "5060-5080") -> None:
+        self._loss_percent, self._ports = loss_percent, ports
         name = f"cmw{os.getpid()}-{next(_numbers)}"
         self.here, self.there = f"{name}a", f"{name}b"
 
@@ -59,7 +60,7 @@ class LossyPath:
             _run(*self.enter(namespace), "nft", self._rules())
 
     def _rules(self) -> str:
-        drop = f"udp dport 5060-5080 numgen random mod 100 < {self._loss_percent} counter name lost drop"
+        drop = f"udp dport {self._ports} numgen random mod 100 < {self._loss_percent} counter name lost drop"
         return (
             "add table ip path; add counter ip path lost; "
             "add chain ip path input { type filter hook input priority 0 ; }; "
