@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from bench.tiers import VOID_MAX_US, VOID_P99_US
@@ -30,7 +30,7 @@ from cmw.metrics.histogram import ExponentialHistogram
 from cmw.net._media import MediaEngine
 from cmw.net.media import MediaMode, open_media_pair
 from cmw.net.media_pure import PureMediaEngine
-from cmw.net.yardstick import ClockControl
+from cmw.net.yardstick import CONTROL_STEPS, ClockControl, backlog_us
 from cmw.rtp.ports import PortPool
 from cmw.rtp.source import make_source
 
@@ -79,6 +79,7 @@ def compare(
             bare.append(baseline(endpoints, min(seconds, 3.0)))
             windows.append(measure(endpoints, seconds, realtime=realtime, pure=pure))
             ratios.append(windows[-1]["us_per_pair"] / bare[-1])
+    judge_speed(windows)
     quiet = [window for window in windows if window["window_valid"]]
     return {
         "endpoints": endpoints,
@@ -96,8 +97,37 @@ def compare(
         "packets": sum(window["packets_sent"] for window in windows),
         "packets_lost": sum(window["packets_lost"] for window in windows),
         "packets_skipped": sum(window["packets_skipped"] for window in windows),
+        "packets_skipped_valid": sum(window["packets_skipped"] for window in quiet),
+        "windows": [
+            {name: window[name] for name in ("window_valid", "packets_skipped", "core_fraction", "control_us")}
+            | {"pacing_p99_us": window["pacing_us"]["p99"]}
+            for window in windows
+        ],
         "rss_bytes": max(window["rss_bytes"] for window in windows),
     }
+
+
+def judge_speed(windows: Sequence[dict[str, Any]]) -> None:
+    """Void the windows in which the core was too slow for a load that it carries at its best, and say how slow it was.
+
+    Its best is that of all windows: of the spans of 20 ms in which the control thread did its work, a twentieth were
+    faster. A load that would have fallen behind by as much as a stop may last voids the window as a stop does.
+    """
+    bests = [sorted(spans)[len(spans) // 20] for window in windows if (spans := window["control_spans_ns"])]
+    for window in windows:
+        spans = window.pop("control_spans_ns")
+        if not spans:
+            continue
+        best = min(bests)
+        load = window["core_fraction"] * best / fmean(spans)
+        behind = backlog_us(spans, best, load)
+        window["control_us"] |= {
+            "slowest": round(max(spans) / best, 2),
+            "slower": round(fmean(spans) / best, 3),
+            "behind": round(max(behind), 1),
+        }
+        short = sum(us <= VOID_P99_US for us in behind) < 0.99 * len(behind)
+        window["window_valid"] = window["window_valid"] and not short and max(behind) <= VOID_MAX_US
 
 
 def measure(
@@ -128,7 +158,7 @@ def look(engine: MediaEngine | PureMediaEngine, seconds: float, *, busy: bool = 
     """Return what an engine does in a window of so many seconds."""
     engine.close_pacing_interval()
     before, cpu, began = _totals(engine), engine.cpu_seconds(), time.monotonic()
-    with ClockControl(os.sched_getaffinity(0)) as control:
+    with ClockControl(os.sched_getaffinity(0), steps=CONTROL_STEPS) as control:
         _work(engine, seconds) if busy else time.sleep(seconds)
     cpu, elapsed = engine.cpu_seconds() - cpu, time.monotonic() - began
     pacing, after = engine.close_pacing_interval(), _totals(engine)
@@ -140,6 +170,7 @@ def look(engine: MediaEngine | PureMediaEngine, seconds: float, *, busy: bool = 
         "scheduling": engine.scheduling,
         "window_valid": (reading.p99_us or VOID_MAX_US) <= VOID_P99_US and (reading.max_us or 0.0) <= VOID_MAX_US,
         "control_us": {"p99": reading.p99_us, "max": reading.max_us},
+        "control_spans_ns": reading.spans_ns,
         **moved,
         "packets_skipped": pacing.skipped,
         "media_cpu_seconds": round(cpu, 3),
@@ -269,6 +300,7 @@ def main() -> None:
     realtime, spin = not options.no_realtime, not options.no_spin
     if options.busy:
         result = measure(options.endpoints, options.seconds, realtime=realtime, busy=True, pure=options.pure)
+        judge_speed([result])
     else:
         result = compare(
             options.endpoints, options.seconds, options.rounds, realtime=realtime, spin=spin, pure=options.pure

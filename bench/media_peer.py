@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
-from bench.media import IP, WARM_UP_S, look, one_core, open_endpoints, raise_descriptors, start_streams
+from bench.media import IP, WARM_UP_S, judge_speed, look, one_core, open_endpoints, raise_descriptors, start_streams
 from cmw.cli.capacity_processes import Child, Cores, Ground, bare_us_per_pair
 from cmw.core.address import PortRange
 from cmw.net._media import MediaEngine
@@ -30,11 +30,16 @@ def compare(endpoints: int, seconds: float, rounds: int, *, spin: bool = True) -
     """Measure the bare exchange and the engines in turns; return medians of the first process."""
     cpus = sorted(os.sched_getaffinity(0))
     cores = Cores.divide(cpus[:2])
-    windows, ratios = [], []
+    windows, theirs, ratios = [], [], []
     for _ in range(rounds):
         bare = bare_us_per_pair(Ground(IP, PORTS[0], cores), endpoints, min(seconds, 2.0))
-        windows.append(measure(endpoints, seconds, cores, spin=spin))
+        for side, window in zip((windows, theirs), measure(endpoints, seconds, cores, spin=spin), strict=True):
+            side.append(window)
         ratios.append(windows[-1]["us_per_pair"] / bare if bare else None)
+    judge_speed(windows)
+    judge_speed(theirs)
+    for window, other in zip(windows, theirs, strict=True):
+        window["window_valid"] = window["window_valid"] and other["window_valid"]
     known = [ratio for ratio in ratios if ratio is not None]
     quiet = [window for window in windows if window["window_valid"]]
     return {
@@ -57,8 +62,10 @@ def compare(endpoints: int, seconds: float, rounds: int, *, spin: bool = True) -
     }
 
 
-def measure(endpoints: int, seconds: float, cores: Cores, *, spin: bool = True) -> dict[str, Any]:
-    """Return what the first process does in one window; what either lost or skipped counts."""
+def measure(
+    endpoints: int, seconds: float, cores: Cores, *, spin: bool = True
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what each process does in one window; what either lost or skipped is in the first."""
     with ExitStack() as stack:
         sides = [
             stack.enter_context(Child("bench.media_peer", "--side", str(cpus[0]), "--endpoints", str(endpoints)))
@@ -74,7 +81,7 @@ def measure(endpoints: int, seconds: float, cores: Cores, *, spin: bool = True) 
             side.say(str(seconds))
         ours, theirs = (side.hear(seconds + PATIENCE_S) for side in sides)
     both = {name: ours[name] + theirs[name] for name in ("packets_lost", "packets_skipped", "kernel_drops")}
-    return ours | both | {"window_valid": ours["window_valid"] and theirs["window_valid"]}
+    return ours | both, theirs
 
 
 def be_a_side(cpu: int, endpoints: int) -> None:

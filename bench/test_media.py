@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from typing import Any
 
 import pytest
 
 from bench import media, media_jitter, media_memory, media_peer, media_tiers
-from bench.tiers import TIERS
+from bench.tiers import TIERS, VOID_MAX_US
 
 pytestmark = pytest.mark.loopback
 HAS_COMPILER = shutil.which(os.environ.get("CC", "cc")) is not None
@@ -21,6 +22,36 @@ def test_both_ends_in_one_engine_lose_nothing(*, pure: bool) -> None:
     assert ("plain Python" in result["scheduling"]) is pure
     assert result["packets_sent"] > 0
     assert result["packets_lost"] == result["kernel_drops"] == 0
+
+
+class TestJudgedSpeed:
+    """Spans of 20 ms in which the same work took so many nanoseconds, beside a load of a core."""
+
+    @staticmethod
+    def judged(spans: list[float], load: float, *, valid: bool = True) -> dict[str, Any]:
+        windows: list[dict[str, Any]] = [
+            {"control_spans_ns": (3000.0,) * 100, "core_fraction": 0.1, "control_us": {}, "window_valid": True},
+            {"control_spans_ns": tuple(spans), "core_fraction": load, "control_us": {}, "window_valid": valid},
+        ]
+        media.judge_speed(windows)
+        return windows[1]
+
+    def test_a_core_that_keeps_its_speed_changes_nothing(self) -> None:
+        assert self.judged([3000.0] * 500, 0.99)["window_valid"]
+        assert not self.judged([3000.0] * 500, 0.5, valid=False)["window_valid"]
+
+    def test_what_a_small_load_would_not_have_felt_counts(self) -> None:
+        window = self.judged([3000.0] * 400 + [4500.0] * 100, 0.6)
+        assert window["window_valid"]
+        assert window["control_us"] == {"slowest": 1.5, "slower": 1.1, "behind": 0.0}
+
+    def test_a_fifth_of_a_second_at_two_thirds_of_the_speed_voids_a_heavy_load(self) -> None:
+        window = self.judged([3000.0] * 490 + [4500.0] * 10, 0.9)
+        assert not window["window_valid"]
+        assert window["control_us"]["behind"] > VOID_MAX_US
+
+    def test_a_window_without_spans_is_judged_by_its_stops(self) -> None:
+        assert self.judged([], 0.9)["window_valid"]
 
 
 @pytest.mark.benchmark(group="a second in memory")

@@ -5,7 +5,7 @@ There is no twin: both are about what a core does, and plain Python would measur
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.time cimport CLOCK_MONOTONIC, clockid_t
@@ -20,6 +20,8 @@ cdef enum:
     PACKET_BYTES = 172              # 20 ms of G.711 and the RTP header
     PERIOD_NS = 20000000
     DATAGRAM_BYTES = 2048
+    SPAN_TICKS = 20                 # of which the speed of the core is averaged
+    SPANS = 65536
 
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -128,21 +130,29 @@ cdef int64_t _drain(int epoll) noexcept nogil:
 
 @cython.final
 cdef class ClockReader:
-    """Wake on a grid and read the clock, nothing else: what is late here was not let run.
+    """Wake on a grid and read the clock: what is late here was not let run. And do the same small work each time, if
+    wanted, that touches no memory: where it takes longer, the core was slower.
 
     Args:
         tick_us: the grid, 100 .. 20000 microseconds.
+        steps: multiplications at each point of the grid, each of the result before; 3,000 take some microseconds.
     """
 
     cdef Histogram lateness         # microseconds, of every point of the grid
     cdef int64_t tick_ns
     cdef int64_t cpu_ns
+    cdef int64_t steps
+    cdef uint64_t product
+    cdef float took_ns[SPANS]       # mean of each span of SPAN_TICKS wake-ups
+    cdef int span_count
     cdef bint stopping
 
-    def __cinit__(self, *, int tick_us=1000):
-        if not 100 <= tick_us <= 20000:
-            raise ValueError(f"expected tick_us in 100 .. 20000, got {tick_us}")
+    def __cinit__(self, *, int tick_us=1000, int steps=0):
+        if not 100 <= tick_us <= 20000 or steps < 0:
+            raise ValueError(f"expected tick_us in 100 .. 20000 and steps not below 0, got {tick_us} and {steps}")
         self.tick_ns = tick_us * 1000
+        self.steps = steps
+        self.product = 1
         histogram_clear(&self.lateness)
 
     def read_clock(self) -> None:
@@ -158,15 +168,40 @@ cdef class ClockReader:
         """Return the lateness of every point of the grid, for `cmw.metrics.histogram`, and the CPU seconds it took."""
         return histogram_dict(&self.lateness), self.cpu_ns / 1e9
 
+    def spans(self) -> list[float]:
+        """Return the nanoseconds that the work took, the mean of each 20 wake-ups; of the first 65,536 such spans."""
+        return [self.took_ns[i] for i in range(self.span_count)]
+
     cdef void _loop(self) noexcept nogil:
         cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
         cdef int64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID)
         cdef int64_t wake_ns = now_ns - now_ns % self.tick_ns + self.tick_ns
+        cdef int64_t took_ns = 0
+        cdef int ticks = 0
         prctl(PR_SET_TIMERSLACK, 1)
         while not self.stopping:
             sleep_until(wake_ns)
             now_ns = clock_ns(CLOCK_MONOTONIC)
+            if self.steps:
+                self._work()
+                took_ns += clock_ns(CLOCK_MONOTONIC) - now_ns
+                ticks += 1
+                if ticks == SPAN_TICKS:
+                    self._note_span(<float>took_ns / SPAN_TICKS)
+                    took_ns = ticks = 0
             while wake_ns <= now_ns:
                 histogram_record(&self.lateness, (now_ns - wake_ns) / 1000.0)
                 wake_ns += self.tick_ns
         self.cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns
+
+    cdef void _work(self) noexcept nogil:
+        cdef uint64_t product = self.product
+        cdef int64_t _step
+        for _step in range(self.steps):
+            product = product * 6364136223846793005U + 1442695040888963407U
+        self.product = product
+
+    cdef void _note_span(self, float took_ns) noexcept nogil:
+        if self.span_count < SPANS:
+            self.took_ns[self.span_count] = took_ns
+            self.span_count += 1

@@ -24,6 +24,12 @@ MEDIA_PRIORITY = 10
 CONTROL_PRIORITY = 20
 """Above it: our own load cannot keep the control thread from running."""
 
+CONTROL_STEPS = 3000
+"""Multiplications by which a control thread measures the speed of its core once a millisecond, some microseconds."""
+
+SPAN_US = 20_000.0
+"""Length of a span of which that is averaged."""
+
 
 class BareCost(NamedTuple):
     """What a bare exchange took."""
@@ -99,6 +105,8 @@ class ClockReading(NamedTuple):
     max_us: float | None
     cpu_seconds: float
     scheduling: str
+    spans_ns: tuple[float, ...] = ()
+    """What the same work took in each span of 20 ms, of the slowest core in each."""
 
 
 class ClockControl:
@@ -106,10 +114,14 @@ class ClockControl:
 
     They rank above everything of ours: where they are late, the machine was busy elsewhere, and a packet that was late
     at the same time is not our doing.
+
+    Args:
+        cpus: numbers of the cores.
+        steps: work that each does once a millisecond, to tell a slower core; see `ClockReader`.
     """
 
-    def __init__(self, cpus: Iterable[int]) -> None:
-        self._readers = [(cpu, ClockReader()) for cpu in cpus]
+    def __init__(self, cpus: Iterable[int], *, steps: int = 0) -> None:
+        self._readers = [(cpu, ClockReader(steps=steps)) for cpu in cpus]
         self._threads: list[threading.Thread] = []
         self._granted: list[bool] = []
 
@@ -134,13 +146,29 @@ class ClockControl:
             merged.merge(ExponentialHistogram.from_dict(lateness))
             cpu_seconds += seconds
         scheduling = "SCHED_FIFO" if self._granted and all(self._granted) else "SCHED_OTHER"
-        return ClockReading(merged.quantile(0.99), merged.max, cpu_seconds, scheduling)
+        spans = tuple(map(max, zip(*(reader.spans() for _, reader in self._readers), strict=False)))
+        return ClockReading(merged.quantile(0.99), merged.max, cpu_seconds, scheduling, spans)
 
     def _run(self, cpu: int, reader: ClockReader) -> None:
         with contextlib.suppress(OSError):  # the core may have been taken from us
             os.sched_setaffinity(0, {cpu})  # of this thread
         self._granted.append(ask_for_realtime(CONTROL_PRIORITY))
         reader.read_clock()
+
+
+def backlog_us(spans_ns: Sequence[float], best_ns: float, load: float) -> list[float]:
+    """Return how far behind a load would have been after each span, had it only waited for the core.
+
+    Args:
+        spans_ns: what the same work took in each span.
+        best_ns: what it takes when nothing slows the core down.
+        load: the share of such a core that the load takes, 0 to 1.
+    """
+    behind, found = 0.0, []
+    for took_ns in spans_ns:
+        behind = max(0.0, behind + SPAN_US * (load * took_ns / best_ns - 1.0))
+        found.append(behind)
+    return found
 
 
 def ask_for_realtime(priority: int) -> bool:

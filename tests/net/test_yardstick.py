@@ -12,7 +12,7 @@ import pytest
 
 from cmw.net import yardstick
 from cmw.net._yardstick import ClockReader, exchange
-from cmw.net.yardstick import BareCost, BareEnd, ClockControl, bare_cost
+from cmw.net.yardstick import BareCost, BareEnd, ClockControl, backlog_us, bare_cost
 
 pytestmark = pytest.mark.loopback
 
@@ -73,6 +73,20 @@ def test_the_control_threads_read_every_point_of_the_grid() -> None:
     assert reading.scheduling in ("SCHED_FIFO", "SCHED_OTHER")
 
 
+def test_the_control_threads_tell_how_long_the_same_work_took() -> None:
+    done = threading.Event()
+    with ClockControl([min(os.sched_getaffinity(0))], steps=100) as control:
+        done.wait(0.1)
+    spans = control.reading().spans_ns
+    assert spans
+    assert all(span > 0 for span in spans)
+
+
+def test_a_load_falls_behind_where_the_core_is_slower_and_catches_up_where_it_is_not() -> None:
+    assert backlog_us([100, 150, 150, 100, 100], 100, 0.8) == pytest.approx([0, 4000, 8000, 4000, 0])
+    assert backlog_us([200], 100, 0.5) == [0]
+
+
 def test_a_control_without_cores_knows_nothing() -> None:
     with ClockControl([]) as control:
         pass
@@ -82,3 +96,5 @@ def test_a_control_without_cores_knows_nothing() -> None:
 def test_a_grid_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="expected tick_us in 100"):
         ClockReader(tick_us=1)
+    with pytest.raises(ValueError, match="steps not below 0"):
+        ClockReader(steps=-1)
