@@ -7,20 +7,18 @@ Real-time scheduling is not here: it would hold the interpreter.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
-import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from cmw.core.clock import MILLISECOND, SECOND
+from cmw.core.clock import MILLISECOND, Nanos
 from cmw.errors import CapacityError, LocalProtocolError
 from cmw.net.clock import monotonic_ns
 from cmw.net.media import DigitEvent, MediaMode, PacingSnapshot, ReceivedFormat, TracedPacket
-from cmw.net.media_pure_slot import Slot, peers_of, require_formats, require_sendable
-from cmw.net.media_pure_sockets import Sockets, bound_pair
+from cmw.net.media_pure_slot import Slot, peers_of, require_formats, require_measured, require_sendable
+from cmw.net.media_pure_sockets import SocketWatch, bound_pair
+from cmw.net.media_pure_thread import TICK_NS, TickThread
 from cmw.net.media_pure_traffic import Traffic
 from cmw.net.packet_log import PacketLog
 from cmw.rtp.control import ControlSession
@@ -30,12 +28,10 @@ from cmw.rtp.lateness import LatenessHistogram
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import LATE_LIMIT_NS, ReceiveStatistics
-from cmw.rtp.telephone_event import EVENT_CODES, QUEUED_EVENTS, require_order
+from cmw.rtp.telephone_event import QUEUED_EVENTS
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
 
-TICK_NS: Final = MILLISECOND
-SWITCH_S: Final = 0.0005
-"""How long other threads of the interpreter may go on when this one wants to run."""
+REPORT_TICKS: Final = 64
 _STATIC_CODECS: Final = {0: "PCMU", 8: "PCMA"}
 
 
@@ -49,17 +45,13 @@ class PureMediaEngine:
             raise LocalProtocolError(f"expected slots above 0, got {slots}")
         self._most = slots
         self._slots: dict[int, Slot] = {}
-        self._by_fd: dict[int, tuple[int, socket.socket, bool]] = {}
         self._sources: list[tuple[bytes, int]] = []
         self._lock = threading.RLock()
-        self._epoll = select.epoll()
-        self._thread: threading.Thread | None = None
-        self._is_stopping = False
-        self._cpu_s = 0.0
+        self._watch = SocketWatch()
         self._traffic = Traffic()
-        self._ticks = self._missed = self._skipped_before = 0
+        self._thread = TickThread()
+        self._skipped_before = 0
         self._closed = (0, 0, 0)
-        self._stall_ns = 0
 
     @property
     def event_fd(self) -> int:
@@ -70,23 +62,15 @@ class PureMediaEngine:
 
     def start(self) -> None:
         """Start the thread."""
-        if self._thread is not None:
-            raise LocalProtocolError("the media engine runs already")
-        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="cmw-media", daemon=True)
-        self._thread.start()
+        self._thread.start(self._serve)
 
     def stop(self) -> None:
         """End the thread and wait for it."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._is_stopping = True
-            thread.join()
+        self._thread.stop()
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of the thread."""
-        return self._cpu_s
+        return self._thread.cpu_seconds
 
     @property
     def open_slots(self) -> int:
@@ -110,7 +94,7 @@ class PureMediaEngine:
             pair = bound_pair(ip, rtp_port, dscp)
             number = next(n for n in range(self._most) if n not in self._slots)
             self._slots[number] = Slot(number, *pair)
-            self._watch(number, pair)
+            self._watch.add(number, pair)
             return number
 
     def open_beside(self, slot: int, ip: str, rtp_port: int, dscp: int) -> None:
@@ -122,7 +106,7 @@ class PureMediaEngine:
             if s.beside is not None:
                 raise LocalProtocolError(f"media slot {slot} has two pairs of ports already")
             s.beside = bound_pair(ip, rtp_port, dscp)
-            self._watch(slot, s.beside)
+            self._watch.add(slot, s.beside)
 
     def change_pair(self, slot: int) -> None:
         """Send from the second pair, and hear the first."""
@@ -140,7 +124,7 @@ class PureMediaEngine:
             if pair is not None:
                 self._traffic.read_offset()
                 self._traffic.drain_pair(s, pair)
-                self._unwatch(s, pair)
+                self._watch.close(pair)
 
     def start_stream(
         self,
@@ -173,12 +157,7 @@ class PureMediaEngine:
                 raise LocalProtocolError(f"media slot {slot} has a running stream")
             self._traffic.read_offset()
             require_sendable(payload_type, clock_hz, ptime_ms)
-            if len(cname) > 255:
-                raise LocalProtocolError(f"cname: expected up to 255 bytes, got {len(cname)}")
-            if jitter_buffer is not None and not jitter_buffer.is_sound():
-                raise LocalProtocolError(f"jitter_buffer: expected 0 <= min <= start <= max, got {jitter_buffer}")
-            if not 0 <= late_limit_ns <= 60 * SECOND:
-                raise LocalProtocolError(f"late_limit_ns: expected 0 .. {60 * SECOND}, got {late_limit_ns}")
+            require_measured(cname, jitter_buffer, late_limit_ns)
             peers = peers_of(s, remote_ip, remote_rtp_port, remote_rtcp_ip, remote_rtcp_port)
             frames = self._source(source) if MediaMode(mode) is MediaMode.SEND_RECEIVE else (b"", 1)
             usual = (ReceivedFormat(payload_type, _STATIC_CODECS.get(payload_type, ""), clock_hz, payload_type),)
@@ -289,21 +268,7 @@ class PureMediaEngine:
         if not 0 < len(digits) <= QUEUED_EVENTS:
             raise LocalProtocolError(f"expected 1 .. {QUEUED_EVENTS} digits, got {len(digits)}")
         with self._active(slot) as s:
-            duration, pause = (each * s.sender.clock_hz // 1000 for each in (duration_ms, pause_ms))
-            for digit in digits:
-                try:
-                    require_order(EVENT_CODES.find(digit), payload_type, volume, duration, pause)
-                except ValueError as error:
-                    raise LocalProtocolError(f"digit {digit!r}: {error}") from None
-            if s.mode is not MediaMode.SEND_RECEIVE or s.is_muted:
-                raise LocalProtocolError(f"media slot {slot} sends no stream of its own that digits could be part of")
-            if len(digits) > (room := QUEUED_EVENTS - len(s.digits_out)):
-                raise LocalProtocolError(f"expected up to {room} digits beside those that wait, got {len(digits)}")
-            for digit in digits:
-                s.digits_out.queue(
-                    EVENT_CODES.index(digit), payload_type=payload_type, volume=volume, duration=duration, pause=pause
-                )
-                s.waiting.append((digit, duration * 1000 / s.sender.clock_hz))
+            s.queue_digits(digits, payload_type, duration_ms, pause_ms, volume)
 
     def rate_streams(self, ratings: Iterable[tuple[int, int, int, int]]) -> None:
         """Say these scores in extended reports."""
@@ -328,7 +293,7 @@ class PureMediaEngine:
                 self._skipped_before += s.sender.packets_skipped
             del self._slots[slot]
             for pair in s.pairs:
-                self._unwatch(s, pair)
+                self._watch.close(pair)
 
     def set_trace(self, on: bool) -> None:
         """Keep what `take_trace` returns, or no more."""
@@ -385,8 +350,8 @@ class PureMediaEngine:
         with self._lock:
             told = self._told(self._traffic.pacing[1], self._closed)
             self._traffic.pacing = (self._traffic.pacing[0], LatenessHistogram())
-            self._closed = (self._skipped(), self._ticks, self._missed)
-            self._stall_ns = 0
+            self._closed = (self._skipped(), self._thread.ticks, self._thread.missed)
+            self._thread.stall_ns = 0
             return told
 
     # Private: state.
@@ -395,17 +360,6 @@ class PureMediaEngine:
         if not 0 <= number < len(self._sources):
             raise LocalProtocolError(f"source {number} was never added")
         return self._sources[number]
-
-    def _watch(self, number: int, pair: Sockets) -> None:
-        for made, control in zip(pair, (False, True), strict=True):
-            self._by_fd[made.fileno()] = (number, made, control)
-            self._epoll.register(made.fileno(), select.EPOLLIN)
-
-    def _unwatch(self, s: Slot, pair: Sockets) -> None:
-        for made in pair:
-            self._epoll.unregister(made.fileno())
-            del self._by_fd[made.fileno()], s.drops[made]
-            made.close()
 
     def _slot(self, slot: int) -> Slot:
         if slot not in self._slots:
@@ -426,10 +380,10 @@ class PureMediaEngine:
         )
 
     def _told(self, histogram: LatenessHistogram, since: tuple[int, int, int]) -> PacingSnapshot:
-        told = histogram.to_dict()
+        told, thread = histogram.to_dict(), self._thread
         return PacingSnapshot(
-            dict(told), told["count"], told["min"], told["max"], self._skipped() - since[0], self._ticks - since[1],
-            self._missed - since[2], self._stall_ns / 1e6,
+            dict(told), told["count"], told["min"], told["max"], self._skipped() - since[0], thread.ticks - since[1],
+            thread.missed - since[2], thread.stall_ns / 1e6,
         )  # fmt: skip
 
     def _end(self, s: Slot) -> None:
@@ -446,30 +400,15 @@ class PureMediaEngine:
 
     # Private: the thread.
 
-    def _run(self) -> None:
-        wake = (monotonic_ns() // TICK_NS + 1) * TICK_NS
-        reported = 0
-        while not self._is_stopping:
-            time.sleep(max(0, wake - monotonic_ns()) / SECOND)
-            with self._lock:
-                now = monotonic_ns()
-                self._stall_ns = max(self._stall_ns, now - wake)
-                self._ticks += 1
-                self._traffic.read_offset()
-                for s in self._slots.values():
-                    if s.state == "active":
-                        self._traffic.send_due(s)
-                for fd, events in self._epoll.poll(0, 4096):
-                    number, made, control = self._by_fd[fd]
-                    self._traffic.drain(self._slots[number], made, control, events)
-                if self._ticks - reported >= 64:
-                    reported = self._ticks
-                    for s in self._slots.values():
-                        if s.state == "active":
-                            self._traffic.tell_ended(s, s.digits_in.expire(now))
-                            if s.control.is_due(now):
-                                self._traffic.report(s)
-                self._cpu_s = time.thread_time()
-            missed = max(0, (monotonic_ns() - wake) // TICK_NS)
-            self._missed += missed
-            wake += (missed + 1) * TICK_NS
+    def _serve(self, now: Nanos, tick: int) -> None:
+        with self._lock:
+            self._traffic.read_offset()
+            active = [s for s in self._slots.values() if s.state == "active"]
+            for s in active:
+                self._traffic.send_due(s)
+            for number, made, control, events in self._watch.ready():
+                self._traffic.drain(self._slots[number], made, control, events)
+            for s in active if tick % REPORT_TICKS == 0 else ():
+                self._traffic.tell_ended(s, s.digits_in.expire(now))
+                if s.control.is_due(now):
+                    self._traffic.report(s)

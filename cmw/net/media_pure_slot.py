@@ -15,14 +15,16 @@ from cmw.net.media_pure_sockets import Arrival, Sockets, Where
 from cmw.net.packet_log import PacketLog
 from cmw.rtp._pure import stream_snapshot
 from cmw.rtp.control import ControlSession
+from cmw.rtp.jitter_buffer import BufferSettings
 from cmw.rtp.schedule import SendSchedule
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.rtp.statistics import ReceiveStatistics
-from cmw.rtp.telephone_event import EventReceiver, EventSender
+from cmw.rtp.telephone_event import EVENT_CODES, QUEUED_EVENTS, EventReceiver, EventSender, require_order
 from cmw.rtp.verdict import NO_PAYLOAD_TYPE
 
 EARLY_PACKETS: Final = 2048
 FORMER_NS: Final = 4 * SECOND
+LATE_LIMIT_MAX_NS: Final = 60 * SECOND
 NOWHERE: Final = ("", 0)
 
 
@@ -132,6 +134,26 @@ class Slot:
                 clock_hz=found.clock_hz,
             )
 
+    def queue_digits(self, digits: str, payload_type: int, duration_ms: int, pause_ms: int, volume: int) -> None:
+        """Let digits wait for their turn, or refuse all of them."""
+        duration, pause = (each * self.sender.clock_hz // 1000 for each in (duration_ms, pause_ms))
+        for digit in digits:
+            try:
+                require_order(EVENT_CODES.find(digit), payload_type, volume, duration, pause)
+            except ValueError as error:
+                raise LocalProtocolError(f"digit {digit!r}: {error}") from None
+        if self.mode is not MediaMode.SEND_RECEIVE or self.is_muted:
+            raise LocalProtocolError(
+                f"media slot {self.number} sends no stream of its own that digits could be part of"
+            )
+        if len(digits) > (room := QUEUED_EVENTS - len(self.digits_out)):
+            raise LocalProtocolError(f"expected up to {room} digits beside those that wait, got {len(digits)}")
+        for digit in digits:
+            self.digits_out.queue(
+                EVENT_CODES.index(digit), payload_type=payload_type, volume=volume, duration=duration, pause=pause
+            )
+            self.waiting.append((digit, duration * 1000 / self.sender.clock_hz))
+
     @property
     def pairs(self) -> list[Sockets]:
         """Return its sockets, those that are only heard included."""
@@ -170,6 +192,16 @@ def require_sendable(payload_type: int, clock_hz: int, ptime_ms: int) -> None:
             f"expected payload_type 0 .. 127, clock_hz > 0 and ptime_ms 1 .. 1000, "
             f"got {payload_type}, {clock_hz} and {ptime_ms}"
         )
+
+
+def require_measured(cname: bytes, jitter_buffer: BufferSettings | None, late_limit_ns: int) -> None:
+    """Refuse a name that does not fit and a measurement that makes no sense."""
+    if len(cname) > 255:
+        raise LocalProtocolError(f"cname: expected up to 255 bytes, got {len(cname)}")
+    if jitter_buffer is not None and not jitter_buffer.is_sound():
+        raise LocalProtocolError(f"jitter_buffer: expected 0 <= min <= start <= max, got {jitter_buffer}")
+    if not 0 <= late_limit_ns <= LATE_LIMIT_MAX_NS:
+        raise LocalProtocolError(f"late_limit_ns: expected 0 .. {LATE_LIMIT_MAX_NS}, got {late_limit_ns}")
 
 
 def require_formats(formats: Sequence[ReceivedFormat]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 import sys
@@ -29,6 +30,31 @@ class Arrival(NamedTuple):
     data: bytes
     at_ns: Nanos
     source: Where
+
+
+class SocketWatch:
+    """Which sockets have something, each told as (number of its slot, socket, whether it is RTCP's, events)."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._by_fd: dict[int, tuple[int, socket.socket, bool]] = {}
+
+    def add(self, number: int, pair: Sockets) -> None:
+        """Watch the pair of a slot."""
+        for made, control in zip(pair, (False, True), strict=True):
+            self._by_fd[made.fileno()] = (number, made, control)
+            self._epoll.register(made.fileno(), select.EPOLLIN)
+
+    def close(self, pair: Sockets) -> None:
+        """Watch a pair no more, and close it."""
+        for made in pair:
+            self._epoll.unregister(made.fileno())
+            del self._by_fd[made.fileno()]
+            made.close()
+
+    def ready(self) -> list[tuple[int, socket.socket, bool, int]]:
+        """Return those that have something now."""
+        return [(*self._by_fd[fd], events) for fd, events in self._epoll.poll(0, 4096)]
 
 
 def receive(made: socket.socket, offset_ns: Nanos) -> tuple[Arrival, int | None]:
