@@ -195,8 +195,15 @@ class Worker:
         if self._stations is not None:
             self._stations.close()
         if self._exporter is not None:
-            self._exporter.close()
+            self._close_exporter(self._exporter)
         self._log.info("worker stopped", reason=reason)
+
+    def _close_exporter(self, exporter: HepExporter) -> None:
+        exporter.close()
+        reports = self._stations.home.rtcp_export if self._stations is not None else None
+        lost = exporter.lost + (reports.lost if reports is not None else 0)
+        if lost:
+            self._log.warn("the capture server was not told of everything", sent=exporter.sent, lost=lost)
 
     def drain(self) -> None:
         """Take no new runs from now on; those that are here go on."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from cmw.core.clock import SECOND
 from cmw.errors import CommandError
@@ -15,6 +19,7 @@ from cmw.load.plan_parser import parse_plan
 from cmw.load.split import whole_run
 from cmw.worker.capacity import Capacity
 from cmw.worker.generator import Generator
+from cmw.worker.logs import configure_logging
 from cmw.worker.settings import WorkerSettings
 from cmw.worker.standstill import Standstill
 from cmw.worker.stations import Stations
@@ -289,3 +294,17 @@ def test_a_media_thread_that_stands_still_is_a_fault() -> None:
         )
 
     play(scene)
+
+
+def test_what_the_capture_server_missed_is_told_at_the_end() -> None:
+    out = io.StringIO()
+    configure_logging("info", "json", out)
+
+    async def scene() -> None:
+        worker = Worker(WorkerSettings(worker_token=SecretStr(TOKEN), cloud_url="ws://127.0.0.1:1"))
+        worker._exporter = SimpleNamespace(sent=40, lost=3, close=lambda: None)  # type: ignore[assignment]
+        await worker.stop(patience_s=0)
+
+    asyncio.run(scene())
+    (told,) = [line for line in map(json.loads, out.getvalue().splitlines()) if "capture server" in line["event"]]
+    assert (told["level"], told["sent"], told["lost"]) == ("warn", 40, 3)
