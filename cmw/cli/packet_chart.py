@@ -78,10 +78,9 @@ def packet_chart(parts: Iterable[EvidencePackets], *, alone: bool = True) -> str
     scale = _Scale(began, max(ended - began, 1))
     lost = [at for span in spans for at in lost_of(span)]
     spacings = [(b.at, (b.at - a.at) / MILLISECOND) for span in spans for a, b in pairwise(span)]
-    jitters = [(arrival.at, arrival.jitter_ms) for span in spans for arrival in span]
     received = sum(map(len, spans))
     title = f"time since the packet before, ms: {received} packets received, {len(lost)} lost (red)"
-    body = "\n".join([*_gaps(spans, scale), _plot(title, spacings, scale, lost), _jitter(jitters, scale)])
+    body = "\n".join([*_gaps(spans, scale), _plot(title, spacings, scale, lost), _jitter(spans, scale)])
     height = 2 * (HEIGHT + GAP)
     style = f"<style>{STYLE} svg{{color:#1f2328;background:#fff}}</style>" if alone else ""
     return (
@@ -117,13 +116,16 @@ def _plot(title: str, values: Sequence[tuple[int, float]], scale: _Scale, lost: 
     return f"<g>{_frame(title, top, scale)}{lines}</g>"
 
 
-def _jitter(values: Sequence[tuple[int, float]], scale: _Scale) -> str:
-    top = max(value for _, value in values) or 1.0
+def _jitter(spans: Sequence[Sequence[Arrival]], scale: _Scale) -> str:
+    top = max(arrival.jitter_ms for span in spans for arrival in span) or 1.0
     bottom = 20 + HEIGHT
-    line = " ".join(f"{scale.x(at):.1f},{bottom - HEIGHT * value / top:.1f}" for at, value in values)
+    lines = "".join(
+        "M" + " ".join(f"{scale.x(each.at):.1f},{bottom - HEIGHT * each.jitter_ms / top:.1f}" for each in span)
+        for span in spans
+    )
     return (
         f'<g transform="translate(0,{HEIGHT + GAP})">{_frame("jitter, ms (RFC 3550)", top, scale)}'
-        f'<path d="M{line}"/></g>'
+        f'<path class="jitter" d="{lines}"/></g>'
     )
 
 

@@ -78,5 +78,7 @@ def test_a_gap_in_what_was_kept_is_shaded_and_no_loss() -> None:
     assert [len(span) for span in arrivals_of(parts)] == [2, 2]
     drawn = fromstring(packet_chart(parts))
     assert len(list(drawn.iter(f"{SVG}rect"))) == 1
+    (jitter,) = [path.get("d") or "" for path in drawn.iter(f"{SVG}path") if path.get("class") == "jitter"]
+    assert jitter.count("M") == 2
     assert "4 packets received, 0 lost" in packet_chart(parts)
     assert packet_chart([]) == ""
