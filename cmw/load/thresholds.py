@@ -18,6 +18,15 @@ COUNTS: dict[str, str] = {
 }
 """Metrics that are one number for the run, judged by `count`."""
 
+SHORT_NAMES: dict[str, str] = {
+    "rrd": "registration_time_ms",
+    "srd": "post_dial_delay_ms",
+    "pdd": "post_dial_delay_ms",
+    "sdd": "session_disconnect_delay_ms",
+    "sdt": "call_duration_ms",
+}
+"""What RFC 6076, and telephony, call some metrics; ratios have their short names already. Case does not matter."""
+
 FUNCTIONS: dict[Kind, str] = {
     Kind.GAUGE: "p(N), avg, min, max, med",
     Kind.ONE_SHOT: "p(N), avg, min, max, med",
@@ -65,7 +74,7 @@ class Threshold:
 
     @property
     def name(self) -> str:
-        """Return the metric without its group."""
+        """Return the metric without its group, by its own name."""
         return _selected(self.metric)[0]
 
     @property
@@ -134,11 +143,12 @@ def functions_of(written: str) -> str:
 
 
 def _selected(metric: str) -> tuple[str, str]:
-    """Part a metric from its group."""
+    """Part a metric from its group, and return it by its own name."""
     found = _SELECTED.fullmatch(metric)
     if found is None:
         raise ValueError("is not a metric, expected its name alone or with a group, such as mos{group:callers}")
-    return found[1], found[2] or ""
+    short = found[1].lower()
+    return SHORT_NAMES.get(short, short if short in RATIOS else found[1]), found[2] or ""
 
 
 def _check_side(name: str, side: str, metric: Metric) -> None:

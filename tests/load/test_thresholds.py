@@ -16,6 +16,21 @@ def test_a_percentile_is_read() -> None:
     assert parse_threshold("receive.mos", "mean > 4").sides == ("receive",)
 
 
+@pytest.mark.parametrize(
+    ("short", "name"),
+    [("RRD", "registration_time_ms"), ("srd", "post_dial_delay_ms"), ("PDD{group:a}", "post_dial_delay_ms"),
+     ("sdd", "session_disconnect_delay_ms"), ("SDT", "call_duration_ms")],
+)  # fmt: skip
+def test_delays_have_the_short_names_of_the_standard(short: str, name: str) -> None:
+    threshold = parse_threshold(short, "p(95) < 300")
+    assert (threshold.name, threshold.key, threshold.metric) == (name, name, short)
+
+
+@pytest.mark.parametrize("name", ["ser", "SEER", "ISA", "SCR", "ASR", "ner"])
+def test_ratios_are_known_in_capitals(name: str) -> None:
+    assert parse_threshold(name, "rate >= 0.9").name == name.lower()
+
+
 def test_a_metric_of_a_group_is_read() -> None:
     threshold = parse_threshold("receive.mos{ group: the callers }", "p(5) >= 4.0")
     assert (threshold.name, threshold.group, threshold.key) == ("receive.mos", "the callers", "mos")
