@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cmw.net._media import MediaEngine
+from cmw.core.address import PortRange
 from cmw.net.media import MediaMode
 from cmw.net.media_engines import MediaEngines
-from cmw.net.media_pure import PureMediaEngine
 from cmw.net.packet_log import LOGGED_BYTES, LoggedPacket, PacketLog
 from cmw.rtp.ports import PortPool
-from tests.support.media_ends import FRAME, IP, PORTS, Outsider, Party, wait_until
+from tests.support.media_ends import FRAME, IP, Outsider, Party, wait_until
 
 HEAD_BYTES, ENTRY_BYTES = 64, 56
+PORTS = PortRange(29000, 29199)
 
 
 def packet(number: int, size: int = 100, **changes: Any) -> LoggedPacket:
@@ -70,21 +69,6 @@ def test_every_field_comes_back() -> None:
     log.add(jumbo)
     assert list(log) == [six, jumbo]
     assert (jumbo.size, len(jumbo.data)) == (3000, LOGGED_BYTES)
-
-
-@pytest.fixture(params=["compiled", "pure"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made: Any = MediaEngine(slots=4) if request.param == "compiled" else PureMediaEngine(slots=4)
-    made.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def outsider() -> Iterator[Outsider]:
-    made = Outsider()
-    yield made
-    made.socket.close()
 
 
 @pytest.mark.loopback
