@@ -21,6 +21,9 @@ from cmw.errors import SettingsError
 HEAD_BYTES = 8192
 """A request line and its headers may take this much together."""
 
+PIECE_BYTES = 1024
+"""So much is looked at in one go: h11 bounds what is not whole yet, and a large head may come whole."""
+
 REQUESTS_PER_CONNECTION = 100
 """Bounds what a peer can make us queue that sends requests and reads no answer."""
 
@@ -82,8 +85,9 @@ class HealthConversation:
         if self._closing:
             return
         try:
-            self._http.receive_data(data)
-            self._answer_all()
+            for start in range(0, len(data), PIECE_BYTES):
+                self._http.receive_data(data[start : start + PIECE_BYTES])
+                self._answer_all()
         except h11.RemoteProtocolError as error:
             self._refuse(error.error_status_hint)
 
@@ -125,7 +129,7 @@ class HealthConversation:
             self._http.start_next_cycle()
 
     def _page(self, request: h11.Request) -> tuple[Page, list[tuple[str, str]]]:
-        make = self._maker(request.target.partition(b"?")[0])
+        make = self._maker(_path(request.target))
         if make is None:
             paths = "/health, /live, /ready" + (", /metrics" if self._metrics is not None else "")
             return _text(HTTPStatus.NOT_FOUND, f"not found: the pages are {paths}"), []
@@ -176,6 +180,12 @@ def health_body(state: HealthState) -> str:
     if not state.healthy:
         fields["reason"] = state.reason
     return json.dumps(fields, indent=2) + "\n"
+
+
+def _path(target: bytes) -> bytes:
+    """Return the path of a request target, which may be a whole URL. Source: RFC 9112 3.2.2."""
+    path = target.partition(b"?")[0]
+    return b"/" + path[7:].partition(b"/")[2] if path[:7].lower() == b"http://" else path
 
 
 def _text(status: HTTPStatus, text: str) -> Page:

@@ -104,12 +104,21 @@ def test_head_has_the_length_and_no_body() -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400 Bad Request", True),
         (b"GET /health HTTP/1.1\r\n\r\n", b"400 Bad Request", True),
         (b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"y" * HEAD_BYTES, b"431 Request Header Fields Too Large", True),
+        (GET[:-2] + b"X: " + b"y" * 2 * HEAD_BYTES + b"\r\n\r\n", b"431 Request Header Fields Too Large", True),
+        (GET[:-2] + b"X: y\r\n" * HEAD_BYTES + b"\r\n", b"431 Request Header Fields Too Large", True),
     ],
 )
 def test_what_is_refused(request_bytes: bytes, status: bytes, close: bool) -> None:
     answer, closed = ask(request_bytes)
     assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
     assert closed is close
+
+
+@pytest.mark.parametrize("target", [b"http://localhost:3030/health", b"HTTP://x/health?all", b"http://[::1]/health"])
+def test_a_target_may_be_a_whole_url(target: bytes) -> None:
+    """A server must take it. Source: RFC 9112 3.2.2."""
+    answer, _ = ask(GET.replace(b"/health", target))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_pipelined_requests_are_answered_in_turn_up_to_a_bound() -> None:
