@@ -42,7 +42,6 @@ from cmw.net.clock import wall_clock
 from cmw.net.sip_tls import TlsSettings
 from cmw.rtp.source import SOURCES
 from cmw.sip import CallOptions, parse_uri
-from cmw.sip.hop import Hop
 from cmw.sip.listener import Listener
 from cmw.sip.registrar import Registrar
 from cmw.sip.registrar_events import RegistrarDiscarded, RegistrarEvent, UserRegistered, UserUnregistered
@@ -55,6 +54,7 @@ from cmw.worker.choices import options_of, redirect_contacts
 from cmw.worker.logs import LEVELS, configure_logging, get_logger
 from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses
+from cmw.worker.sip_trace import sip_trace
 from cmw.worker.sounds import read_wav
 from cmw.worker.station import MakeRegistrar, SipReach, open_station
 
@@ -341,16 +341,13 @@ async def _serve(
         loop.add_signal_handler(awaited, receive_signal, awaited)
     addresses = Addresses(address.host, address.host, sdp_ip or address.host, address.host)
 
-    def trace(direction: str, data: bytes, peer: Hop) -> None:
-        log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
-
     station = await open_station(
         addresses,
         address.port,
         ports,
         slots=endpoint_capacity(ports).endpoints,
         threads=media_threads(None),
-        trace=trace if is_traced else None,
+        trace=sip_trace("answer") if is_traced else None,
         make_registrar=make_registrar,
         reach=reach,
     )

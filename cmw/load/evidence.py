@@ -26,8 +26,12 @@ _REST = r"[ \t]+)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
 """Of a header field, with lines that go on."""
 _CREDENTIALS = re.compile(r"(?im)^((?:proxy-)?authorization[ \t]*:[ \t]*)(\w+)(" + _REST)
 _CHALLENGE = re.compile(r"(?im)^((?:www|proxy)-authenticate[ \t]*:[ \t]*\w+)(" + _REST)
+_PROOF = re.compile(r"(?im)^((?:proxy-)?authentication-info[ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
+_PROOF_PARTS = re.compile(r'(?i)\b(rspauth|nextnonce|cnonce)(\s*=\s*)("[^"]*"|[^\s,]+)')
+"""What a server answers to a digest helps to guess the password as well. Source: RFC 7616 3.5."""
 _KEYS = re.compile(r"(?im)^(a=crypto:\S+ \S+ inline:|a=key-mgmt:\S+ |k=\w+:)\S+")
-_URI_PASSWORD = re.compile(r"(?i)(\bsips?:[^\s:@<>;]+):[^\s@<>;]+@")
+_URI_PASSWORD = re.compile(r"(?i)(\bsips?:[^\s:@<>;]{1,255}):[^\s@<>;]{1,255}@")
+"""Bounded, for a peer may send a message of nothing but beginnings of such URIs."""
 
 
 def _literal(host: str) -> str:
@@ -123,6 +127,12 @@ def mask(text: str) -> str:
     """Return a SIP message without what opens doors: answers to challenges, media keys, passwords in URIs."""
     text = _CREDENTIALS.sub(_mask_credentials, text)
     text = _CHALLENGE.sub(lambda found: found[1] + found[2] + _DIGEST.sub(r"\1\2***", found[3]), text)
+    return mask_beside_credentials(text)
+
+
+def mask_beside_credentials(text: str) -> str:
+    """Return a SIP message without media keys, passwords in URIs, and what a server proves itself by."""
+    text = _PROOF.sub(lambda found: found[1] + _PROOF_PARTS.sub(r"\1\2***", found[2]), text)
     return _URI_PASSWORD.sub(r"\1:***@", _KEYS.sub(r"\1***", text))
 
 

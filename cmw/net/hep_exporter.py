@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,8 @@ from cmw.net.clock import monotonic_ns, wall_clock
 from cmw.net.hep import RTCP, TCP, UDP, encode_hep
 from cmw.sip.hop import Hop, Transport
 
-_TELLING = (b"authorization", b"authenticate", b"a=crypto", b"a=key-mgmt", b"k=")
+_TELLING = (b"authorization", b"authenticat", b"a=crypto", b"a=key-mgmt", b"k=")
+_URI_PASSWORD = re.compile(rb"sips?:[^\s:@<>;]{1,255}:[^\s@<>;]{1,255}@")
 """A message without any of these has nothing to mask; matched in lower case."""
 
 
@@ -57,7 +59,8 @@ class HepExporter:
             return
         text = data.decode("utf-8", "surrogateescape")
         lower = data.lower()
-        payload = mask(text).encode("utf-8", "surrogateescape") if any(word in lower for word in _TELLING) else data
+        is_telling = any(word in lower for word in _TELLING) or _URI_PASSWORD.search(lower) is not None
+        payload = mask(text).encode("utf-8", "surrogateescape") if is_telling else data
         self._send(
             payload,
             source=ours if is_sent else theirs,

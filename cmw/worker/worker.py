@@ -35,7 +35,6 @@ from cmw.net.driver import Trace
 from cmw.net.hep_exporter import HepExporter
 from cmw.net.link_client import LinkClient
 from cmw.net.spool_files import SpoolFiles
-from cmw.sip.hop import Hop
 from cmw.worker.alarm import Alarm
 from cmw.worker.capacity import FIRST_TIER, Capacity, endpoint_capacity, media_threads
 from cmw.worker.execution import RunExecution
@@ -45,6 +44,7 @@ from cmw.worker.health import HealthServer, HealthState, Page
 from cmw.worker.logs import get_logger, set_level
 from cmw.worker.packet_trace import PacketTrace
 from cmw.worker.settings import Addresses, WorkerSettings
+from cmw.worker.sip_trace import sip_trace
 from cmw.worker.sip_traffic import sum_of_traffic
 from cmw.worker.standstill import Standstill
 from cmw.worker.station import Station, open_station
@@ -559,14 +559,7 @@ def _exporter_of(settings: WorkerSettings) -> HepExporter | None:
 
 def _trace_of(level: str) -> Trace | None:
     """Return what logs raw SIP, when the level asks for it: it costs too much to be always there."""
-    if level != "trace":
-        return None
-    log = get_logger(component="sip")
-
-    def trace(direction: str, data: bytes, peer: Hop) -> None:
-        log.trace("SIP", direction=direction, peer=str(peer), message=data.decode("utf-8", "backslashreplace"))
-
-    return trace
+    return sip_trace("sip") if level == "trace" else None
 
 
 def _read(command: CommandReceived, order: type[OrderT]) -> OrderT:

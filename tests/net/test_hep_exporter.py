@@ -27,7 +27,8 @@ def test_both_ways_are_told_with_secrets_masked() -> None:
         homer.settimeout(5)
         exporter = HepExporter(Address("localhost", homer.getsockname()[1]), 7, "key")
         exporter.send(REGISTER, is_sent=True, local=HERE, peer=Hop("10.0.0.2", 5060))
-        exporter.send(b"SIP/2.0 200 OK\r\n\r\n", is_sent=False, local=HERE, peer=Hop("10.0.0.2", 5061, Transport.TLS))
+        with_password = b"SIP/2.0 200 OK\r\nContact: <sip:u:s3cret@10.0.0.2>\r\n\r\n"
+        exporter.send(with_password, is_sent=False, local=HERE, peer=Hop("10.0.0.2", 5061, Transport.TLS))
         exporter.send(b"x", is_sent=True, local=HERE, peer=Hop("::1", 5060))
         sent, received = (read_hep(homer.recv(65535)) for _ in range(2))
         exporter.close()
@@ -36,6 +37,7 @@ def test_both_ways_are_told_with_secrets_masked() -> None:
     assert (sent[14], sent[17], received[2]) == (b"key", b"c1", b"\x06")
     assert b"s3cret" not in sent[15]
     assert b'username="u"' in sent[15]
+    assert b"Contact: <sip:u:***@10.0.0.2>\r\n" in received[15]
     assert (exporter.sent, exporter.lost) == (2, 1)
     exporter.send(b"x", is_sent=True, local=HERE, peer=Hop("10.0.0.2", 5060))
     assert exporter.lost == 2

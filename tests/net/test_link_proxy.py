@@ -230,6 +230,7 @@ def test_proxies_are_read(text: str, proxy: ProxyUrl) -> None:
     [
         *("", "proxy:3128", "http://proxy", "http://proxy:0", "http://proxy:70000", "socks5://proxy:1"),
         *("http://a:b:c@p:1", "http://pass word@p:1", "http://secret:word@:1", "http://p:1/path", "http://p:1?x"),
+        *("http://word..p:1", f"http://{'word' * 16}:1"),
     ],
 )
 def test_what_is_no_proxy_is_refused_without_being_shown(text: str) -> None:
