@@ -143,7 +143,7 @@ async def _worker_on(gateway: Gateway, plan: Plan, settings: LocalSettings, sign
     """Have a worker linked to `gateway` over loopback for as long as the context lasts."""
     server = await serve(gateway, "127.0.0.1", 0)
     try:
-        view, token = await gateway.create_worker("local", max(1, plan.total_endpoints))
+        view, token = await gateway.create_worker("local", max(1, plan.seats))
         loop = asyncio.get_running_loop()
         home_ip = None
         if settings.sip_ip is None:

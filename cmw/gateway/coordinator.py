@@ -155,6 +155,7 @@ class Coordinator:
             placement=order.placement,
             wait_until_ms=now_ms + order.wait_ms,
             step=order.step,
+            seats=plan.seats,
         )
         await self._store.add(run, plan, secrets.randbits(31), order.origin)
         self._runs[run.id] = run
@@ -194,7 +195,7 @@ class Coordinator:
     def endpoints_on(self, worker_id: str) -> int:
         """Return how many endpoints a worker has in runs that are not over."""
         parts = (run.parts.get(worker_id) for run in self._runs.values())
-        return sum(len(part.endpoints) for part in parts if part is not None and not part.state.is_final)
+        return sum(part.seats for part in parts if part is not None and not part.state.is_final)
 
     # What the hub tells.
 
@@ -311,9 +312,9 @@ class Coordinator:
         rows = [row for row in await self._registry.all() if row["enabled"] and run.placement.allows(row)]
         free = self._free_workers(rows)
         whole = sum(self.capacity(row) for row, _ in free)
-        if whole < run.total_endpoints:
+        if whole < run.seats:
             await self._no_room(run, self._too_little(run, rows, whole))
-        elif self._is_behind_others(run, rows) or sum(room for _, room in free) < run.total_endpoints:
+        elif self._is_behind_others(run, rows) or sum(room for _, room in free) < run.seats:
             await self._wait(run, sum(room for _, room in free))
         else:
             await self._split(run, free)
@@ -323,7 +324,7 @@ class Coordinator:
         where = f" ({run.placement})" if str(run.placement) else ""
         if whole == 0:
             return f"{online}{where}"
-        return f"the plan needs {run.total_endpoints} endpoints, the workers have room for {whole}; {online}{where}"
+        return f"the plan needs {run.seats} endpoints, the workers have room for {whole}; {online}{where}"
 
     def _is_behind_others(self, run: ActiveRun, rows: list[WorkerRow]) -> bool:
         """Tell whether a run that came earlier waits for one of the same workers: a small one never overtakes it."""
@@ -333,14 +334,14 @@ class Coordinator:
     async def _wait(self, run: ActiveRun, room: int) -> None:
         """Have a run wait for room that other runs have now, as long as it may."""
         now_ms = self._clock()
-        needs = f"the plan needs {run.total_endpoints} endpoints, {room} are free"
+        needs = f"the plan needs {run.seats} endpoints, {room} are free"
         if now_ms >= (run.wait_until_ms or 0):
             await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, f"{needs}; other runs have the rest")
         elif run.status is RunStatus.PENDING:
             run.status, run.queued_at_ms, run.reason = RunStatus.QUEUED, now_ms, f"waiting for room: {needs}"
             await self._store.update(run)
             self._watchers.changed(run.id)
-            log.info("run waits for room", run=run.id, endpoints=run.total_endpoints, free=room)
+            log.info("run waits for room", run=run.id, endpoints=run.seats, free=room)
 
     async def _split(self, run: ActiveRun, free: list[tuple[WorkerRow, int]]) -> None:
         try:

@@ -69,9 +69,12 @@ class Part:
     reason: str = ""
     numbers: frozenset[int] = field(init=False, repr=False)
     """Numbers in the run of `endpoints`."""
+    seats: int = field(init=False)
+    """How many endpoints there are when those that call again count once."""
 
     def __post_init__(self) -> None:
         self.numbers = frozenset([endpoint.number for endpoint in self.endpoints])
+        self.seats = len({(endpoint.group, endpoint.position) for endpoint in self.endpoints})
 
 
 class StepOf(NamedTuple):
@@ -86,6 +89,8 @@ class ActiveRun:
     """A run that is not over.
 
     Args:
+        total_endpoints: those of its plan, counted once for each of their calls.
+        seats: the same, each counted once: the room that it needs, which nobody asks for once it has workers.
         deadline_at_ms: when every endpoint must have ended by itself; set when the run starts or is stopped.
         ended_at_ms: when the last worker was done or given up: reports that come later are late.
         placement: which workers it may have.
@@ -111,6 +116,7 @@ class ActiveRun:
     is_finishing: bool = False
     step: StepOf | None = None
     early_end: EarlyEnd | None = None
+    seats: int = 0
     start_at_unix_ns: int | None = None
     parts: dict[str, Part] = field(default_factory=dict)
 

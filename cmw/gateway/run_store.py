@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy.dialects.sqlite import insert
 
 from cmw.core.words import RunStatus
+from cmw.errors import CmwError
 from cmw.gateway.database import Database
 from cmw.gateway.errors import not_found
 from cmw.gateway.journal import endpoint_row
@@ -156,6 +157,8 @@ class RunStore:
         found = [_active_run(row) for row in await self._active_rows(is_search=False)]
         for run in found:
             run.parts = {part.worker_id: part for part in await self.parts(run.id)}
+            if not run.parts:
+                run.seats = await self._seats_of(run)
         return found
 
     async def active_searches(self) -> list[tuple[ActiveRun, Origin]]:
@@ -294,6 +297,13 @@ class RunStore:
 
     def _seal(self, share: RunShare) -> bytes:
         return self._vault.seal(json.dumps(share.to_wire()))
+
+    async def _seats_of(self, run: ActiveRun) -> int:
+        try:
+            plan, _ = await self.sealed_plan(run.id)
+        except CmwError:  # whoever splits the run finds out, and says so
+            return run.total_endpoints
+        return plan.seats
 
     def _unseal(self, sealed: bytes) -> Any:
         return json.loads(self._vault.unseal(sealed))

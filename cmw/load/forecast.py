@@ -98,7 +98,7 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         name=plan.name,
         search=searched,
-        endpoints=plan.total_endpoints,
+        endpoints=plan.seats,
         registrations=len(registering),
         registered_after_s=_seconds(max(registering, default=None)),
         calls=len(starts) + awaited,
@@ -107,7 +107,7 @@ def forecast(plan: Plan) -> Forecast:
         longest_hold_s=max((call.end - call.start for call in calls), default=plan.duration) / SECOND,
         last_call_ends_s=_seconds(max(call.end for call in calls)) if calls else None,
         ends_within_s=(whole.register_within_ns + whole.run_within_ns) / SECOND,
-        rtp_ports=PORTS_PER_ENDPOINT * plan.total_endpoints,
+        rtp_ports=PORTS_PER_ENDPOINT * plan.seats,
         packets_per_second=round(
             _peak(calls, lambda call: sum(map(_packets_per_second, call.ours)))
             + sum(group.endpoints * _packets_per_second(group) for group in strangers)

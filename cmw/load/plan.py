@@ -56,6 +56,7 @@ from cmw.rtp.statistics import LATE_LIMIT_NS
 MAX_ENDPOINTS = 100_000
 """Endpoints of one plan, all groups together; a guard against slips of the finger."""
 MAX_GROUPS = 100
+MAX_REPEATS = 9999
 MAX_ACCOUNTS = 100_000
 MAX_HEADERS = 30
 
@@ -260,7 +261,7 @@ class Audio(PlanModel):
 
 
 class Group(PlanModel):
-    """Endpoints that do the same. With `call` they call, without they wait for calls; one call each."""
+    """Endpoints that do the same. With `call` they call, without they wait for calls; one call at a time."""
 
     endpoints: StrictInt = plan_field(
         f"a whole number from 1 to {MAX_ENDPOINTS}", "how many endpoints", ge=1, le=MAX_ENDPOINTS
@@ -302,6 +303,18 @@ class Group(PlanModel):
         default=None,
     )
     load: Load | None = plan_field("a mapping with arrivals, rate and others", "when calls start", default=None)
+    repeats: StrictInt = plan_field(
+        f"a whole number from 0 to {MAX_REPEATS}",
+        "how often each endpoint calls again",
+        default=0,
+        ge=0,
+        le=MAX_REPEATS,
+    )
+    pause: HoldField | None = plan_field(
+        HOLD_EXPECTED,
+        "from the end of a call to the next one of the same endpoint; 1s when not given",
+        default=None,
+    )
     answer: Answer | None = plan_field(
         "a mapping with after, ring, reject, redirect and others", "what to do with calls that come in", default=None
     )
@@ -316,6 +329,11 @@ class Group(PlanModel):
     scenario: Scenario = plan_field(
         "a list of at most 30 steps such as {at: 5s, do: hold}", "what is done during the call", default_factory=list
     )
+
+    @property
+    def calls(self) -> int:
+        """Return how many calls the endpoints place, or how many they can take: one each."""
+        return self.endpoints * (1 + self.repeats)
 
 
 class Plan(PlanModel):
@@ -379,7 +397,12 @@ class Plan(PlanModel):
 
     @property
     def total_endpoints(self) -> int:
-        """Return the endpoints of all groups together."""
+        """Return the endpoints of all groups together, counted once for each of their calls: each has its report."""
+        return sum(group.calls for group in self.groups.values())
+
+    @property
+    def seats(self) -> int:
+        """Return the endpoints of all groups together, each counted once: as many calls may stand at a time."""
         return sum(group.endpoints for group in self.groups.values())
 
     def to_document(self) -> dict[str, Any]:

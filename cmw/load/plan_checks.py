@@ -72,8 +72,16 @@ def _check_group(metric: str, groups: Sequence[str]) -> None:
 def has_endpoint(groups: Mapping[str, Group], name: str) -> bool:
     """Tell whether an endpoint of the plan has this name."""
     group, _, number = name.rpartition("-")
+    number, dot, call = number.partition(".")
+    if dot and not (group in groups and _is_number(call) and 2 <= int(call) <= 1 + groups[group].repeats):
+        return False
     of_group = groups[group].endpoints if group in groups else 0
     return number.isascii() and number.isdigit() and 1 <= int(number) <= of_group and f"{int(number):04d}" == number
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is a number as we write it."""
+    return text.isascii() and text.isdigit() and len(text) <= 9 and str(int(text)) == text
 
 
 def check_evidence(evidence: Evidence, groups: Mapping[str, Group], faults: Faults) -> None:
@@ -117,6 +125,9 @@ def _check_roles(name: str, group: Group, hold_ns: Nanos | None, faults: Faults)
             )
         if group.load is not None:
             faults.add((*path, "load"), "found in a group that waits for calls, expected only beside call")
+        if group.repeats or group.pause is not None:
+            field = "repeats" if group.repeats else "pause"
+            faults.add((*path, field), "found in a group that waits for calls, expected only beside call")
         return
     if group.answer is not None:
         faults.add((*path, "answer"), "found in a group that calls, expected only in a group without call")
@@ -129,8 +140,18 @@ def _check_roles(name: str, group: Group, hold_ns: Nanos | None, faults: Faults)
         hold_ns = group.hold.fixed
         if group.hold.is_random and group.load is not None and group.load.arrivals == "search":
             faults.add((*path, "hold"), "found times drawn at random beside a search, expected one duration")
+    _check_repeats(path, group, faults)
     if group.load is not None:
         check_load((*path, "load"), group.load, group.endpoints, hold_ns, faults)
+
+
+def _check_repeats(path: Path, group: Group, faults: Faults) -> None:
+    if group.pause is not None and (fault := group.pause.fault()) is not None:
+        faults.add((*path, "pause", *fault[0]), fault[1])
+    if group.pause is not None and not group.repeats:
+        faults.add((*path, "pause"), "found without repeats, expected only beside them")
+    if group.repeats and group.load is not None and group.load.arrivals == "search":
+        faults.add((*path, "repeats"), f"found {group.repeats} beside a search, expected one call for each endpoint")
 
 
 def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) -> None:
@@ -148,11 +169,12 @@ def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) 
         elif callee in groups and groups[callee].call is not None:
             faults.add(path, f"found {callee!r}, expected a group that waits for calls, but that one calls")
         elif callee in groups:
-            callers[callee] = callers.get(callee, 0) + group.endpoints
+            callers[callee] = callers.get(callee, 0) + group.calls
             if callers[callee] > groups[callee].endpoints:
                 faults.add(
                     path,
-                    f"found {callers[callee]} callers of {callee!r}, expected at most {groups[callee].endpoints}: "
+                    f"found {callers[callee]} {'calls to' if group.repeats else 'callers of'} {callee!r}, "
+                    f"expected at most {groups[callee].endpoints}: "
                     "each endpoint takes one call",
                 )
 

@@ -96,6 +96,10 @@ class Hold(PlanModel):
         return None
 
 
+USUAL_PAUSE = Hold.model_validate({"fixed": "1s"})
+"""Between two calls of an endpoint, where the plan does not say."""
+
+
 def _by_itself(value: Any) -> Any:
     return {"fixed": value} if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 

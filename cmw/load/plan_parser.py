@@ -64,8 +64,9 @@ def parse_plan(
     check_sounds(groups, plan.sounds if plan else None, notes)
     check_thresholds(document.get("thresholds"), group_names, notes)
     check_evidence(plan.evidence if plan else Evidence(), groups, notes)
-    if sum(group.endpoints for group in groups.values()) > MAX_ENDPOINTS:
-        notes.add(("groups",), f"found more than {MAX_ENDPOINTS} endpoints in all, expected at most {MAX_ENDPOINTS}")
+    if sum(group.calls for group in groups.values()) > MAX_ENDPOINTS:
+        found = f"more than {MAX_ENDPOINTS} endpoints in all, each counted once for each of its calls"
+        notes.add(("groups",), f"found {found}, expected at most {MAX_ENDPOINTS}")
     notes.raise_if_any()
     assert plan is not None
     return plan

@@ -104,8 +104,8 @@ def _check_led_to(groups: Mapping[str, Group], faults: Faults) -> None:
     for target, group in groups.items():
         if group.call is not None:
             continue
-        callers = sum(g.endpoints for g in groups.values() if g.call is not None and g.call.group == target)
-        moved = {name: each.endpoints for name, each in groups.items() if transfer_group(each) == target}
+        callers = sum(g.calls for g in groups.values() if g.call is not None and g.call.group == target)
+        moved = {name: each.calls for name, each in groups.items() if transfer_group(each) == target}
         if moved and callers + sum(moved.values()) > group.endpoints:
             for name in moved:
                 k, _ = next((k, step) for k, step in enumerate(groups[name].scenario) if step.do.transfer is not None)

@@ -128,6 +128,10 @@ class EndpointShare(ShareModel):
     """When to call, from `start_run`; None for an endpoint that waits."""
     hold_ns: Nanos | None = Field(default=None, gt=0)
     """How long its call is held; None for the time of the group."""
+    follows: int | None = Field(default=None, ge=0)
+    """Index of the call before this one of the same endpoint; None for its first. `starts_at_ns` is then what the plan
+    comes to when each call is answered at once: it begins `pause_ns` after that call is over."""
+    pause_ns: Nanos = Field(default=0, ge=0)
     callee: Callee | None = None
     expects_call: bool = False
     """Whether a call must come; an endpoint that waits beyond the number of callers may stay alone and succeed."""
@@ -212,8 +216,13 @@ class RunShare(ShareModel):
 
     @property
     def total_endpoints(self) -> int:
-        """Return the endpoints of this share."""
+        """Return the endpoints of this share, counted once for each of their calls."""
         return sum(len(group.endpoints) for group in self.groups.values())
+
+    @property
+    def seats(self) -> int:
+        """Return the endpoints of this share, each counted once."""
+        return sum(endpoint.follows is None for group in self.groups.values() for endpoint in group.endpoints)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON document for the link, **passwords included**; `RunShare.model_validate` reads it back."""

@@ -14,6 +14,7 @@ from cmw.errors import CapacityError
 from cmw.load.arrivals import schedule
 from cmw.load.draws import Draws
 from cmw.load.plan import Account, Answer, Group, Plan, Registrar
+from cmw.load.plan_hold import USUAL_PAUSE
 from cmw.load.plan_load import Load
 from cmw.load.plan_scenario_checks import transfer_group, transfer_of
 from cmw.load.plan_sound import sound_key, source_name
@@ -34,6 +35,7 @@ from cmw.load.timing import (
     receiver_deadline,
     receiver_hold_limit,
     registration_deadline,
+    repeat_span,
     retry_span,
     run_deadline,
     setup_deadline,
@@ -52,14 +54,17 @@ def split_run(plan: Plan, run_id: str, workers: list[tuple[str, int]], seed: int
         CapacityError: when the workers together have too little room.
     """
     room = sum(max(0, capacity) for _, capacity in workers)
-    if room < plan.total_endpoints:
-        raise CapacityError(f"the plan needs {plan.total_endpoints} endpoints, the workers have room for {room}")
+    if room < plan.seats:
+        raise CapacityError(f"the plan needs {plan.seats} endpoints, the workers have room for {room}")
     whole = whole_run(plan, run_id)
     carriers = _deal(workers, seed)
     parts: dict[str, dict[str, list[EndpointShare]]] = {}
+    carrier: dict[int, str] = {}
     for name, group in whole.groups.items():
         for endpoint in group.endpoints:
-            parts.setdefault(next(carriers), {}).setdefault(name, []).append(endpoint)
+            worker = next(carriers) if endpoint.follows is None else carrier[endpoint.follows]
+            carrier[endpoint.index] = worker
+            parts.setdefault(worker, {}).setdefault(name, []).append(endpoint)
     return {worker: _part(whole, groups) for worker, groups in parts.items()}
 
 
@@ -74,7 +79,9 @@ def whole_run(plan: Plan, run_id: str) -> RunShare:
         groups=groups,
         registrars={name: registrar_share(name, registrar) for name, registrar in plan.registrars.items()},
         register_within_ns=registration_deadline(max(registering, default=0), _longest_retry(plan)),
-        run_within_ns=run_deadline(max(map(_last_wait, groups.values())), max(map(plan.longest_hold, plan.groups))),
+        run_within_ns=run_deadline(
+            max(map(builder.last_wait, groups.values())), max(map(plan.longest_hold, plan.groups))
+        ),
         evidence=EvidenceShare.model_validate(plan.evidence.model_dump()),
         sounds={sound_key(text): text for text in plan.sounds.values()},
     )
@@ -101,6 +108,7 @@ class _Builder:
         self._called: dict[str, int] = {}
         self._led_to: dict[str, int] = {}
         self._holds = {name: Draws(plan.seed, "hold", name) for name in plan.groups}
+        self._pauses = {name: Draws(plan.seed, "pause", name) for name in plan.groups}
         self._arrivals = {name: _arrivals(plan, name, group) for name, group in plan.groups.items()}
 
     def group(self, name: str, group: Group) -> GroupShare:
@@ -130,8 +138,21 @@ class _Builder:
             hold_ns=self._plan.longest_hold(name),
             setup_timeout_ns=self._plan.setup_timeout,
             hold_limit_ns=receiver_hold_limit(self._plan.longest_hold(name)),
-            endpoints=[self._endpoint(name, group, position) for position in range(group.endpoints)],
+            endpoints=self._endpoints(name, group),
         )
+
+    def last_wait(self, group: GroupShare) -> Nanos:
+        """Return the latest instant at which a call of the group may be answered."""
+        if group.answer is not None:
+            return group.answer.wait_ns + (group.setup_timeout_ns if group.answer.rings_on else group.answer.after_ns)
+        return setup_deadline(self._last_start(group.name), group.setup_timeout_ns)
+
+    def _endpoints(self, name: str, group: Group) -> list[EndpointShare]:
+        """Return the endpoints of a group, and then once more for each time that they call again."""
+        found = [self._endpoint(name, group, position) for position in range(group.endpoints)]
+        for k in range(group.endpoints, group.calls):
+            found.append(self._repeat(name, group, k, found[k - group.endpoints]))
+        return found
 
     def _endpoint(self, name: str, group: Group, position: int) -> EndpointShare:
         index, self._index = self._index, self._index + 1
@@ -145,12 +166,34 @@ class _Builder:
             target=target,
             register_at_ns=register_at_ns,
             starts_at_ns=self._arrivals[name][position] if group.call is not None else None,
-            hold_ns=group.hold.draw(self._holds[name], position) if group.hold and group.hold.is_random else None,
+            hold_ns=self._hold(name, group, position),
             callee=self._callee(group),
             expects_call=group.call is None and self._expects_call(name, position),
             transfers_to=self._transfers_to(group),
             hangs_up=group.call is None and self._may_be_led_to(name, position),
         )
+
+    def _repeat(self, name: str, group: Group, k: int, before: EndpointShare) -> EndpointShare:
+        """Return the next call of an endpoint, the `k`-th of its group."""
+        index, self._index = self._index, self._index + 1
+        pause_ns = (group.pause or USUAL_PAUSE).draw(self._pauses[name], k - group.endpoints)
+        held_ns = before.hold_ns if before.hold_ns is not None else self._plan.longest_hold(name)
+        return before.model_copy(
+            update={
+                "index": index,
+                "name": f"{name}-{before.position + 1:04d}.{k // group.endpoints + 1}",
+                "register_at_ns": None,
+                "starts_at_ns": (before.starts_at_ns or 0) + held_ns + pause_ns,
+                "hold_ns": self._hold(name, group, k),
+                "follows": before.index,
+                "pause_ns": pause_ns,
+                "callee": self._callee(group),
+                "transfers_to": self._transfers_to(group),
+            }
+        )
+
+    def _hold(self, name: str, group: Group, k: int) -> Nanos | None:
+        return group.hold.draw(self._holds[name], k) if group.hold and group.hold.is_random else None
 
     def _registrar_of(self, group: Group) -> Registrar | None:
         return self._plan.registrars[group.registrar] if group.registrar is not None else None
@@ -190,14 +233,14 @@ class _Builder:
         return Callee(group=target, position=position)
 
     def _calls_to(self, name: str) -> int:
-        return sum(self._plan.groups[caller].endpoints for caller in self._callers_of(name))
+        return sum(self._plan.groups[caller].calls for caller in self._callers_of(name))
 
     def _moves_to(self, name: str) -> list[str]:
         return [other for other, group in self._plan.groups.items() if transfer_group(group) == name]
 
     def _may_be_led_to(self, name: str, position: int) -> bool:
         calls = self._calls_to(name)
-        return calls <= position < calls + sum(self._plan.groups[other].endpoints for other in self._moves_to(name))
+        return calls <= position < calls + sum(self._plan.groups[other].calls for other in self._moves_to(name))
 
     def _callers_of(self, name: str) -> list[str]:
         return [other for other, group in self._plan.groups.items() if group.call and group.call.group == name]
@@ -232,11 +275,21 @@ class _Builder:
 
     def _last_calls(self, name: str) -> list[Nanos]:
         """Return when the last call of each group that calls this one begins."""
-        return [self._arrivals[caller][-1] for caller in self._callers_of(name)]
+        return [self._last_start(caller) for caller in self._callers_of(name)]
+
+    def _last_start(self, name: str) -> Nanos:
+        """Return when the last call of a group that calls begins at the latest."""
+        group, plan = self._plan.groups[name], self._plan
+        if not group.repeats:
+            return self._arrivals[name][-1]
+        pause_ns = (group.pause or USUAL_PAUSE).longest
+        return self._arrivals[name][-1] + group.repeats * repeat_span(
+            plan.setup_timeout, plan.longest_hold(name), pause_ns
+        )
 
     def _last_calls_of(self, name: str) -> list[Nanos]:
         """Return when the last call of a group begins, whether it calls or is called."""
-        return [self._arrivals[name][-1]] if self._arrivals[name] else self._last_calls(name) or [EXTERNAL_WAIT_NS]
+        return [self._last_start(name)] if self._arrivals[name] else self._last_calls(name) or [EXTERNAL_WAIT_NS]
 
     def _transfer_deadline(self, name: str, last_call_ns: Nanos) -> Nanos:
         group = self._plan.groups[name]
@@ -253,13 +306,6 @@ def _arrivals(plan: Plan, name: str, group: Group) -> list[Nanos]:
     load = group.load or Load()
     draws = Draws(plan.seed, "arrivals", name) if load.is_random else None
     return schedule(load.stages, group.endpoints, draws)
-
-
-def _last_wait(group: GroupShare) -> Nanos:
-    """Return the latest instant at which a call of the group may be answered."""
-    if group.answer is not None:
-        return group.answer.wait_ns + (group.setup_timeout_ns if group.answer.rings_on else group.answer.after_ns)
-    return max(setup_deadline(e.starts_at_ns or 0, group.setup_timeout_ns) for e in group.endpoints)
 
 
 def _longest_retry(plan: Plan) -> Nanos:

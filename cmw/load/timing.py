@@ -52,6 +52,11 @@ def registration_deadline(last_register_at_ns: Nanos, retry_ns: Nanos = 0) -> Na
     return last_register_at_ns + 2 * REGISTRATION_NS + retry_ns
 
 
+def repeat_span(setup_timeout_ns: Nanos, hold_ns: Nanos, pause_ns: Nanos) -> Nanos:
+    """Return the longest from the start of a call to that of the next one of the same endpoint."""
+    return setup_timeout_ns + receiver_hold_limit(hold_ns) + TEARDOWN_NS + pause_ns
+
+
 def transfer_deadline(last_call_ns: Nanos, setup_timeout_ns: Nanos, at_ns: Nanos) -> Nanos:
     """Return when a receiver that a call is transferred to gives up.
 

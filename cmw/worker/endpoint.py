@@ -84,6 +84,8 @@ class Endpoint:
         self.figures: CallFigures | None = None
         self.reach: Callable[[str], Reach] = nowhere
         self.lend: Callable[[str], PacketLog | None] = no_memory
+        self.on_left: Callable[[Endpoint], bool] = goes
+        """Told once, when its call is over; returns whether the registration stays, until `give_up_registration`."""
         self.packets: PacketLog | None = None
         """Of its call, when they are kept; whole once the endpoint has closed."""
         self.transfer_uri: str | None = None
@@ -98,6 +100,7 @@ class Endpoint:
         self._timer: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._is_leaving = False
+        self._gives_up = False
         self._is_transferred = False
         self._was_held = False
         self._side_goes_on = False
@@ -162,7 +165,7 @@ class Endpoint:
         if self.lifecycle.phase is not Phase.INITIALIZING:
             return  # it was ended before its turn came
         account = self.settings.account
-        if account is None:
+        if account is None or not self.settings.registers:
             self._become_ready()
             return
         self.registration.attempted = True
@@ -194,6 +197,17 @@ class Endpoint:
             self._hang_up()
         else:
             self._leave()
+
+    def give_up_registration(self) -> None:
+        """Remove the registration, or what a REGISTER on its way will make of it, and close; once the call is over."""
+        if not self._is_leaving or self._gives_up or self.lifecycle.is_closed:
+            return
+        self._gives_up = True
+        registration = self._registration_handle
+        if registration is None:
+            self._close()
+        else:  # RegistrationEnded or RegistrationFailed closes
+            self._station.command(lambda agent, now: agent.unregister(registration, now=now))
 
     def close_now(self) -> None:
         """Close without waiting for anybody, the last resort: what stands is released, its answers are not awaited."""
@@ -233,11 +247,13 @@ class Endpoint:
                 self._become_ready()
             return
         if isinstance(event, RegistrationLost):
-            if not self._is_leaving:
+            if not self._gives_up:
                 self._lose_registration(event)
             return
         self._registration_handle = None
         if self._is_leaving:
+            if isinstance(event, RegistrationFailed) and not self._gives_up:
+                self._lose_registration(event)
             self._close()  # even if un-REGISTER was refused or lost: the binding runs out by itself
         elif isinstance(event, RegistrationFailed):
             self._lose_registration(event)
@@ -637,18 +653,15 @@ class Endpoint:
         self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told))
 
     def _leave(self) -> None:
-        """Remove the registration, or the one that a REGISTER on its way will make; then close."""
+        """Go on to the end: nothing is left but the registration."""
         if self._is_leaving or self.lifecycle.is_closed:
             return
         self._is_leaving = True
         self._advance(Phase.DISCONNECTING)
         self._finish_media()
         self._become_ready()
-        registration = self._registration_handle
-        if registration is None:
-            self._close()
-        else:  # RegistrationEnded or RegistrationFailed closes
-            self._station.command(lambda agent, now: agent.unregister(registration, now=now))
+        if not self.on_left(self) or self._registration_handle is None:
+            self.give_up_registration()
 
     def _close(self) -> None:
         self._stop_timer()
@@ -681,6 +694,11 @@ class Endpoint:
 
 def _nothing() -> None:
     """What is told to nobody."""
+
+
+def goes(endpoint: Endpoint) -> bool:
+    """Keep no registration for further calls, which is for whoever made the endpoint to say."""
+    return False
 
 
 def no_memory(name: str) -> PacketLog | None:

@@ -106,6 +106,7 @@ class EndpointSettings:
         late_offer: a caller's INVITE leaves the offer to the callee.
         steps: the scenario.
         hangs_up: a callee ends its call after `hold_ns`.
+        registers: whether it registers; a further call of an endpoint uses the registration of its first.
     """
 
     index: int
@@ -123,3 +124,4 @@ class EndpointSettings:
     late_offer: bool = False
     steps: tuple[StepShare, ...] = ()
     hangs_up: bool = False
+    registers: bool = True

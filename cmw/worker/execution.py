@@ -23,10 +23,11 @@ from cmw.net.clock import wall_clock
 from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
+from cmw.worker.call_order import CallOrder
 from cmw.worker.callee import Callee
 from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri, sources_of
-from cmw.worker.endpoint import Endpoint, no_memory, nowhere
+from cmw.worker.endpoint import Endpoint, goes, no_memory, nowhere
 from cmw.worker.endpoint_records import Reach
 from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
 from cmw.worker.logs import get_logger
@@ -99,9 +100,13 @@ class RunExecution:
         self._log = get_logger(component="run")
         self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
+        self._by_index: dict[int, Endpoint] = {}
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
         self._called_groups = _called_groups(share)
         self._open = share.total_endpoints
+        self._seats_open = share.seats
+        self._order = CallOrder()
+        self._known: Mapping[str, Mapping[str, str]] = {}
         self._unready = share.total_endpoints
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
@@ -179,6 +184,7 @@ class RunExecution:
         if not self._ready.is_set():
             raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
         self._started_at = self._alarm.now()
+        self._known = targets
         await self._seats.prepare_targets(targets)
         if self.finished.is_set():
             return 0
@@ -203,6 +209,8 @@ class RunExecution:
             return
         self._is_stopping = True
         self._open = sum(not endpoint.lifecycle.is_closed for endpoint in self._endpoints)
+        if not self._endpoints:
+            self._seats_open = 0
         for endpoint in self._endpoints:
             if not endpoint.has_left:
                 endpoint.lifecycle.settle(_cut_short(reason))
@@ -240,8 +248,11 @@ class RunExecution:
 
     @property
     def endpoints_open(self) -> int:
-        """Return how many endpoints have not closed yet, those that are still to be made among them."""
-        return self._open
+        """Return how many endpoints have not closed yet, those that are still to be made among them.
+
+        One that calls again counts once.
+        """
+        return self._seats_open
 
     @property
     def calls_active(self) -> int:
@@ -253,15 +264,24 @@ class RunExecution:
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
         seat = self._seats.of(share.index)
-        user = seat.station.claim_user(share.name)
-        account = seat.ways.account(share, user, registrar) if registrar is not None else None
+        before = self._by_index.get(share.follows) if share.follows is not None else None
+        first = self._order.first_of(before) if before is not None else None
+        if first is not None:
+            user, account = first.settings.user, first.settings.account
+        else:
+            user = seat.station.claim_user(share.name)
+            account = seat.ways.account(share, user, registrar) if registrar is not None else None
         settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=seat.station.uri_of(user))
         make = Caller if group.calls else Callee
         endpoint = make(settings, seat.station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
         endpoint.reach = partial(self._reach, endpoint, group, share)
+        endpoint.on_left = self._leave_call
+        if first is not None and before is not None:
+            self._order.add(endpoint, first, before.settings.index)
         if self._evidence is not None:
             endpoint.lend = self._evidence.lend
         self._endpoints.append(endpoint)
+        self._by_index[share.index] = endpoint
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
             seat.callees[user] = endpoint
@@ -275,7 +295,7 @@ class RunExecution:
         group, _ = self._shares[endpoint.settings.index]
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
         fault = self._seats.of(endpoint.settings.index).ways.registrar_fault(registrar) if registrar is not None else ""
-        if fault:
+        if fault and endpoint.settings.registers:
             endpoint.registration.attempted = True
             endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, fault)
         else:
@@ -288,7 +308,9 @@ class RunExecution:
 
     def _give_up_registering(self) -> None:
         for endpoint in self._endpoints:
-            if endpoint.lifecycle.phase is Phase.INITIALIZING and endpoint.settings.account is not None:
+            if endpoint.lifecycle.phase is not Phase.INITIALIZING or not endpoint.settings.registers:
+                continue
+            if endpoint.settings.account is not None:
                 endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.TARGET, "registration was not answered in time")
 
     def _targets(self) -> dict[str, dict[str, str]]:
@@ -309,19 +331,38 @@ class RunExecution:
             to = share.transfers_to
             endpoint.transfer_uri = targets.get(to.group or "", {}).get(str(to.position))
         if isinstance(endpoint, Caller):
-            endpoint.call.due_at = start + (share.starts_at_ns or 0)
-            self._starts.add(endpoint.call.due_at, partial(self._place_call, endpoint, group, share, targets))
+            if share.follows is None:
+                self._plan_call(endpoint, start + (share.starts_at_ns or 0))
         elif isinstance(endpoint, Callee) and group.answer is not None and not endpoint.call.attempted:
             if share.expects_call:
                 endpoint.expect_call(start + group.answer.wait_ns)
             else:
                 endpoint.abort()
 
-    def _place_call(
-        self, caller: Caller, group: GroupShare, share: EndpointShare, targets: Mapping[str, Mapping[str, str]]
-    ) -> None:
+    def _plan_call(self, caller: Endpoint, due_at: Nanos) -> None:
+        assert isinstance(caller, Caller)
+        caller.call.due_at = due_at
+        self._starts.add(due_at, partial(self._place_call, caller))
+
+    def _leave_call(self, endpoint: Endpoint) -> bool:
+        """Plan the next call of an endpoint; return whether there are any that need its registration."""
+        following = self._order.after(endpoint)
+        if following is not None and not _has_left(following):
+            first = self._order.first_of(endpoint)
+            _, share = self._shares[following.settings.index]
+            if first.settings.account is not None and not first.registration.succeeded:
+                blame = (first.lifecycle.outcome and first.lifecycle.outcome.blame) or Blame.UNKNOWN
+                following.fail(OutcomeKind.REGISTRATION_FAILED, blame, f"{first.settings.name} never registered")
+            elif self._started_at is not None and not self._is_stopping:
+                self._plan_call(following, self._alarm.now() + share.pause_ns)
+                self._starts.arm()
+        return self._order.has_further(endpoint)
+
+    def _place_call(self, caller: Caller) -> None:
         if _has_left(caller):
             return
+        group, share = self._shares[caller.settings.index]
+        targets = self._known
         callee = share.callee
         assert callee is not None
         target = callee.uri or targets.get(callee.group or "", {}).get(str(callee.position))
@@ -340,7 +381,7 @@ class RunExecution:
     def _reach(self, endpoint: Endpoint, group: GroupShare, share: EndpointShare, target: str) -> Reach:
         """Return how a call of an endpoint goes out."""
         own, ways = share.target or endpoint.station.uri_of(endpoint.settings.user), self._seats.of(share.index).ways
-        flow = endpoint.registration_flow if group.registrar is not None else None
+        flow = self._order.first_of(endpoint).registration_flow if group.registrar is not None else None
         return Reach(from_uri(group, share, own), ways.destination(group, target, flow), ways.routes_of(group))
 
     def _take_call(self, seat: Seat, offer: CallOffered) -> CallOwner | int | None:
@@ -488,13 +529,18 @@ class RunExecution:
         self._open -= 1
         if endpoint.shortage:
             self._watch.add_shortage(endpoint.shortage)
-        endpoint.station.release_user(endpoint.settings.user)
+        if self._order.close(endpoint):
+            self._seats_open -= 1
+            endpoint.station.release_user(endpoint.settings.user)
         if isinstance(endpoint, Callee):
             endpoint.station.set_inbound_options(endpoint.settings.user, None)
         if self._evidence is not None and self._evidence.take(endpoint) and not self._is_telling:
             self._tell_evidence_later(EVIDENCE_STEP_NS)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
         self._uplink.report("endpoint", self.share.run_id, report.model_dump(mode="json", exclude_none=True))
+        first = self._order.first_of(endpoint)
+        if first is not endpoint and not self._order.has_further(first):
+            first.give_up_registration()
         self._finish_if_done()
 
     def _make_evidence(self) -> RunEvidence:
@@ -555,8 +601,10 @@ class RunExecution:
     def _forget(self) -> None:
         """Let go of the endpoints, which refer to the run: old circles are seldom collected."""
         for endpoint in self._endpoints:
-            endpoint.reach, endpoint.lend = nowhere, no_memory
+            endpoint.reach, endpoint.lend, endpoint.on_left = nowhere, no_memory, goes
         self._endpoints.clear()
+        self._by_index.clear()
+        self._order.clear()
         self._shares.clear()
         self._seats.forget()
         self._on_finished = None

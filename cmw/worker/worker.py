@@ -431,8 +431,8 @@ class Worker:
         if share.run_id in self._runs:
             raise CommandError("RUN_EXISTS", f"run {share.run_id} is here already")
         free = self._capacity.endpoints - sum(run.endpoints_open for run in self._runs.values())
-        if share.total_endpoints > free:
-            wanted = f"{share.total_endpoints} endpoints asked for, {free} are free here"
+        if share.seats > free:
+            wanted = f"{share.seats} endpoints asked for, {free} are free here"
             raise CommandError("NO_CAPACITY", f"{wanted}: {self._capacity.bound}")
         assert self._stations is not None
         assert self._alarm is not None

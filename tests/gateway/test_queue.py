@@ -193,3 +193,26 @@ def test_a_run_goes_to_the_workers_that_it_may_have(
                 await worker.stop()
 
     run_async(work())
+
+
+def test_an_endpoint_that_calls_again_needs_the_room_of_one(tmp_path: Path) -> None:
+    async def work() -> None:
+        group = {"endpoints": 4, "call": {"uri": "sip:600@127.0.0.1"}, "repeats": 9}
+        plan = make_plan(registrars={}, groups={"callers": group}, thresholds={})
+        async with open_gateway(tmp_path) as (gateway, server):
+            worker, view, _ = await linked_worker(gateway, server, capacity=6, seconds=None)
+            first = await gateway.start_run(plan)
+            await worker.ordered("start_run")
+            assert (await gateway.run(first)).endpoints == 40
+            assert (await gateway.worker(view.id)).active_endpoints == 4
+            second = await gateway.start_run(plan)
+            waiting = await seen(gateway, second, is_waiting)
+            assert waiting.reason == "waiting for room: the plan needs 4 endpoints, 2 are free"
+            await worker.stop()
+        async with open_gateway(tmp_path) as (gateway, server):
+            other, _, _ = await linked_worker(gateway, server, "other", capacity=4, seconds=None)
+            await other.ordered("start_run")
+            assert [part.endpoints for part in (await gateway.run(second)).workers] == [40]
+            await other.stop()
+
+    run_async(work())

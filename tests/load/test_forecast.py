@@ -60,3 +60,16 @@ def test_the_timeline_goes_from_the_first_call_to_the_end_of_the_last() -> None:
     assert (timeline[-1].at_s, timeline[-1].started, timeline[-1].standing) == (13.9, 100, 0)
     assert max(point.standing for point in timeline) == 40
     assert [point.started for point in timeline] == sorted(point.started for point in timeline)
+
+
+def test_repeats_are_further_calls_of_the_same_endpoints() -> None:
+    group = {
+        "endpoints": 5,
+        "call": {"uri": "sip:600@127.0.0.1"},
+        "load": {"arrivals": "all-at-once"},
+        "repeats": 3,
+        "pause": "2s",
+    }
+    found = forecast_of({"version": 1, "duration": "10s", "groups": {"callers": group}})
+    assert (found.endpoints, found.calls, found.standing_calls, found.rtp_ports) == (5, 20, 5, 10)
+    assert (found.last_call_ends_s, found.groups[0].last_call_s) == (46, 36)

@@ -319,3 +319,53 @@ def test_a_damaged_plan_is_a_plan_or_a_list_of_faults(changes: list[tuple[str, o
     except SettingsError:
         return
     assert parse_plan(plan.to_document()) == plan
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "expected"),
+    [
+        ({"repeats": 2}, {}, "groups.callers.call.group: found 6 calls to 'callees', expected at most 2"),
+        ({"repeats": -1}, {}, "groups.callers.repeats: found -1, expected a whole number from 0 to 9999"),
+        ({"pause": "3s"}, {}, "groups.callers.pause: found without repeats, expected only beside them"),
+        (
+            {"repeats": 1, "pause": {"uniform": {"min": "9s", "max": "2s"}}},
+            {"endpoints": 4},
+            "groups.callers.pause.uniform.max: found less than min",
+        ),
+        (
+            {"repeats": 1, "load": {"arrivals": "search", "calls": {"from": 1, "to": 2}}},
+            {"endpoints": 4},
+            "groups.callers.repeats: found 1 beside a search",
+        ),
+        ({}, {"repeats": 1}, "groups.callees.repeats: found in a group that waits for calls"),
+        ({}, {"pause": "1s"}, "groups.callees.pause: found in a group that waits for calls"),
+    ],
+)
+def test_repeats_that_do_not_fit(caller: dict[str, Any], callee: dict[str, Any], expected: str) -> None:
+    document = two_groups()
+    document["groups"]["callers"] |= caller
+    document["groups"]["callees"] |= callee
+    assert any(fault.startswith(f"plan: {expected}") for fault in _faults(document)), _faults(document)
+
+
+def test_the_bound_of_a_plan_is_for_calls() -> None:
+    document = two_groups()
+    del document["groups"]["callees"]
+    document["groups"]["callers"] |= {"endpoints": 100, "call": {"uri": "sip:6@127.0.0.1"}, "repeats": 999}
+    assert parse_plan(document).total_endpoints == 100_000
+    document["groups"]["callers"]["repeats"] = 1000
+    assert "more than 100000 endpoints in all, each counted once for each of its calls" in _faults(document)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_known"),
+    [("callers-0002.3", True), ("callers-0002.4", False), ("callers-0002.1", False), ("callers-0002.03", False),
+     ("callers-0003.2", False), ("callers-0002.", False), ("callees-0001.2", False)],
+)  # fmt: skip
+def test_evidence_of_a_further_call(name: str, is_known: bool) -> None:
+    document = two_groups(2, 6, evidence={"endpoints": [name]})
+    document["groups"]["callers"] |= {"repeats": 2}
+    if is_known:
+        assert parse_plan(document).evidence.endpoints == [name]
+    else:
+        assert f"found {name!r}, expected the name of an endpoint" in _faults(document)[0]

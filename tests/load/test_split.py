@@ -126,3 +126,67 @@ def test_the_run_ends_after_everything_that_may_happen_in_it() -> None:
     share = whole_run(parse_plan(two_groups(11, 11)), "r")
     latest = max(e.starts_at_ns or 0 for e in share.groups["callers"].endpoints)
     assert share.run_within_ns > latest + 60 * SECOND + 60 * SECOND
+
+
+@given(CAPACITIES, st.integers(0, 9), st.integers(1, 20), st.integers(0, 3))
+def test_calls_of_an_endpoint_that_calls_again_are_the_same_for_any_workers(
+    capacities: list[int], seed: int, callers: int, repeats: int
+) -> None:
+    document = two_groups(callers, callers * (1 + repeats))
+    document["groups"]["callers"] |= {
+        "repeats": repeats,
+        "hold": {"exponential": "30s"},
+    } | ({"pause": {"uniform": {"min": "1s", "max": "20s"}}} if repeats else {})
+    plan = parse_plan(document)
+    workers = [(f"w{k}", capacity) for k, capacity in enumerate(capacities)]
+    if sum(capacities) < callers + callers * (1 + repeats):
+        with pytest.raises(CapacityError):
+            split_run(plan, "r", workers, seed)
+        return
+    shares = split_run(plan, "r", workers, seed)
+    assert _endpoints(shares) == _endpoints({"all": whole_run(plan, "r")})
+    for worker, share in shares.items():
+        assert 0 < share.seats <= dict(workers)[worker]
+        here = {endpoint.index: endpoint for endpoint in _endpoints({worker: share})}
+        for endpoint in here.values():
+            if endpoint.follows is not None:
+                assert here[endpoint.follows].position == endpoint.position
+
+
+def test_further_calls_follow_the_one_before_them() -> None:
+    document = two_groups(2, 6, duration="10s")
+    document["groups"]["callers"] |= {"repeats": 2, "pause": "4s"}
+    shares = whole_run(parse_plan(document), "r").groups["callers"].endpoints
+    assert [(e.index, e.follows, e.name, e.pause_ns // SECOND) for e in shares] == [
+        (6, None, "callers-0001", 0),
+        (7, None, "callers-0002", 0),
+        (8, 6, "callers-0001.2", 4),
+        (9, 7, "callers-0002.2", 4),
+        (10, 8, "callers-0001.3", 4),
+        (11, 9, "callers-0002.3", 4),
+    ]
+    starts = [endpoint.starts_at_ns for endpoint in shares]
+    assert starts == [k % 2 * SECOND // 10 + k // 2 * 14 * SECOND for k in range(6)]
+    assert [endpoint.callee and endpoint.callee.position for endpoint in shares] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_receiver_waits_for_the_latest_call_that_may_come() -> None:
+    def wait_ns(repeats: int) -> int:
+        document = two_groups(2, 6, duration="10s", setup_timeout="20s")
+        document["groups"]["callers"] |= {"repeats": repeats}
+        answer = whole_run(parse_plan(document), "r").groups["callees"].answer
+        assert answer is not None
+        return answer.wait_ns
+
+    longest = 20 + (10 + 32) + 32 + 1  # unanswered, held, taken down, the usual pause
+    assert wait_ns(2) - wait_ns(0) == 2 * longest * SECOND
+
+
+def test_an_endpoint_registers_once_however_often_it_calls() -> None:
+    document = registered(2)
+    document["groups"]["callees"]["endpoints"] = 1
+    document["groups"]["callers"] |= {"call": {"uri": "sip:600@pbx.example"}, "repeats": 3}
+    shares = whole_run(parse_plan(document), "r").groups["callers"].endpoints
+    assert len(shares) == 4
+    assert len({endpoint.user for endpoint in shares}) == 1
+    assert [endpoint.register_at_ns is None for endpoint in shares] == [False, True, True, True]
