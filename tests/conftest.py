@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.presence import REQUIRE_PEERS
 
@@ -24,9 +24,10 @@ _SETTINGS = (
     "HEP_AUTH_KEY_FILE"
 ).split()
 
-# The same cases every time, so that a failure is the change's; new ones are looked for on purpose.
-settings.register_profile("repeatable", derandomize=True)
-settings.register_profile("exploring", derandomize=False)
+# The same cases every time, so that a failure is the change's; new ones are looked for on purpose. How long an input
+# takes to make says how busy the machine is, and nothing of the program.
+settings.register_profile("repeatable", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("exploring", derandomize=False, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("exploring" if os.environ.get("CMW_EXPLORE", "") not in ("", "0") else "repeatable")
 
 _loopback_numbers = itertools.count(1)
