@@ -177,8 +177,8 @@ cdef struct Slot:
     int family                      # AF_INET or AF_INET6
     uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
     uint8_t began_elsewhere         # all that was counted came from another port than the negotiated one
-    uint8_t former[ADDRESS_BYTES]   # where the peer's RTP came from before it moved ...
-    int64_t former_until_ns         # ... and when it is taken from there no more, monotonic
+    int64_t former_until_ns         # when RTP is taken no more from where it came before the peer moved, monotonic
+    uint8_t former[ADDRESS_BYTES]   # that address; behind the word above for its alignment
     uint8_t symmetric               # the address that RTP comes from is still to be learnt
     uint8_t symmetric_control       # so is that of RTCP
     Candidate candidate
