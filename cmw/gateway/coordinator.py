@@ -16,7 +16,7 @@ import asyncio
 import itertools
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence, Set
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -262,14 +262,14 @@ class Coordinator:
             elif step == "start":
                 await self._lose(run, part, reason)
 
-    def reports_committed(self, entries: Sequence[Entry]) -> None:
+    def reports_committed(self, entries: Iterable[Entry]) -> None:
         """Take note of what the journal has written."""
-        self._early_ends.take(entries)
         for entry in () if self._is_stopping else entries:
             found = self._part(entry.run_id, entry.worker_id)
             if found is None:
                 continue
             run, part = found
+            self._early_ends.take(entry)
             if entry.kind == "progress":
                 part.progress = entry.data
                 self._watchers.changed(run.id)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 import sqlalchemy as sa
+import structlog
 
 from cmw.gateway.database import Database
 from cmw.gateway.journal import Entry
@@ -18,6 +19,10 @@ from cmw.load.early_end import EarlyEnd, EarlyEndJudge, may_end_early
 from cmw.load.outcome import EndpointReport
 from cmw.load.plan_parser import parse_plan
 
+UNJUDGED = "a run cannot be judged while it goes on, and goes on to its own end"
+
+log = structlog.get_logger("cmw.gateway.runs")
+
 Session = tuple[str, str]
 """Worker and link session."""
 
@@ -26,6 +31,7 @@ class _Watch:
     """One run: its judge, what it has not looked at yet, and up to where each session was taken."""
 
     def __init__(self, judge: EarlyEndJudge, taken: dict[Session, int]) -> None:
+        self.turn = asyncio.Lock()
         self._judge = judge
         self._taken = taken
         self._new: list[Entry] = []
@@ -37,9 +43,13 @@ class _Watch:
             self._taken[session] = entry.seq
             self._new.append(entry)
 
-    def judge(self, elapsed_ms: int) -> EarlyEnd | None:
-        """Return the threshold that does not hold; to be called in a thread."""
+    def pull(self) -> list[Entry]:
+        """Return what was taken since the last look."""
         entries, self._new = self._new, []
+        return entries
+
+    def judge(self, entries: Iterable[Entry], elapsed_ms: int) -> EarlyEnd | None:
+        """Return the threshold that does not hold; in a thread, in turn."""
         for entry in entries:
             if entry.kind == "samples":
                 _, batch = decode_samples(entry.frame)
@@ -60,6 +70,12 @@ class EarlyEnds:
 
     async def begin(self, run: ActiveRun) -> None:
         """Watch a run that starts, or that an earlier process left, if it has such a threshold."""
+        try:
+            await self._begin(run)
+        except Exception:
+            log.exception(UNJUDGED, run=run.id)
+
+    async def _begin(self, run: ActiveRun) -> None:
         plan = await asyncio.to_thread(parse_plan, await self._store.plan(run.id))
         if not may_end_early(plan):
             return
@@ -72,17 +88,24 @@ class EarlyEnds:
         taken = {(row["worker_id"], row["session"]): row["committed_seq"] for row in rows}
         self._watches[run.id] = _Watch(judge, taken)
 
-    def take(self, entries: Iterable[Entry]) -> None:
-        """Take what was committed."""
-        for entry in entries:
-            watch = self._watches.get(entry.run_id)
-            if watch is not None and entry.kind in ("samples", "endpoint"):
-                watch.take(entry)
+    def take(self, entry: Entry) -> None:
+        """Take what was committed of a worker that has a part in the run."""
+        watch = self._watches.get(entry.run_id)
+        if watch is not None and entry.kind in ("samples", "endpoint"):
+            watch.take(entry)
 
     async def judge(self, run_id: str, elapsed_ms: int) -> EarlyEnd | None:
-        """Return the threshold of a run that does not hold; None when all do."""
+        """Return the threshold of a run that does not hold; None when all do, or when it cannot be judged any more."""
         watch = self._watches.get(run_id)
-        return await asyncio.to_thread(watch.judge, elapsed_ms) if watch is not None else None
+        if watch is None:
+            return None
+        try:
+            async with watch.turn:
+                return await asyncio.to_thread(watch.judge, watch.pull(), elapsed_ms)
+        except Exception:
+            log.exception(UNJUDGED, run=run_id)
+            self.end(run_id)
+            return None
 
     def end(self, run_id: str) -> None:
         """Watch a run no longer."""

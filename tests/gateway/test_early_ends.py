@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cmw.core.words import RunStatus
+from cmw.gateway.journal import Entry
+from cmw.gateway.placement import Placement
 from cmw.gateway.service import Gateway
-from cmw.link.samples import SampleBatch
+from cmw.link.samples import SampleBatch, encode_samples
+from cmw.load.early_end import EarlyEndJudge
 from cmw.load.plan import Plan
 from tests.gateway.world import START_MS, FakeWorker, ManualClock, linked_worker, make_plan, open_gateway, run_async
 
@@ -109,3 +113,53 @@ def test_a_run_whose_thresholds_hold_comes_to_its_own_end(tmp_path: Path) -> Non
         assert "stop_run" not in worker.commands
 
     run_async(work())
+
+
+def test_what_another_worker_says_of_a_run_ends_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            worker, view, _ = await linked_worker(gateway, server, "one", seconds=None)
+            await gateway.start_run(plan_of())
+            await worker.ordered("start_run")
+            [run_id] = worker.shares
+            indices = array("I", [0, 1])
+            bad = SampleBatch(run_id, 0, START_MS, indices, {MOS: array("f", [1.0, 1.0])})
+            stranger = Entry("w-other", "s", 1, "samples", run_id, frame=encode_samples(bad, 1), rows=2)
+            gateway._coordinator.reports_committed([stranger])
+            await gateway.tick()
+            assert (await gateway.run(run_id)).status is RunStatus.RUNNING
+            own = replace(stranger, worker_id=view.id)
+            gateway._coordinator.reports_committed([own])
+            await gateway.tick()
+            assert (await gateway.run(run_id)).reason.startswith("mos avg >= 4 failed")
+            await worker.stop()
+
+    run_async(work())
+
+
+def test_a_fault_of_ours_in_judging_a_run_leaves_it_and_the_deadlines_of_all_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+
+    def judge(self: EarlyEndJudge, elapsed_ms: int) -> None:
+        judged.append(elapsed_ms)
+        raise OverflowError("no such figure")
+
+    monkeypatch.setattr(EarlyEndJudge, "judge", judge)
+
+    async def work() -> None:
+        clock = ManualClock()
+        async with open_gateway(tmp_path, clock) as (gateway, server):
+            worker, _, _ = await linked_worker(gateway, server, seconds=None)
+            run_id = await gateway.start_run(plan_of())
+            await worker.ordered("start_run")
+            waiting = await gateway.start_run(make_plan(), placement=Placement(workers=["nobody"]), wait_ms=0)
+            await gateway.tick()
+            await gateway.tick()
+            assert (await gateway.wait_run(waiting)).status is RunStatus.CANNOT_RUN_FOR_NOW
+            assert (await gateway.run(run_id)).status is RunStatus.RUNNING
+            await worker.stop()
+
+    run_async(work())
+    assert len(judged) == 1
