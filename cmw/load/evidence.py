@@ -30,8 +30,9 @@ _PROOF = re.compile(r"(?im)^((?:proxy-)?authentication-info[ \t]*:)([^\r\n]*(?:\
 _PROOF_PARTS = re.compile(r'(?i)\b(rspauth|nextnonce|cnonce)(\s*=\s*)("[^"]*"|[^\s,]+)')
 """What a server answers to a digest helps to guess the password as well. Source: RFC 7616 3.5."""
 _KEYS = re.compile(r"(?im)^(a=crypto:\S+ \S+ inline:|a=key-mgmt:\S+ |k=\w+:)\S+")
-_URI_PASSWORD = re.compile(r"(?i)(\bsips?:[^\s:@<>;]{1,255}):[^\s@<>;]{1,255}@")
-"""Bounded, for a peer may send a message of nothing but beginnings of such URIs."""
+_USERINFO = re.compile(r"(?<![^\s@<>;])[^\s@<>;]++@")
+"""What stands before an @, from its beginning on: nothing of a message is looked at twice, whatever it is made of."""
+_URI_PASSWORD = re.compile(r"(?i)(\bsips?:[^:]+):.")
 
 
 def _literal(host: str) -> str:
@@ -133,7 +134,18 @@ def mask(text: str) -> str:
 def mask_beside_credentials(text: str) -> str:
     """Return a SIP message without media keys, passwords in URIs, and what a server proves itself by."""
     text = _PROOF.sub(lambda found: found[1] + _PROOF_PARTS.sub(r"\1\2***", found[2]), text)
-    return _URI_PASSWORD.sub(r"\1:***@", _KEYS.sub(r"\1***", text))
+    return _USERINFO.sub(_mask_password, _KEYS.sub(r"\1***", text))
+
+
+def shows_password(text: str) -> bool:
+    """Tell whether a SIP message has a password in a URI."""
+    return any(_URI_PASSWORD.search(found[0][:-1]) for found in _USERINFO.finditer(text))
+
+
+def _mask_password(found: re.Match[str]) -> str:
+    userinfo = found[0][:-1]
+    password = _URI_PASSWORD.search(userinfo)
+    return found[0] if password is None else f"{userinfo[: password.start()]}{password[1]}:***@"
 
 
 def _mask_credentials(found: re.Match[str]) -> str:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 from cmw.core.address import Address
 from cmw.errors import SettingsError
-from cmw.load.evidence import header_of, mask
+from cmw.load.evidence import header_of, mask, shows_password
 from cmw.net.clock import monotonic_ns, wall_clock
 from cmw.net.hep import RTCP, TCP, UDP, encode_hep
 from cmw.sip.hop import Hop, Transport
 
 _TELLING = (b"authorization", b"authenticat", b"a=crypto", b"a=key-mgmt", b"k=")
-_URI_PASSWORD = re.compile(rb"sips?:[^\s:@<>;]{1,255}:[^\s@<>;]{1,255}@")
-"""A message without any of these has nothing to mask; matched in lower case."""
+"""A message without any of these, or a password in a URI, has nothing to mask; matched in lower case."""
 
 
 class HepExporter:
@@ -59,7 +57,7 @@ class HepExporter:
             return
         text = data.decode("utf-8", "surrogateescape")
         lower = data.lower()
-        is_telling = any(word in lower for word in _TELLING) or _URI_PASSWORD.search(lower) is not None
+        is_telling = any(word in lower for word in _TELLING) or shows_password(text)
         payload = mask(text).encode("utf-8", "surrogateescape") if is_telling else data
         self._send(
             payload,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cmw.core.words import OutcomeKind
-from cmw.load.evidence import EvidenceChoice, EvidenceMessage, mask
+from cmw.load.evidence import EvidenceChoice, EvidenceMessage, mask, shows_password
 from cmw.load.faults import PlanError
 from cmw.load.ladder import ladder_svg, ladder_text
 from cmw.load.plan_parser import parse_plan
@@ -120,6 +120,28 @@ def test_endpoints_that_are_not_there_are_refused(name: str) -> None:
         parse_plan(two_groups(evidence={"endpoints": [name]}))
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("<sip:bob:hunter2@h:5060>", "<sip:bob:***@h:5060>"),
+        ("<SIPS:bob:a:b?c=d@h>", "<SIPS:bob:***@h>"),
+        (f"<sip:bob:{'p' * 5000}@h>", "<sip:bob:***@h>"),
+        (f"<sip:{'u' * 5000}:p@h>", f"<sip:{'u' * 5000}:***@h>"),
+        ("sip:a:b@h,sip:c:d@h", "sip:a:***@h,sip:c:***@h"),
+        ("<sip:bob@h:5060>;x=sip:h:5060", "<sip:bob@h:5060>;x=sip:h:5060"),
+        ("<sip:h:5060> bob@h", "<sip:h:5060> bob@h"),
+        ("<sip::x@h>", "<sip::x@h>"),
+    ],
+)
+def test_passwords_in_uris_are_masked_whatever_their_length(said: str, shown: str) -> None:
+    assert mask(said) == shown
+    assert shows_password(said) is (said != shown)
+    assert not shows_password(shown.replace("***", ""))
+
+
 def test_masking_a_hostile_message_takes_linear_time() -> None:
     """Were it quadratic, this would take minutes."""
-    assert mask("sip:a:" * 200_000).startswith("sip:a:sip")
+    for part in ("sip:a:", "sip:a", "sip:a@", "sip::"):
+        hostile = part * 200_000
+        assert mask(f"{hostile}@").startswith("sip:")
+        assert mask(hostile).startswith("sip:")
