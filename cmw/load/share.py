@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cmw.core.clock import Nanos
 from cmw.load.share_model import SecretText, ShareModel
@@ -213,6 +213,16 @@ class RunShare(ShareModel):
     evidence: EvidenceShare = EvidenceShare()
     sounds: dict[str, str] = Field(default_factory=dict)
     """Samples of 8000 Hz, 16 bit, little-endian, in base64, by the names that sources have."""
+
+    @model_validator(mode="after")
+    def _follow_their_own(self) -> RunShare:
+        """Refuse a call that follows none of this share: it would never begin."""
+        known: set[int] = set()
+        for endpoint in (endpoint for group in self.groups.values() for endpoint in group.endpoints):
+            if endpoint.follows is not None and endpoint.follows not in known:
+                raise ValueError(f"found {endpoint.name} after {endpoint.follows}, expected one before it in the share")
+            known.add(endpoint.index)
+        return self
 
     @property
     def total_endpoints(self) -> int:

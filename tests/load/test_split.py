@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cmw.core.clock import MILLISECOND, SECOND
 from cmw.errors import CapacityError
@@ -151,6 +152,18 @@ def test_calls_of_an_endpoint_that_calls_again_are_the_same_for_any_workers(
         for endpoint in here.values():
             if endpoint.follows is not None:
                 assert here[endpoint.follows].position == endpoint.position
+
+
+def test_a_share_in_which_a_call_follows_none_of_it_is_refused() -> None:
+    document = two_groups(1, 2)
+    document["groups"]["callers"] |= {"repeats": 1}
+    share = whole_run(parse_plan(document), "r").to_wire()
+    first, second = share["groups"]["callers"]["endpoints"]
+    assert second["follows"] == first["index"]
+    RunShare.model_validate(share)
+    share["groups"]["callers"]["endpoints"] = [second]
+    with pytest.raises(ValidationError, match=r"found callers-0001\.2 after 2, expected one before it in the share"):
+        RunShare.model_validate(share)
 
 
 def test_further_calls_follow_the_one_before_them() -> None:
