@@ -31,6 +31,7 @@ from cmw.load.plan_fields import (
     one_duration_of,
     one_of,
     plan_field,
+    unsupported,
 )
 from cmw.load.plan_hold import HOLD_EXPECTED, HoldField
 from cmw.load.plan_jitter_buffer import JitterBuffer, LateNs
@@ -179,11 +180,18 @@ class Call(PlanModel):
     )
 
 
+def _no_number(value: object) -> object:
+    """Refuse 0 and 1, which a choice that has true and false takes for them."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise unsupported("true, false or forever")
+    return value
+
+
 class Answer(PlanModel):
     """What a group that waits for calls does with them."""
 
     after: DelayNs = plan_field("a duration from 0s to 1h", "time from the INVITE to the final answer", default=0)
-    ring: Literal[True, False, "forever"] = plan_field(
+    ring: Annotated[Literal[True, False, "forever"], BeforeValidator(_no_number)] = plan_field(
         "true, false or forever", "whether 180 Ringing is sent at once; forever: and no answer ever", default=True
     )
     reject: Reject | None = plan_field(

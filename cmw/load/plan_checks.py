@@ -59,6 +59,8 @@ def check_thresholds(thresholds: object, groups: Collection[object], faults: Fau
             if (expression := expression_of(rule)) is not None:
                 path: Path = ("thresholds", metric, k) if isinstance(expressions, list) else ("thresholds", metric)
                 _check_threshold(metric, expression, path, faults)
+                if isinstance(rule, Mapping) and "delay" in rule and not rule.get("abort_on_fail"):
+                    faults.add((*path, "delay"), "found without abort_on_fail, expected only beside it")
 
 
 def _check_group(metric: str, groups: Sequence[str]) -> None:

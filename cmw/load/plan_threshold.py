@@ -26,7 +26,7 @@ class ThresholdRule(PlanModel):
     @model_serializer(mode="wrap")
     def _shorten(self, handler: SerializerFunctionWrapHandler) -> Any:
         """Write text alone where that says it all."""
-        return handler(self) if self.abort_on_fail or self.delay else self.threshold
+        return handler(self) if self.abort_on_fail else self.threshold
 
 
 def _from_text(value: object) -> object:

@@ -30,7 +30,7 @@ def judge(
 
 
 def test_only_those_that_say_so_may_end_a_run() -> None:
-    assert not may_end_early(plan_of(mos=["p(5) >= 4", {"threshold": "avg > 4", "delay": "5s"}]))
+    assert not may_end_early(plan_of(mos=["p(5) >= 4", {"threshold": "avg > 4", "abort_on_fail": False}]))
     assert may_end_early(plan_of(mos=["p(5) >= 4", {"threshold": "avg > 4", "abort_on_fail": True}]))
     watched = EarlyEndJudge(plan_of(mos=["avg >= 4", {"threshold": "avg >= 2", "abort_on_fail": True}]), GROUP_OF)
     watched.add_samples([2], {MOS: array("f", [3.0])})
