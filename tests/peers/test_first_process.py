@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.lab import Lab
-from tests.support.nat_path import run
+from tests.support.namespaces import run
 from tests.support.presence import REQUIRE_PEERS
 from tests.support.processes import Program
 

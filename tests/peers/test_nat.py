@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.nat_path import NatPath, run
+from tests.support.namespaces import run
+from tests.support.nat_path import NatPath
 from tests.support.presence import REQUIRE_PEERS
 from tests.support.processes import Program
 

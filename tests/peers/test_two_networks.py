@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.namespaces import run
 from tests.support.presence import REQUIRE_PEERS
 from tests.support.processes import Program
-from tests.support.two_networks import Network, TwoNetworks, run
+from tests.support.two_networks import Network, TwoNetworks
 
 pytestmark = [
     pytest.mark.peers("ip"),

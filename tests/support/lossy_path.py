@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-from types import TracebackType
+
+from tests.support.namespaces import Namespaces, run
 
 _numbers = itertools.count(1)
 
 
-class LossyPath:
+class LossyPath(Namespaces):
     """Namespaces `here` and `there`, gone with the `with` block; their addresses are of a network for examples.
 
     Args:
@@ -25,39 +25,19 @@ class LossyPath:
         self._loss_percent, self._ports = loss_percent, ports
         name = f"cmw{os.getpid()}-{next(_numbers)}"
         self.here, self.there = f"{name}a", f"{name}b"
-
-    def __enter__(self) -> LossyPath:
-        try:
-            self._make()
-        except BaseException:
-            self._remove()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._remove()
-
-    def enter(self, namespace: str) -> list[str]:
-        """Return the words before a command that is to run in a namespace."""
-        return ["ip", "netns", "exec", namespace]
+        super().__init__(self.here, self.there)
 
     def lost(self, namespace: str) -> int:
         """Return how many messages to a namespace were lost."""
-        words = _run(*self.enter(namespace), "nft", "list", "counter", "ip", "path", "lost").split()
+        words = run(*self.enter(namespace), "nft", "list", "counter", "ip", "path", "lost").split()
         return int(words[words.index("packets") + 1])
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Lay the cable, and have both ends lose what comes."""
+        super().make()
+        self.join(self.here, "path0", f"{self.here_ip}/24", self.there, "path0", f"{self.there_ip}/24")
         for namespace in (self.here, self.there):
-            _run("ip", "netns", "add", namespace)
-        peer = ["peer", "name", "path0", "netns", self.there]
-        _run("ip", "-n", self.here, "link", "add", "path0", "type", "veth", *peer)
-        for namespace, ip in ((self.here, self.here_ip), (self.there, self.there_ip)):
-            _run("ip", "-n", namespace, "address", "add", f"{ip}/24", "dev", "path0")
-            for device in ("lo", "path0"):
-                _run("ip", "-n", namespace, "link", "set", device, "up")
-            _run(*self.enter(namespace), "nft", self._rules())
+            run(*self.enter(namespace), "nft", self._rules())
 
     def _rules(self) -> str:
         drop = f"udp dport {self._ports} numgen random mod 100 < {self._loss_percent} counter name lost drop"
@@ -66,13 +46,3 @@ class LossyPath:
             "add chain ip path input { type filter hook input priority 0 ; }; "
             f"add rule ip path input {drop}"
         )
-
-    def _remove(self) -> None:
-        for namespace in (self.here, self.there):
-            subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
-
-
-def _run(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-    return done.stdout
