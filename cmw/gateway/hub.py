@@ -407,7 +407,13 @@ class Hub:
             return
         self._order_drain(link.worker_id, found=hello.draining)
         name = link.name
-        link.machine.welcome(worker_id=link.worker_id, name=name, acknowledged=acknowledged, now=monotonic_ns())
+        link.machine.welcome(
+            worker_id=link.worker_id,
+            name=name,
+            acknowledged=acknowledged,
+            capacity=link.worker["capacity"],
+            now=monotonic_ns(),
+        )
         log.info("worker online", worker=name, id=link.worker_id, version=hello.version, host=hello.host)
         await self._notify()
 

@@ -38,6 +38,8 @@ class LinkOpened:
     name: str
     acknowledged: int
     """Highest sequence number of this session that the gateway holds."""
+    capacity: int | None = None
+    """Endpoints that this worker was set up for on the gateway; None when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,11 +141,12 @@ class GatewayLink:
 
     # Commands.
 
-    def welcome(self, *, worker_id: str, name: str, acknowledged: int, now: Nanos) -> None:
+    def welcome(self, *, worker_id: str, name: str, acknowledged: int, capacity: int | None = None, now: Nanos) -> None:
         """Open the link, and send the outstanding commands again.
 
         Args:
             acknowledged: highest committed sequence number of the hello's session; 0 for none.
+            capacity: endpoints that the worker was set up for, for it to say when fewer fit.
 
         Raises:
             LocalProtocolError: there is no hello to answer.
@@ -156,7 +157,12 @@ class GatewayLink:
         heartbeat_s = HEARTBEAT // 1_000_000_000
         self._send(
             Welcome(
-                protocol=PROTOCOL, worker_id=worker_id, name=name, acknowledged=acknowledged, heartbeat_s=heartbeat_s
+                protocol=PROTOCOL,
+                worker_id=worker_id,
+                name=name,
+                acknowledged=acknowledged,
+                heartbeat_s=heartbeat_s,
+                capacity=capacity,
             )
         )
         for command in self.outbox.outstanding():

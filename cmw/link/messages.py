@@ -141,6 +141,8 @@ class Welcome(Message):
     acknowledged: AckSeq
     """Highest sequence number of this session that is committed; 0 for none."""
     heartbeat_s: Annotated[int, Field(ge=1, le=300)] = 15
+    capacity: Count | None = None
+    """Endpoints that this worker was set up for; None from a gateway that does not say."""
 
 
 class HeartbeatReply(Message):

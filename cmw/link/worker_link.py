@@ -488,7 +488,8 @@ class WorkerLink:
             return self._fail(CloseCode.POLICY_VIOLATION, f"acknowledged {welcome.acknowledged}, which was never sent")
         self._heartbeat_ns = min(welcome.heartbeat_s * SECOND, limits.HEARTBEAT)
         if not self._predecessors:
-            self._events.append(events.LinkOpened(welcome.worker_id, welcome.name, welcome.acknowledged))
+            opened = events.LinkOpened(welcome.worker_id, welcome.name, welcome.acknowledged, welcome.capacity)
+            self._events.append(opened)
         self._acknowledge(welcome.acknowledged)
         self._move(Input.WELCOMED)
         self._hand_over_if_empty()

@@ -64,9 +64,10 @@ SIP takes the first port of its range that is free for UDP and TCP both, so that
 a range, or have one each.
 
 One audio call takes an even RTP port and the odd one above it for RTCP. A range of 200 ports therefore carries at
-most 100 endpoints. A worker whose ports, or whose limit of open files, are enough for fewer than 25 endpoints warns
-of it when it starts (`few endpoints fit`), and refuses a run that needs more than it has, saying which of the two
-decides. Two workers on one host need ranges of their own for RTP, and a `HEALTH_PORT` of their own.
+most 100 endpoints. A worker whose ports, or whose limit of open files, are enough for fewer than 25 endpoints, or for
+fewer than the capacity that it was given on the gateway, warns of it when it starts (`few endpoints fit`), and refuses
+a run that needs more than it has, saying which of the two decides. Two workers on one host need ranges of their own
+for RTP, and a `HEALTH_PORT` of their own.
 
 The log is described in [logging.md](logging.md), the pages on `HEALTH_PORT` in [worker-metrics.md](worker-metrics.md).
 

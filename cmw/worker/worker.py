@@ -86,6 +86,7 @@ class Worker:
         self._is_stopping = False
         self.is_connected = False
         self._capacity = Capacity(0, "the worker has not started")
+        self._configured: int | None = None
         self._counts = WorkerCounts()
         self._figures = MetricsPage(self._counts, self._vitals)
         self._page: Page | None = None
@@ -356,6 +357,7 @@ class Worker:
             self.is_connected = True
             self.refused = None
             self._log.info("link open", worker_id=event.worker_id, name=event.name, acknowledged=event.acknowledged)
+            self._compare_capacity(event.capacity)
         elif isinstance(event, LinkRefused):
             self.is_connected = False
             self.refused = event
@@ -378,6 +380,13 @@ class Worker:
             )
         else:
             self._log.debug("link event", fact=type(event).__name__)
+
+    def _compare_capacity(self, configured: int | None) -> None:
+        """Say, once for each number, that the worker was set up for more endpoints than fit here."""
+        fit, bound = self._capacity
+        if configured is not None and configured != self._configured and configured > fit and not self._is_embedded:
+            self._log.warn("few endpoints fit", capacity=fit, configured=configured, bound=bound)
+        self._configured = configured
 
     def _seconds_until(self, instant: Nanos | None) -> float | None:
         return None if instant is None else round((instant - monotonic_ns()) / SECOND, 1)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cmw.core.words import WorkerState
+from cmw.gateway import hub
 from cmw.gateway.link_endpoint import TOO_MANY
 from cmw.gateway.server import RunningServer
 from cmw.link import events
@@ -106,6 +107,24 @@ def test_a_worker_takes_its_own_stale_link_over(tmp_path: Path) -> None:
             assert not [event for event in worker.events if isinstance(event, events.LinkRefused)]
             connection.abort()
             await worker.stop()
+
+    run_async(work())
+
+
+def test_a_link_that_timed_out_gives_way_to_whoever_has_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with open_gateway(tmp_path) as (gateway, server):
+            silent, view, token = await linked_worker(gateway, server)
+            assert (await dial(server, token, **{"Cmw-Session": "f" * 32})).status_code == 409
+            monkeypatch.setattr(hub, "STALE", -1)  # no silence is too short
+            other = FakeWorker(server.port, token).start()
+            await other.seen(events.LinkOpened)
+            await silent.seen(events.LinkLost)
+            assert gateway.state(view.id) is WorkerState.ONLINE
+            await other.stop()
+            await silent.stop()
 
     run_async(work())
 

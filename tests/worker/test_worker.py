@@ -281,6 +281,22 @@ def test_a_worker_in_which_no_endpoint_fits_says_so() -> None:
     play(scene, capacity=0)
 
 
+def test_a_worker_that_was_set_up_for_more_than_fits_says_so_once() -> None:
+    out = io.StringIO()
+    configure_logging("info", "json", out)
+
+    async def scene(on: Scene) -> None:
+        for configured in (None, 10, 11, 11, 10, 12):
+            on.worker._receive_link_event(LinkOpened("w1", "one", 0, configured))
+
+    play(scene)
+    told = [line for line in map(json.loads, out.getvalue().splitlines()) if line["event"] == "few endpoints fit"]
+    assert [(line["level"], line["configured"], line["capacity"], line["bound"]) for line in told] == [
+        ("warn", 11, 10, "the stage is small"),
+        ("warn", 12, 10, "the stage is small"),
+    ]
+
+
 def test_a_media_thread_that_stands_still_is_a_fault() -> None:
     async def scene(on: Scene) -> None:
         on.worker._standstill = Standstill(lambda: [7])
