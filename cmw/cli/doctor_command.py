@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Annotated, Any
 
@@ -11,12 +10,14 @@ import typer
 from cmw.cli.exit_codes import ExitCode
 from cmw.cli.tables import print_json
 from cmw.cli.terminal import is_coloured
-from cmw.core.address import Address
+from cmw.errors import RemoteProtocolError
+from cmw.sip import SipUri, parse_uri
+from cmw.sip.grammar import is_literal
+from cmw.sip.lookup import transport_of
 from cmw.worker.doctor import Wanted, examine
 from cmw.worker.finding import Finding, Grade
 
 _COLOURS = {Grade.OK: "32", Grade.WARN: "33", Grade.FAIL: "31"}
-_DESTINATION = re.compile(r"(?:sips?:)?(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:\[\]/;]+)(?::([0-9]{1,5}))?(?:;.*)?")
 
 
 def doctor(
@@ -47,12 +48,18 @@ def doctor(
     return ExitCode.CALLS_FAILED if worst is Grade.FAIL else ExitCode.PASSED
 
 
-def _destination(text: str) -> Address:
-    match = _DESTINATION.fullmatch(text.strip())
-    port = int(match[2] or 5060) if match is not None else 0
-    if match is None or not 1 <= port <= 65535:
+def _destination(text: str) -> SipUri:
+    """Return the URI that a target means: one without scheme is a host, an IPv6 address in brackets or without."""
+    text = text.strip()
+    if not text.lower().startswith(("sip:", "sips:")):
+        text = f"sip:[{text}]" if is_literal(text) and ":" in text else f"sip:{text}"
+    try:
+        uri = parse_uri(text)
+    except RemoteProtocolError:
+        uri = None
+    if uri is None or transport_of(uri) is None:
         raise typer.BadParameter(f"expected HOST, HOST:PORT or a SIP URI, found {text!r}", param_hint="--to")
-    return Address(match[1].strip("[]"), port)
+    return uri._replace(user=None, password=None, headers=())
 
 
 def _print(finding: Finding) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
@@ -20,6 +21,9 @@ WAKE_WARN_S, WAKE_FAIL_S = 0.002, 0.1
 """A wake-up at p99 that is later; the verdict on a run has its own bounds."""
 
 STEAL_WARN, STEAL_FAIL = 0.01, 0.05
+
+FIFO_PRIORITY = 10
+"""That the media thread asks for."""
 
 
 class Tier(NamedTuple):
@@ -74,7 +78,9 @@ def _buffers(root: Path) -> Finding:
     if most >= RECEIVE_BUFFER_BYTES:
         return ok("socket buffers", found)
     return warn(
-        "socket buffers", found, f"for more than 100 calls a second: sysctl net.core.rmem_max={RECEIVE_BUFFER_BYTES}"
+        "socket buffers",
+        found,
+        f"for more than 100 calls a second: sysctl -w net.core.rmem_max={RECEIVE_BUFFER_BYTES} on the host",
     )
 
 
@@ -82,7 +88,7 @@ def _wake_ups() -> Finding:
     late = []
     due = time.perf_counter()
     for _ in range(WAKES):
-        due += WAKE_EVERY_S
+        due = max(due, time.perf_counter()) + WAKE_EVERY_S  # one that was late does not make the next ones late
         time.sleep(max(0.0, due - time.perf_counter()))
         late.append(max(0.0, time.perf_counter() - due))
     late.sort()
@@ -118,7 +124,7 @@ def _governor(root: Path) -> Finding:
 def _realtime() -> Finding:
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
     except OSError:
         remedy = "cap_add: [SYS_NICE], or ulimits rtprio: 50; without it packets leave later when the machine is busy"
         return warn("real-time scheduling", "not allowed", remedy)
@@ -128,22 +134,40 @@ def _realtime() -> Finding:
 
 def limits_of_machine(root: Path = Path("/")) -> tuple[float, int | None]:
     """Return the cores and the memory, in bytes, that this container or machine may use; None for not known."""
-    cores = float(len(os.sched_getaffinity(0)))
-    quota = _cpu_quota(root)
-    memory = [_memory_total(root), _number(root / "sys/fs/cgroup/memory.max")]
-    memory.append(_number(root / "sys/fs/cgroup/memory/memory.limit_in_bytes"))
-    known = [size for size in memory if size is not None]
-    return min(cores, quota or cores), min(known) if known else None
+    cores = [float(len(os.sched_getaffinity(0)))]
+    memory = [_memory_total(root)]
+    for group in _groups(root, ""):
+        cores.append(_quota(group / "cpu.max"))
+        memory.append(_number(group / "memory.max"))
+    for group in _groups(root, "cpu"):
+        quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+        cores.append(quota / period if quota and period else math.inf)
+    for group in _groups(root, "memory"):
+        memory.append(_number(group / "memory.limit_in_bytes"))
+    return min(cores), min((size for size in memory if size is not None), default=None)
 
 
-def _cpu_quota(root: Path) -> float | None:
-    """Return the cores that cgroup version 2 or 1 allows; None for all of them."""
-    words = (_text(root / "sys/fs/cgroup/cpu.max") or "").split()
-    if len(words) == 2 and words[0].isdecimal() and int(words[1]) > 0:
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Return the control groups that this process is in, the innermost first; "" as controller for version 2.
+
+    A container mostly sees its own group as the outermost one; a unit of systemd, and a container that shares the
+    namespace of the host, has a path. Source: cgroups(7).
+    """
+    top = root / "sys/fs/cgroup" / controller
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controller in controllers.split(",") and ".." not in path:
+            inner = top / path.strip("/")
+            yield from (each for each in (inner, *inner.parents) if each != top and each.is_relative_to(top))
+    yield top
+
+
+def _quota(file: Path) -> float:
+    """Return the cores that ``cpu.max`` of version 2 allows."""
+    words = (_text(file) or "").split()
+    if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):
         return int(words[0]) / int(words[1])
-    quota = _number(root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-    period = _number(root / "sys/fs/cgroup/cpu/cpu.cfs_period_us")
-    return quota / period if quota and period else None
+    return math.inf
 
 
 def _memory_total(root: Path) -> int | None:

@@ -224,7 +224,7 @@ class HealthServer:
             SettingsError: the port is taken or not allowed to us.
         """
         try:
-            listener = _listen(self._host, self._asked_port)
+            listener = listen_on(self._host, self._asked_port)
         except OSError as error:
             why = "which another program has taken" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
             raise SettingsError(f"HEALTH_PORT: found {self._asked_port}, {why}, expected a free TCP port") from error
@@ -309,7 +309,7 @@ class _HealthProtocol(asyncio.Protocol):
         self._arm()
 
 
-def _listen(host: str | None, port: int) -> socket.socket:
+def listen_on(host: str | None, port: int) -> socket.socket:
     if host is None and socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)

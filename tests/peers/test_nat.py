@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,31 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield here
         finally:
             here.stop()
+
+
+def doctored(lab: Lab, **settings: str) -> tuple[int, dict[str, Any]]:
+    """Have the doctor ask the callee from where a worker with these settings would start; return its verdict."""
+    environment = {"WORKER_TOKEN": "cmw_" + 16 * "0a1b", "CLOUD_URL": f"ws://{GATEWAY}", **settings}
+    out = lab.directory / "doctor.json"
+    words = ["doctor", "--to", f"sip:bob@{lab.path.outside_ip}", "--json"]
+    code = Program([*lab.path.enter(lab.path.inside), *CMW, *words], environment=environment, stdout=out).wait()
+    checks = {each["check"]: each for each in json.loads(out.read_text())["checks"]}
+    return code, checks["NAT"]
+
+
+def test_the_doctor_sees_the_nat_and_is_content_once_its_remedy_was_followed(lab: Lab) -> None:
+    public, private = lab.path.public_ip, lab.path.inside_ip
+    code, nat = doctored(lab)
+    assert (code, nat["status"]) == (0, "WARN"), nat
+    assert f"sees {public} port" in nat["found"]
+    assert f"sent from {private} port" in nat["found"]
+    remedy = dict(re.findall(r"\b([A-Z]+_IP)=([0-9.]+)", nat["remedy"]))
+    assert remedy == {"EXTERNAL_IP": public, "SDP_IP": public}
+    code, nat = doctored(lab, EXTERNAL_IP=public)
+    assert (code, nat["status"]) == (0, "WARN")
+    assert f"SDP shows {private}" in nat["found"]
+    code, nat = doctored(lab, **remedy)  # the next test calls with these
+    assert (code, nat["status"]) == (0, "OK"), nat
 
 
 def callers(path: NatPath) -> dict[str, Any]:

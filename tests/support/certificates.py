@@ -50,13 +50,16 @@ class Authority:
         is_expired: bool = False,
         is_self_signed: bool = False,
         password: bytes = b"",
+        days: int = 1,
+        begins_in_days: int = -10,
     ) -> str:
-        """Return a PEM file of a certificate and its key."""
+        """Return a PEM file of a certificate and its key; it begins and ends so many days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.DNSName(each) for each in domains]
         names += [x509.UniformResourceIdentifier(each) for each in uris]
         names += [x509.IPAddress(ipaddress.ip_address(each)) for each in addresses]
-        builder = self._builder(_name(common_name), key, is_expired=is_expired, is_self_signed=is_self_signed)
+        ends = -1 if is_expired else days
+        builder = self._builder(_name(common_name), key, ends, begins_in_days, is_self_signed=is_self_signed)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(key if is_self_signed else self._key, hashes.SHA256())
@@ -73,8 +76,9 @@ class Authority:
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePrivateKey,
+        days: int = 1,
+        begins_in_days: int = -10,
         *,
-        is_expired: bool = False,
         is_self_signed: bool = False,
     ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
@@ -84,6 +88,6 @@ class Authority:
             .issuer_name(subject if is_self_signed else self._subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 10 * _DAY)
-            .not_valid_after(now - _DAY if is_expired else now + _DAY)
+            .not_valid_before(now + begins_in_days * _DAY)
+            .not_valid_after(now + days * _DAY)
         )
