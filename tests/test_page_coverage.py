@@ -1,4 +1,4 @@
-"""The page that says which tests hold each row of the page that users know: rows and tests are there."""
+"""The page that says which tests hold each row and promise of the page that users know: all of them are there."""
 
 from __future__ import annotations
 
@@ -24,20 +24,41 @@ ROWS = {
     "Log levels": ["error", "warn", "info", "debug", "trace"],
     "Log formats": ["json", "pretty"],
     "Health": ["HEALTH_PORT", "status", "connected", "uptime"],
+    "Token": [],
     "Errors of authentication": [
         f"authentication failed: {reason}" for reason in ("invalid token", "worker disabled", "duplicate connection")
     ],
     "Resources": ["10-25", "25-50", "50-100", "100-200", "200-500"],
+    "Host network": [],
+    "Complete example": [],
 }
-"""The first column of every table that users know, by heading."""
+"""The first column of every table that users know, by heading; none where a part of the page is text alone."""
+
+PROMISES = {
+    "Required variables": 5,
+    "General settings": 2,
+    "SIP network": 4,
+    "RTP ports": 5,
+    "NAT": 2,
+    "Log levels": 1,
+    "Log formats": 4,
+    "Health": 3,
+    "Token": 6,
+    "Errors of authentication": 2,
+    "Resources": 1,
+    "Host network": 2,
+    "Complete example": 2,
+}
+"""How many promises the text of each part makes."""
 
 
-def tables() -> dict[str, dict[str, list[str]]]:
-    """Return the tests of each row, by heading."""
+def tables(first: str) -> dict[str, dict[str, list[str]]]:
+    """Return the tests of each row by heading, of the tables whose first column has the name `first`."""
     found: dict[str, dict[str, list[str]]] = {}
     for part in PAGE.split("\n## ")[1:]:
-        rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", part, re.MULTILINE)
-        found[part.splitlines()[0]] = {name: re.findall(r"`([^`]+)`", tests) for name, tests in rows}
+        table = part.partition(f"| {first} | tests |\n|---|---|\n")[2].partition("\n\n")[0]
+        rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+        found[part.splitlines()[0]] = {name.strip("`"): re.findall(r"`([^`]+)`", tests) for name, tests in rows}
     return found
 
 
@@ -48,10 +69,20 @@ def functions(path: str) -> set[str]:
 
 
 def test_every_row_is_there_in_order() -> None:
-    assert {heading: list(rows) for heading, rows in tables().items()} == ROWS
+    assert {heading: list(rows) for heading, rows in tables("row").items()} == ROWS
 
 
-NAMED = sorted({test for rows in tables().values() for tests in rows.values() for test in tests})
+def test_every_part_has_its_promises() -> None:
+    assert {heading: len(rows) for heading, rows in tables("promise").items()} == PROMISES
+
+
+ALL = [
+    (heading, row, tests)
+    for name in ("row", "promise")
+    for heading, rows in tables(name).items()
+    for row, tests in rows.items()
+]
+NAMED = sorted({test for _, _, tests in ALL for test in tests})
 
 
 @pytest.mark.parametrize("test", NAMED)
@@ -62,7 +93,7 @@ def test_a_test_that_is_named_is_one(test: str) -> None:
 
 
 def test_every_row_names_a_test() -> None:
-    assert [(heading, row) for heading, rows in tables().items() for row, tests in rows.items() if not tests] == []
+    assert [(heading, row) for heading, row, tests in ALL if not tests] == []
 
 
 def test_variables_are_settings_and_resources_the_doctor_s() -> None:

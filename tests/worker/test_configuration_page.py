@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from typer.main import get_command
 
+from cmw.cli.main import build_app
+from cmw.core.address import PortRange
 from cmw.worker.reference import configuration_page
-from cmw.worker.settings import WorkerSettings, load_settings
+from cmw.worker.settings import Addresses, WorkerSettings, load_settings
 from cmw.worker.values import TOKEN_EXPECTED
 
 TOKEN = "cmw_a1b2c3d4e5f67890a1b2c3d4e5f67890a1b2c3d4e5f67890a1b2c3d4e5f67890"
@@ -93,3 +96,57 @@ def test_a_worker_with_wrong_settings_names_all_of_them_and_exits_with_78() -> N
         "cmw: LOG_LEVEL: found 'loud', expected one of error, warn, info, debug, trace",
         "cmw: HEALTH_PORT: found 'x', expected a port from 1 to 65535",
     ]
+
+
+class Example(NamedTuple):
+    """One example of the page that users of the hosted service know: what is set, and what a worker makes of it."""
+
+    name: str
+    changes: dict[str, str]
+    taken: dict[str, object]
+
+
+NAT = Addresses(sip="10.0.1.50", media="10.0.1.50", sdp="203.0.113.10", external="203.0.113.10")
+EXAMPLES = [
+    Example("minimal", {}, {row.variable.lower(): row.default for row in ROWS[2:]}),
+    Example(
+        "general",
+        {"WORKER_NAME": "lab-worker-nyc", "LOG_LEVEL": "info", "LOG_FORMAT": "json", "HEALTH_PORT": "3030"},
+        {"worker_name": "lab-worker-nyc", "log_level": "info", "log_format": "json", "health_port": 3030},
+    ),
+    Example("nat", {"SIP_IP": NAT.sip, "SDP_IP": NAT.sdp, "EXTERNAL_IP": NAT.external}, {"media_ip": None}),
+    Example("production", {"LOG_LEVEL": "info", "LOG_FORMAT": "json"}, {"log_level": "info", "log_format": "json"}),
+    Example("debugging", {"LOG_LEVEL": "debug", "LOG_FORMAT": "pretty"}, {"log_level": "debug"}),
+    Example("host network", {"SIP_IP": "10.0.1.50"}, {"sip_ip": "10.0.1.50", "sdp_ip": None}),
+    Example(
+        "complete",
+        {
+            "WORKER_NAME": "production-dc-fra-01",
+            "SIP_IP": "10.0.1.50",
+            "MEDIA_IP": "10.0.1.50",
+            "SDP_IP": "10.0.1.50",
+            "RTP_PORT_MIN": "10000",
+            "RTP_PORT_MAX": "20000",
+        },
+        {"media_ip": "10.0.1.50", "rtp_ports": PortRange(10000, 20000)},
+    ),
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_of_the_page_is_taken_as_it_stands(environment: pytest.MonkeyPatch, example: Example) -> None:
+    for name, value in example.changes.items():
+        environment.setenv(name, value)
+    settings = load_settings()
+    assert {name: getattr(settings, name) for name in example.taken} == example.taken
+
+
+def test_the_example_behind_nat_binds_one_address_and_shows_another(environment: pytest.MonkeyPatch) -> None:
+    for name, value in next(example.changes for example in EXAMPLES if example.name == "nat").items():
+        environment.setenv(name, value)
+    assert load_settings().addresses() == NAT
+
+
+def test_nothing_of_a_worker_is_told_by_options() -> None:
+    command: Any = get_command(build_app("worker"))
+    assert command.commands["worker"].params == []
