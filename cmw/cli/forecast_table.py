@@ -50,7 +50,7 @@ def _lines(found: Forecast) -> Iterator[str]:
     yield f"calls          {found.calls}, {held}; at most {found.standing_calls} at a time"
     megabits = found.bandwidth_bps / 1e6
     yield f"media          {found.packets_per_second} packets/s, {megabits:.3g} Mbit/s, in each direction"
-    yield f"RTP ports      {found.rtp_ports}, two for each endpoint"
+    yield f"RTP ports      {found.rtp_ports}, two for each end of a call"
     if found.last_call_ends_s is not None:
         yield f"ends           {_span(found.last_call_ends_s)} after the start when all goes well"
     yield f"               {_span(found.ends_within_s)} at the latest"

@@ -30,7 +30,7 @@ from cmw.cli.tables import print_json
 from cmw.core.words import RunStatus
 from cmw.errors import CapacityError
 from cmw.load.exit_code import exit_code
-from cmw.load.forecast import PORTS_PER_ENDPOINT, forecast
+from cmw.load.forecast import PORTS_PER_CALL, forecast
 from cmw.load.plan import Plan
 from cmw.load.summary import Summary
 
@@ -110,10 +110,10 @@ def _check(plan: Plan, settings: LocalSettings, *, json_wanted: bool) -> int:
     else:
         print_forecast(found, Terminal())
     pairs = (settings.rtp_port_max + 1) // 2 - (settings.rtp_port_min + 1) // 2
-    if found.rtp_ports > PORTS_PER_ENDPOINT * pairs:
+    if found.rtp_ports > PORTS_PER_CALL * pairs:
         raise CapacityError(
             f"--rtp-ports: found {pairs} pairs of ports in {settings.rtp_port_min}-{settings.rtp_port_max}, "
-            f"expected one for each of {found.endpoints} endpoints"
+            f"expected {found.rtp_ports // PORTS_PER_CALL}, one for each call that an endpoint has at a time"
         )
     return ExitCode.PASSED
 

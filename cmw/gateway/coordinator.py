@@ -26,7 +26,7 @@ import structlog
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.core.words import RunStatus, WorkerState
-from cmw.errors import CmwError, SettingsError
+from cmw.errors import CapacityError, CmwError, SettingsError
 from cmw.gateway.early_ends import EarlyEnds
 from cmw.gateway.errors import conflict
 from cmw.gateway.hub import Hub
@@ -315,7 +315,8 @@ class Coordinator:
         if whole < run.seats:
             await self._no_room(run, self._too_little(run, rows, whole))
         elif self._is_behind_others(run, rows) or sum(room for _, room in free) < run.seats:
-            await self._wait(run, sum(room for _, room in free))
+            room = sum(room for _, room in free)
+            await self._wait(run, f"the plan needs {run.seats} endpoints, {room} are free")
         else:
             await self._split(run, free)
 
@@ -331,23 +332,25 @@ class Coordinator:
         earlier = itertools.takewhile(lambda other: other is not run, self._runs.values())
         return any(other.placement.allows(row) for other in earlier if other.is_waiting for row in rows)
 
-    async def _wait(self, run: ActiveRun, room: int) -> None:
+    async def _wait(self, run: ActiveRun, needs: str) -> None:
         """Have a run wait for room that other runs have now, as long as it may."""
         now_ms = self._clock()
-        needs = f"the plan needs {run.seats} endpoints, {room} are free"
         if now_ms >= (run.wait_until_ms or 0):
             await self._end(run, RunStatus.CANNOT_RUN_FOR_NOW, f"{needs}; other runs have the rest")
         elif run.status is RunStatus.PENDING:
             run.status, run.queued_at_ms, run.reason = RunStatus.QUEUED, now_ms, f"waiting for room: {needs}"
             await self._store.update(run)
             self._watchers.changed(run.id)
-            log.info("run waits for room", run=run.id, endpoints=run.seats, free=room)
+            log.info("run waits for room", run=run.id, lack=needs)
 
     async def _split(self, run: ActiveRun, free: list[tuple[WorkerRow, int]]) -> None:
         try:
             plan, seed = await self._store.sealed_plan(run.id)
             rooms = [(row["id"], room) for row, room in free]
             shares = await asyncio.to_thread(split_run, plan, run.id, rooms, seed)
+        except CapacityError as error:
+            await self._no_place(run, plan, free, str(error))
+            return
         except CmwError as error:
             await self._end(run, RunStatus.FAILED, str(error))
             return
@@ -363,6 +366,16 @@ class Coordinator:
         log.info("run queued", run=run.id, workers=len(shares), endpoints=run.total_endpoints)
         for part in run.open_parts():
             await self._order_prepare(run, part)
+
+    async def _no_place(self, run: ActiveRun, plan: Plan, free: list[tuple[WorkerRow, int]], lack: str) -> None:
+        """Have a run wait that needs more room in one place than there is now; end it where there never is."""
+        whole = [(row["id"], self.capacity(row)) for row, _ in free]
+        try:
+            await asyncio.to_thread(split_run, plan, run.id, whole)
+        except CapacityError as error:
+            await self._no_room(run, str(error))
+        else:
+            await self._wait(run, lack)
 
     async def _no_room(self, run: ActiveRun, reason: str) -> None:
         """End a run that cannot start now; after a restart of the gateway once workers had time to come back."""
@@ -641,7 +654,7 @@ def _shown_name(row: WorkerRow) -> str:
 
 def _endpoints(share: RunShare) -> list[PartEndpoint]:
     return [
-        PartEndpoint(endpoint.index, endpoint.name, group.name, endpoint.position)
+        PartEndpoint(endpoint.index, endpoint.name, group.name, endpoint.position, endpoint.line)
         for group in share.groups.values()
         for endpoint in group.endpoints
     ]

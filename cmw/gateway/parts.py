@@ -34,12 +34,14 @@ class PartState(StrEnum):
 
 
 class PartEndpoint(NamedTuple):
-    """One endpoint of a part: its number in the run, and its place in its group."""
+    """One endpoint of a part, or a further call of one: its number in the run, and its place in its group."""
 
     number: int
     name: str
     group: str
     position: int
+    line: int = 0
+    """Which of the calls that the endpoint has at a time."""
 
 
 Targets = dict[str, dict[str, str]]
@@ -70,11 +72,11 @@ class Part:
     numbers: frozenset[int] = field(init=False, repr=False)
     """Numbers in the run of `endpoints`."""
     seats: int = field(init=False)
-    """How many endpoints there are when those that call again count once."""
+    """How many calls they have at a time: what of the worker's room they take."""
 
     def __post_init__(self) -> None:
         self.numbers = frozenset([endpoint.number for endpoint in self.endpoints])
-        self.seats = len({(endpoint.group, endpoint.position) for endpoint in self.endpoints})
+        self.seats = len({(endpoint.group, endpoint.position, endpoint.line) for endpoint in self.endpoints})
 
 
 class StepOf(NamedTuple):

@@ -180,7 +180,7 @@ run_workers = sa.Table(
     sa.Column("done", sa.JSON),
     sa.Column("reason", sa.Text, nullable=False),
 )
-"""The part of a run that one worker has. `endpoints`: [[index, name, group, position], ...];
+"""The part of a run that one worker has. `endpoints`: [[index, name, group, position, line], ...];
 `done`: the data of its run_done."""
 
 endpoints = sa.Table(

@@ -19,8 +19,8 @@ FORECAST_VERSION: Literal[1] = 1
 MAX_POINTS = 20
 """Points of the forecast's timeline."""
 
-PORTS_PER_ENDPOINT = 2
-"""One for RTP and one for RTCP."""
+PORTS_PER_CALL = 2
+"""Of each end that is ours: one for RTP and one for RTCP."""
 
 HEADER_BYTES = 20 + 8 + 12
 """IPv4, UDP and RTP without extensions. Source: RFC 791 3.1, RFC 768, RFC 3550 5.1."""
@@ -98,7 +98,7 @@ def forecast(plan: Plan) -> Forecast:
     return Forecast(
         name=plan.name,
         search=searched,
-        endpoints=plan.seats,
+        endpoints=sum(group.endpoints for group in plan.groups.values()),
         registrations=len(registering),
         registered_after_s=_seconds(max(registering, default=None)),
         calls=len(starts) + awaited,
@@ -107,7 +107,7 @@ def forecast(plan: Plan) -> Forecast:
         longest_hold_s=max((call.end - call.start for call in calls), default=plan.duration) / SECOND,
         last_call_ends_s=_seconds(max(call.end for call in calls)) if calls else None,
         ends_within_s=(whole.register_within_ns + whole.run_within_ns) / SECOND,
-        rtp_ports=PORTS_PER_ENDPOINT * plan.seats,
+        rtp_ports=PORTS_PER_CALL * plan.seats,
         packets_per_second=round(
             _peak(calls, lambda call: sum(map(_packets_per_second, call.ours)))
             + sum(group.endpoints * _packets_per_second(group) for group in strangers)
@@ -191,7 +191,8 @@ def _group(plan: Plan, share: GroupShare) -> GroupForecast:
 
 def _role(group: Group) -> str:
     if group.call is not None:
-        return f"calls {group.call.uri}" if group.call.group is None else f"calls group {group.call.group}"
+        shared = f", {group.call.pairing}" if group.call.pairing is not None else ""
+        return f"calls {group.call.uri}" if group.call.group is None else f"calls group {group.call.group}{shared}"
     if group.answer is not None and group.answer.reject is not None:
         return f"rejects calls with {group.answer.reject}"
     return "redirects calls" if group.answer is not None and group.answer.redirect else "answers calls"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
+from cmw.load.lines import Lines
 from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_fields import (
     TEXT_SCHEMA,
@@ -36,7 +37,8 @@ from cmw.load.plan_fields import (
 from cmw.load.plan_hold import HOLD_EXPECTED, HoldField
 from cmw.load.plan_jitter_buffer import JitterBuffer, LateNs
 from cmw.load.plan_load import Load
-from cmw.load.plan_scenario import Codec, Scenario
+from cmw.load.plan_pairing import PAIRING_EXPECTED, PairingField
+from cmw.load.plan_scenario import Codec, Scenario, TransferTo
 from cmw.load.plan_sip import (
     PROXIES_EXPECTED,
     TRANSPORT_EXPECTED,
@@ -171,6 +173,9 @@ class Call(PlanModel):
     group: Name | None = plan_field(
         "the name of a group that waits for calls", "endpoint n calls endpoint n of this group", default=None
     )
+    pairing: PairingField | None = plan_field(
+        PAIRING_EXPECTED, "how many callers share how many endpoints of the group; 1:1 when not given", default=None
+    )
     uri: Uri | None = plan_field("a SIP URI such as sip:600@pbx.example", "every endpoint calls this", default=None)
     offer: Literal["early", "late"] = plan_field(
         "early or late", "whether the INVITE carries the offer, or leaves it to the callee", default="early"
@@ -269,7 +274,7 @@ class Audio(PlanModel):
 
 
 class Group(PlanModel):
-    """Endpoints that do the same. With `call` they call, without they wait for calls; one call at a time."""
+    """Endpoints that do the same. With `call` they call, without they wait for calls."""
 
     endpoints: StrictInt = plan_field(
         f"a whole number from 1 to {MAX_ENDPOINTS}", "how many endpoints", ge=1, le=MAX_ENDPOINTS
@@ -339,9 +344,14 @@ class Group(PlanModel):
     )
 
     @property
-    def calls(self) -> int:
-        """Return how many calls the endpoints place, or how many they can take: one each."""
-        return self.endpoints * (1 + self.repeats)
+    def transfer(self) -> TransferTo | None:
+        """Return the transfer in the scenario, None when there is none."""
+        return next((step.do.transfer for step in self.scenario if step.do.transfer is not None), None)
+
+    @property
+    def transfer_group(self) -> str | None:
+        """Return the group that the scenario transfers to."""
+        return self.transfer.group if self.transfer is not None else None
 
 
 class Plan(PlanModel):
@@ -406,12 +416,17 @@ class Plan(PlanModel):
     @property
     def total_endpoints(self) -> int:
         """Return the endpoints of all groups together, counted once for each of their calls: each has its report."""
-        return sum(group.calls for group in self.groups.values())
+        lines = Lines(self.groups)
+        return sum(map(lines.calls, self.groups))
 
     @property
     def seats(self) -> int:
-        """Return the endpoints of all groups together, each counted once: as many calls may stand at a time."""
-        return sum(group.endpoints for group in self.groups.values())
+        """Return the room that the endpoints of all groups take together: as many ends of calls stand at a time.
+
+        An endpoint that calls takes the room of one, however often; one that waits, of one for each of its callers.
+        """
+        lines = Lines(self.groups)
+        return sum(map(lines.count, self.groups))
 
     def to_document(self) -> dict[str, Any]:
         """Return the plan as a JSON document that `parse_plan` reads back as the same plan, **secrets included**."""

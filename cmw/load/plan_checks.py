@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from cmw.core.clock import Nanos
 from cmw.load.faults import Faults, Path, suggest
+from cmw.load.lines import Block, Lines
 from cmw.load.plan import Group, Registrar
 from cmw.load.plan_evidence import Evidence
 from cmw.load.plan_load_checks import check_load
+from cmw.load.plan_pairing import ONE_TO_ONE, pairing_for
 from cmw.load.plan_threshold import expression_of, written_rules
 from cmw.load.thresholds import functions_of, group_of, parse_threshold
 
@@ -75,10 +77,10 @@ def has_endpoint(groups: Mapping[str, Group], name: str) -> bool:
     """Tell whether an endpoint of the plan has this name."""
     group, _, number = name.rpartition("-")
     number, dot, call = number.partition(".")
-    if dot and not (group in groups and _is_number(call) and 2 <= int(call) <= 1 + groups[group].repeats):
-        return False
     of_group = groups[group].endpoints if group in groups else 0
-    return number.isascii() and number.isdigit() and 1 <= int(number) <= of_group and f"{int(number):04d}" == number
+    if not (_is_number(number.lstrip("0")) and 1 <= int(number) <= of_group and f"{int(number):04d}" == number):
+        return False
+    return not dot or (_is_number(call) and 2 <= int(call) <= sum(Lines(groups).calls_at(group, int(number) - 1)))
 
 
 def _is_number(text: str) -> bool:
@@ -157,28 +159,36 @@ def _check_repeats(path: Path, group: Group, faults: Faults) -> None:
 
 
 def _check_called(groups: Mapping[str, Group], names: set[str], faults: Faults) -> None:
-    """Check that called groups exist, wait for calls, and have an endpoint for each caller."""
-    callers: dict[str, int] = {}
+    """Check that called groups exist, wait for calls, and have the endpoints that their callers need."""
+    lines = Lines(groups)
     for name, group in groups.items():
         callee = group.call.group if group.call is not None else None
+        if group.call is not None and group.call.pairing is not None and callee is None:
+            expected = "expected only beside group: whoever is at a URI takes all calls"
+            faults.add(("groups", name, "call", "pairing"), f"found '{group.call.pairing}', {expected}")
         if callee is None:
             continue
         path = ("groups", name, "call", "group")
+        block = lines.leads_to(name)
         if callee not in names:
             faults.add(path, f"found {callee!r}, expected a group of the plan{suggest(callee, names - {name})}")
         elif callee == name:
             faults.add(path, f"found {callee!r}, expected another group: a group cannot call itself")
         elif callee in groups and groups[callee].call is not None:
             faults.add(path, f"found {callee!r}, expected a group that waits for calls, but that one calls")
-        elif callee in groups:
-            callers[callee] = callers.get(callee, 0) + group.calls
-            if callers[callee] > groups[callee].endpoints:
-                faults.add(
-                    path,
-                    f"found {callers[callee]} {'calls to' if group.repeats else 'callers of'} {callee!r}, "
-                    f"expected at most {groups[callee].endpoints}: "
-                    "each endpoint takes one call",
-                )
+        elif block is not None and block.end > groups[callee].endpoints:
+            faults.add(path, _too_many_callers(group, block, groups[callee].endpoints))
+
+
+def _too_many_callers(group: Group, block: Block, endpoints: int) -> str:
+    """Return that a called group is too small for its callers, and a pairing for which it is not."""
+    assert group.call is not None
+    left = max(0, endpoints - block.first)
+    pairing = group.call.pairing or ONE_TO_ONE
+    others = f", {block.first} of whose {endpoints} endpoints others call" if block.first else ""
+    found = f"found {group.endpoints} callers of {block.group!r}{others}"
+    enough = f', or pairing: "{pairing_for(group.endpoints, left)}" beside it' if left else ""
+    return f"{found}, expected at most {left * pairing.callers // pairing.receivers}{enough}"
 
 
 def _check_accounts(registrars: Mapping[str, Registrar], groups: Mapping[str, Group], faults: Faults) -> None:

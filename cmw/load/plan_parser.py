@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from cmw.load.faults import Fault, Faults, Path, Position, show_value, suggest
+from cmw.load.lines import Lines
 from cmw.load.plan import LATER_FIELDS, MAX_ENDPOINTS, Group, Plan, Registrar
 from cmw.load.plan_checks import check_evidence, check_groups, check_thresholds
 from cmw.load.plan_evidence import Evidence
@@ -64,7 +65,7 @@ def parse_plan(
     check_sounds(groups, plan.sounds if plan else None, notes)
     check_thresholds(document.get("thresholds"), group_names, notes)
     check_evidence(plan.evidence if plan else Evidence(), groups, notes)
-    if sum(group.calls for group in groups.values()) > MAX_ENDPOINTS:
+    if sum(map(Lines(groups).calls, groups)) > MAX_ENDPOINTS:
         found = f"more than {MAX_ENDPOINTS} endpoints in all, each counted once for each of its calls"
         notes.add(("groups",), f"found {found}, expected at most {MAX_ENDPOINTS}")
     notes.raise_if_any()

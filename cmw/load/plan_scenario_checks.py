@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from cmw.core.clock import Nanos
 from cmw.load.faults import Faults, Path, suggest
+from cmw.load.lines import Lines
 from cmw.load.plan import Group
-from cmw.load.plan_scenario import ACTIONS_EXPECTED, Action, Step, TransferTo
+from cmw.load.plan_scenario import ACTIONS_EXPECTED, Action, Step
 from cmw.load.units import format_duration
 
 VIA = {
@@ -100,28 +101,15 @@ def _check_target(
 
 
 def _check_led_to(groups: Mapping[str, Group], faults: Faults) -> None:
-    """Check that a group has an endpoint for each call and each transfer that leads to it."""
+    """Check that a group has an endpoint for each caller and each transfer that leads to it."""
+    lines = Lines(groups)
     for target, group in groups.items():
-        if group.call is not None:
-            continue
-        callers = sum(g.calls for g in groups.values() if g.call is not None and g.call.group == target)
-        moved = {name: each.calls for name, each in groups.items() if transfer_group(each) == target}
-        if moved and callers + sum(moved.values()) > group.endpoints:
-            for name in moved:
-                k, _ = next((k, step) for k, step in enumerate(groups[name].scenario) if step.do.transfer is not None)
+        moving = [name for name, each in groups.items() if each.transfer_group == target]
+        if group.call is None and moving and (used := lines.used(target)) > group.endpoints:
+            for name in moving:
+                k = next(k for k, step in enumerate(groups[name].scenario) if step.do.transfer is not None)
                 faults.add(
                     ("groups", name, "scenario", k, "do", "transfer", "group"),
-                    f"found {callers + sum(moved.values())} calls to {target!r}, expected at most {group.endpoints}: "
-                    "each endpoint takes one call",
+                    f"found calls for {used} endpoints of {target!r}, expected for at most {group.endpoints}: "
+                    "callers, and then each that is transferred, have one of their own",
                 )
-
-
-def transfer_of(group: Group) -> TransferTo | None:
-    """Return the transfer in a group's scenario, None when there is none."""
-    return next((step.do.transfer for step in group.scenario if step.do.transfer is not None), None)
-
-
-def transfer_group(group: Group) -> str | None:
-    """Return the group that a group's scenario transfers to."""
-    transfer = transfer_of(group)
-    return transfer.group if transfer is not None else None

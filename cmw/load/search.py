@@ -14,6 +14,7 @@ from cmw.core.clock import SECOND
 from cmw.core.words import Verdict
 from cmw.load.plan import Group, Plan
 from cmw.load.plan_load import DEFAULT_RATE, Load, calls_of_step, search_bounds
+from cmw.load.plan_pairing import ONE_TO_ONE
 from cmw.load.units import Rate
 
 RATE_GRAIN: Final = Fraction(1, 1000)
@@ -221,9 +222,10 @@ def step_plan(plan: Plan, load: Fraction) -> Plan:
             update={"endpoints": endpoints, "load": Load.model_validate({"arrivals": "constant", "rate": str(rate)})}
         ),
     }
-    called = group.call.group if group.call is not None else None
-    if called is not None:
-        fewer = plan.groups[called].endpoints - (group.endpoints - endpoints)
+    if group.call is not None and (called := group.call.group) is not None:
+        pairing = group.call.pairing or ONE_TO_ONE
+        unused = pairing.receivers_of(group.endpoints) - pairing.receivers_of(endpoints)
+        fewer = plan.groups[called].endpoints - unused
         groups[called] = plan.groups[called].model_copy(update={"endpoints": fewer})
     return plan.model_copy(update={"groups": groups, "name": f"{plan.name[:100]}, {float(load):g} {unit}"})
 

@@ -111,7 +111,7 @@ class Callee(ShareModel):
 
 
 class EndpointShare(ShareModel):
-    """One endpoint."""
+    """One endpoint, or a further call of one: group and position are those of the endpoint, which registers once."""
 
     index: int = Field(ge=0, le=UINT32_MAX)
     """Unique in the run; counts through the groups in the order of the plan."""
@@ -128,8 +128,10 @@ class EndpointShare(ShareModel):
     """When to call, from `start_run`; None for an endpoint that waits."""
     hold_ns: Nanos | None = Field(default=None, gt=0)
     """How long its call is held; None for the time of the group."""
+    line: int = Field(default=0, ge=0)
+    """Which of the calls that the endpoint has at a time; above 0 only where several wait at once."""
     follows: int | None = Field(default=None, ge=0)
-    """Index of the call before this one of the same endpoint; None for its first. `starts_at_ns` is then what the plan
+    """Index of the call before this one on the same line; None for its first. `starts_at_ns` is then what the plan
     comes to when each call is answered at once: it begins `pause_ns` after that call is over."""
     pause_ns: Nanos = Field(default=0, ge=0)
     callee: Callee | None = None
@@ -216,12 +218,20 @@ class RunShare(ShareModel):
 
     @model_validator(mode="after")
     def _follow_their_own(self) -> RunShare:
-        """Refuse a call that follows none of this share: it would never begin."""
-        known: set[int] = set()
-        for endpoint in (endpoint for group in self.groups.values() for endpoint in group.endpoints):
-            if endpoint.follows is not None and endpoint.follows not in known:
-                raise ValueError(f"found {endpoint.name} after {endpoint.follows}, expected one before it in the share")
-            known.add(endpoint.index)
+        """Refuse a call that follows none of its endpoint in this share: it would never begin, or register."""
+        for group in self.groups.values():
+            known: dict[int, tuple[int, int]] = {}
+            firsts: set[int] = set()
+            for endpoint in group.endpoints:
+                place = endpoint.position, endpoint.line
+                if endpoint.follows is not None and known.get(endpoint.follows) != place:
+                    raise ValueError(
+                        f"found {endpoint.name} after {endpoint.follows}, expected a call of its line before it"
+                    )
+                if endpoint.line and endpoint.position not in firsts:
+                    raise ValueError(f"found {endpoint.name} on line {endpoint.line}, expected one on line 0 before it")
+                known[endpoint.index] = place
+                firsts.add(endpoint.position)
         return self
 
     @property
@@ -231,7 +241,7 @@ class RunShare(ShareModel):
 
     @property
     def seats(self) -> int:
-        """Return the endpoints of this share, each counted once."""
+        """Return the room that the endpoints of this share take: one for each call that they have at a time."""
         return sum(endpoint.follows is None for group in self.groups.values() for endpoint in group.endpoints)
 
     def to_wire(self) -> dict[str, Any]:

@@ -5,18 +5,18 @@ Who calls whom, when, and under which account does not depend on the workers; on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from fractions import Fraction
-from heapq import heapify, heapreplace
 
 from cmw.core.clock import MILLISECOND, Nanos
 from cmw.errors import CapacityError
 from cmw.load.arrivals import schedule
+from cmw.load.deal import deal
 from cmw.load.draws import Draws
+from cmw.load.lines import Lines
 from cmw.load.plan import Account, Answer, Group, Plan, Registrar
 from cmw.load.plan_hold import USUAL_PAUSE
 from cmw.load.plan_load import Load
-from cmw.load.plan_scenario_checks import transfer_group, transfer_of
 from cmw.load.plan_sound import sound_key, source_name
 from cmw.load.share import (
     AccountShare,
@@ -51,19 +51,23 @@ def split_run(plan: Plan, run_id: str, workers: list[tuple[str, int]], seed: int
         seed: decides which worker comes first among equals.
 
     Raises:
-        CapacityError: when the workers together have too little room.
+        CapacityError: when the workers together have too little room, or none has enough for a receiver of many calls.
     """
     room = sum(max(0, capacity) for _, capacity in workers)
     if room < plan.seats:
         raise CapacityError(f"the plan needs {plan.seats} endpoints, the workers have room for {room}")
     whole = whole_run(plan, run_id)
-    carriers = _deal(workers, seed)
+    seats = Counter(
+        (name, endpoint.position)
+        for name, group in whole.groups.items()
+        for endpoint in group.endpoints
+        if endpoint.follows is None
+    )
+    carriers = deal(seats, workers, seed)
     parts: dict[str, dict[str, list[EndpointShare]]] = {}
-    carrier: dict[int, str] = {}
     for name, group in whole.groups.items():
         for endpoint in group.endpoints:
-            worker = next(carriers) if endpoint.follows is None else carrier[endpoint.follows]
-            carrier[endpoint.index] = worker
+            worker = carriers[name, endpoint.position]
             parts.setdefault(worker, {}).setdefault(name, []).append(endpoint)
     return {worker: _part(whole, groups) for worker, groups in parts.items()}
 
@@ -105,8 +109,7 @@ class _Builder:
         self._index = 0
         self._accounts: dict[str, Iterator[Account]] = {n: iter(r.accounts) for n, r in plan.registrars.items()}
         self._registered: dict[str, int] = {}
-        self._called: dict[str, int] = {}
-        self._led_to: dict[str, int] = {}
+        self._lines = Lines(plan.groups)
         self._holds = {name: Draws(plan.seed, "hold", name) for name in plan.groups}
         self._pauses = {name: Draws(plan.seed, "pause", name) for name in plan.groups}
         self._arrivals = {name: _arrivals(plan, name, group) for name, group in plan.groups.items()}
@@ -148,49 +151,71 @@ class _Builder:
         return setup_deadline(self._last_start(group.name), group.setup_timeout_ns)
 
     def _endpoints(self, name: str, group: Group) -> list[EndpointShare]:
-        """Return the endpoints of a group, and then once more for each time that they call again."""
+        """Return the endpoints of a group, and then the further calls of each: the second of every line, and so on."""
         found = [self._endpoint(name, group, position) for position in range(group.endpoints)]
-        for k in range(group.endpoints, group.calls):
-            found.append(self._repeat(name, group, k, found[k - group.endpoints]))
+        lines = [self._lines.calls_at(name, position) for position in range(group.endpoints)]
+        latest = {(position, 0): share for position, share in enumerate(found)}
+        named = [1] * group.endpoints
+        further = sorted(
+            (call, line, position)
+            for position, calls in enumerate(lines)
+            for line, most in enumerate(calls)
+            for call in range(most)
+            if call or line
+        )
+        for call, line, position in further:
+            named[position] += 1
+            share = found[position].model_copy(
+                update={
+                    "index": self._next_index(),
+                    "name": f"{found[position].name}.{named[position]}",
+                    "register_at_ns": None,
+                    "line": line,
+                    "transfers_to": self._transfers_to(name, position, line),
+                }
+            )
+            if call:
+                share = self._after(name, group, share, latest[position, line], call)
+            latest[position, line] = share
+            found.append(share)
         return found
 
     def _endpoint(self, name: str, group: Group, position: int) -> EndpointShare:
-        index, self._index = self._index, self._index + 1
-        endpoint_name = f"{name}-{position + 1:04d}"
         account, target, register_at_ns = self._account(group)
         return EndpointShare(
-            index=index,
+            index=self._next_index(),
             position=position,
-            name=endpoint_name,
+            name=f"{name}-{position + 1:04d}",
             account=account,
             target=target,
             register_at_ns=register_at_ns,
             starts_at_ns=self._arrivals[name][position] if group.call is not None else None,
             hold_ns=self._hold(name, group, position),
-            callee=self._callee(group),
-            expects_call=group.call is None and self._expects_call(name, position),
-            transfers_to=self._transfers_to(group),
-            hangs_up=group.call is None and self._may_be_led_to(name, position),
+            callee=self._callee(name, group, position),
+            expects_call=group.call is None and self._lines.expects_call(name, position),
+            transfers_to=self._transfers_to(name, position, 0),
+            hangs_up=group.call is None and self._lines.is_led_to(name, position),
         )
 
-    def _repeat(self, name: str, group: Group, k: int, before: EndpointShare) -> EndpointShare:
-        """Return the next call of an endpoint, the `k`-th of its group."""
-        index, self._index = self._index, self._index + 1
+    def _after(self, name: str, group: Group, share: EndpointShare, before: EndpointShare, call: int) -> EndpointShare:
+        """Return a call of an endpoint as what comes after another on the same line; the first is number 0."""
+        if group.call is None:
+            return share.model_copy(update={"follows": before.index})
+        k = call * group.endpoints + share.position
         pause_ns = (group.pause or USUAL_PAUSE).draw(self._pauses[name], k - group.endpoints)
         held_ns = before.hold_ns if before.hold_ns is not None else self._plan.longest_hold(name)
-        return before.model_copy(
+        return share.model_copy(
             update={
-                "index": index,
-                "name": f"{name}-{before.position + 1:04d}.{k // group.endpoints + 1}",
-                "register_at_ns": None,
                 "starts_at_ns": (before.starts_at_ns or 0) + held_ns + pause_ns,
                 "hold_ns": self._hold(name, group, k),
                 "follows": before.index,
                 "pause_ns": pause_ns,
-                "callee": self._callee(group),
-                "transfers_to": self._transfers_to(group),
             }
         )
+
+    def _next_index(self) -> int:
+        index, self._index = self._index, self._index + 1
+        return index
 
     def _hold(self, name: str, group: Group, k: int) -> Nanos | None:
         return group.hold.draw(self._holds[name], k) if group.hold and group.hold.is_random else None
@@ -214,41 +239,22 @@ class _Builder:
         )
         return share, contact_uri(account.username, registrar), k * rate.per_ns // rate.events
 
-    def _callee(self, group: Group) -> Callee | None:
+    def _callee(self, name: str, group: Group, position: int) -> Callee | None:
         if group.call is None:
             return None
-        if group.call.group is None:
-            return Callee(uri=call_uri(group, self._registrar_of(group)))
-        position = self._called.get(group.call.group, 0)
-        self._called[group.call.group] = position + 1
-        return Callee(group=group.call.group, position=position)
+        if (found := self._lines.callee(name, position)) is not None:
+            return Callee(group=found[0], position=found[1])
+        return Callee(uri=call_uri(group, self._registrar_of(group)))
 
-    def _transfers_to(self, group: Group) -> Callee | None:
-        """Return whom the next endpoint of a group transfers to: the calls to that group come first."""
-        target = transfer_group(group)
-        if target is None:
-            return None
-        position = self._led_to.setdefault(target, self._calls_to(target))
-        self._led_to[target] = position + 1
-        return Callee(group=target, position=position)
-
-    def _calls_to(self, name: str) -> int:
-        return sum(self._plan.groups[caller].calls for caller in self._callers_of(name))
+    def _transfers_to(self, name: str, position: int, line: int) -> Callee | None:
+        found = self._lines.transferee(name, position, line)
+        return Callee(group=found[0], position=found[1]) if found is not None else None
 
     def _moves_to(self, name: str) -> list[str]:
-        return [other for other, group in self._plan.groups.items() if transfer_group(group) == name]
-
-    def _may_be_led_to(self, name: str, position: int) -> bool:
-        calls = self._calls_to(name)
-        return calls <= position < calls + sum(self._plan.groups[other].calls for other in self._moves_to(name))
+        return [other for other, group in self._plan.groups.items() if group.transfer_group == name]
 
     def _callers_of(self, name: str) -> list[str]:
         return [other for other, group in self._plan.groups.items() if group.call and group.call.group == name]
-
-    def _expects_call(self, name: str, position: int) -> bool:
-        if self._moves_to(name):
-            return position < self._calls_to(name) or self._may_be_led_to(name, position)
-        return not self._callers_of(name) or position < self._calls_to(name)
 
     def _answer(self, name: str, group: Group) -> AnswerShare:
         settings = group.answer or Answer()
@@ -293,7 +299,7 @@ class _Builder:
 
     def _transfer_deadline(self, name: str, last_call_ns: Nanos) -> Nanos:
         group = self._plan.groups[name]
-        transfer = transfer_of(group)
+        transfer = group.transfer
         at_ns = next(step.at for step in group.scenario if step.do.transfer is transfer)
         return transfer_deadline(
             last_call_ns, self._plan.setup_timeout, at_ns if at_ns is not None else self._plan.longest_hold(name)
@@ -326,21 +332,6 @@ def _part(whole: RunShare, groups: dict[str, list[EndpointShare]]) -> RunShare:
 
 def _sources(group: GroupShare) -> list[str]:
     return [group.audio.source, *[step.source for step in group.scenario if step.source is not None]]
-
-
-def _deal(workers: list[tuple[str, int]], seed: int) -> Iterator[str]:
-    """Yield the carrier of one endpoint after the other: always the worker that is least full for its capacity."""
-    usable = [(worker, capacity) for worker, capacity in workers if capacity > 0]
-    first = seed % len(usable) if usable else 0
-    heap = [
-        (Fraction(1, capacity), order, worker, capacity)
-        for order, (worker, capacity) in enumerate(usable[first:] + usable[:first])
-    ]
-    heapify(heap)
-    while heap:
-        share, order, worker, capacity = heap[0]
-        yield worker
-        heapreplace(heap, (share + Fraction(1, capacity), order, worker, capacity))
 
 
 def _escape(user: str) -> str:

@@ -65,7 +65,7 @@ def endpoint_settings(
         late_offer=group.late_offer,
         steps=tuple(group.scenario),
         hangs_up=share.hangs_up,
-        registers=share.follows is None,
+        registers=share.follows is None and share.line == 0,
     )
 
 

@@ -35,13 +35,10 @@ from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.run_evidence import RunEvidence
-from cmw.worker.seats import Seat, Seats
+from cmw.worker.seats import Lines, Seat, Seats
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.stations import Placement
-
-TEMPORARILY_UNAVAILABLE = 480
-BUSY_HERE = 486
 
 SHOWN = ("mos", "fraction_lost", "jitter_ms")
 """What progress tells of the audio received."""
@@ -100,7 +97,7 @@ class RunExecution:
         self._log = get_logger(component="run")
         self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
-        self._by_index: dict[int, Endpoint] = {}
+        self._firsts: dict[tuple[str, int], Endpoint] = {}
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
         self._called_groups = _called_groups(share)
         self._open = share.total_endpoints
@@ -250,7 +247,7 @@ class RunExecution:
     def endpoints_open(self) -> int:
         """Return how many endpoints have not closed yet, those that are still to be made among them.
 
-        One that calls again counts once.
+        One that calls again counts once, one that takes several calls at a time as often.
         """
         return self._seats_open
 
@@ -264,8 +261,7 @@ class RunExecution:
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
         seat = self._seats.of(share.index)
-        before = self._by_index.get(share.follows) if share.follows is not None else None
-        first = self._order.first_of(before) if before is not None else None
+        first = self._firsts.get((group.name, share.position))
         if first is not None:
             user, account = first.settings.user, first.settings.account
         else:
@@ -276,15 +272,16 @@ class RunExecution:
         endpoint = make(settings, seat.station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
         endpoint.reach = partial(self._reach, endpoint, group, share)
         endpoint.on_left = self._leave_call
-        if first is not None and before is not None:
-            self._order.add(endpoint, first, before.settings.index)
+        if first is not None:
+            self._order.add(endpoint, first, share.follows)
+        else:
+            self._firsts[group.name, share.position] = endpoint
         if self._evidence is not None:
             endpoint.lend = self._evidence.lend
         self._endpoints.append(endpoint)
-        self._by_index[share.index] = endpoint
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
-            seat.callees[user] = endpoint
+            seat.callees.setdefault(user, Lines()).add(endpoint)
             seat.station.set_inbound_options(user, settings.options)
             if group.answer is not None:  # now, for a caller of another worker may be ahead of our `start`
                 endpoint.answering = answer_choice(group.answer, share)
@@ -347,16 +344,22 @@ class RunExecution:
     def _leave_call(self, endpoint: Endpoint) -> bool:
         """Plan the next call of an endpoint; return whether there are any that need its registration."""
         following = self._order.after(endpoint)
-        if following is not None and not _has_left(following):
-            first = self._order.first_of(endpoint)
+        if self._is_stopping:
+            pass
+        elif endpoint.settings.registers and endpoint.settings.account and not endpoint.registration.succeeded:
+            self._fail_further(endpoint)
+        elif isinstance(following, Caller) and not _has_left(following) and self._started_at is not None:
             _, share = self._shares[following.settings.index]
-            if first.settings.account is not None and not first.registration.succeeded:
-                blame = (first.lifecycle.outcome and first.lifecycle.outcome.blame) or Blame.UNKNOWN
-                following.fail(OutcomeKind.REGISTRATION_FAILED, blame, f"{first.settings.name} never registered")
-            elif self._started_at is not None and not self._is_stopping:
-                self._plan_call(following, self._alarm.now() + share.pause_ns)
-                self._starts.arm()
+            self._plan_call(following, self._alarm.now() + share.pause_ns)
+            self._starts.arm()
         return self._order.has_further(endpoint)
+
+    def _fail_further(self, first: Endpoint) -> None:
+        """End the further calls of an endpoint that never registered."""
+        blame = (first.lifecycle.outcome and first.lifecycle.outcome.blame) or Blame.UNKNOWN
+        for further in self._order.further(first):
+            if not _has_left(further):
+                further.fail(OutcomeKind.REGISTRATION_FAILED, blame, f"{first.settings.name} never registered")
 
     def _place_call(self, caller: Caller) -> None:
         if _has_left(caller):
@@ -388,9 +391,7 @@ class RunExecution:
         """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
         named = seat.callees.get(offer.request_user)
         if named is not None:
-            if named.can_take():
-                return named
-            return TEMPORARILY_UNAVAILABLE if _has_left(named) else BUSY_HERE
+            return named.take()
         while seat.takes_any:
             if seat.takes_any[0].can_take():
                 return seat.takes_any[0]
@@ -529,11 +530,11 @@ class RunExecution:
         self._open -= 1
         if endpoint.shortage:
             self._watch.add_shortage(endpoint.shortage)
-        if self._order.close(endpoint):
-            self._seats_open -= 1
+        if room := self._order.close(endpoint):
+            self._seats_open -= room
             endpoint.station.release_user(endpoint.settings.user)
-        if isinstance(endpoint, Callee):
-            endpoint.station.set_inbound_options(endpoint.settings.user, None)
+            if isinstance(endpoint, Callee):
+                endpoint.station.set_inbound_options(endpoint.settings.user, None)
         if self._evidence is not None and self._evidence.take(endpoint) and not self._is_telling:
             self._tell_evidence_later(EVIDENCE_STEP_NS)
         report = endpoint_report(endpoint, self.share.run_id, self._started_at)
@@ -603,7 +604,7 @@ class RunExecution:
         for endpoint in self._endpoints:
             endpoint.reach, endpoint.lend, endpoint.on_left = nowhere, no_memory, goes
         self._endpoints.clear()
-        self._by_index.clear()
+        self._firsts.clear()
         self._order.clear()
         self._shares.clear()
         self._seats.forget()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from cmw.core.words import Phase
 from cmw.load.share import RunShare
 from cmw.sip import CallOffered
 from cmw.worker.callee import Callee
@@ -12,6 +13,30 @@ from cmw.worker.station import CallOwner, Station
 from cmw.worker.stations import Placement
 from cmw.worker.ways import Ways
 
+TEMPORARILY_UNAVAILABLE = 480
+BUSY_HERE = 486
+
+
+class Lines:
+    """The calls that one user of ours takes, at a time or one after the other: each has a `Callee` of its own."""
+
+    def __init__(self) -> None:
+        self._callees: list[Callee] = []
+        self._next = 0
+
+    def add(self, callee: Callee) -> None:
+        """Have one call more taken."""
+        self._callees.append(callee)
+
+    def take(self) -> Callee | int:
+        """Return who takes the call that comes now, or the status with which it is refused."""
+        while self._next < len(self._callees):
+            if self._callees[self._next].can_take():
+                return self._callees[self._next]
+            self._next += 1  # who cannot now never will
+        is_busy = any(callee.lifecycle.phase < Phase.DISCONNECTING for callee in self._callees)
+        return BUSY_HERE if is_busy else TEMPORARILY_UNAVAILABLE
+
 
 class Seat:
     """The endpoints of a run that are at one station: the ways from there, and who of them waits for calls."""
@@ -19,7 +44,7 @@ class Seat:
     def __init__(self, placement: Placement) -> None:
         self.station = placement.station
         self.ways = Ways(placement.share, placement.station)
-        self.callees: dict[str, Callee] = {}
+        self.callees: dict[str, Lines] = {}
         self.takes_any: list[Callee] = []
 
 

@@ -160,6 +160,6 @@ def test_a_check_finds_a_range_that_is_too_small(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text(PLAN)
     with pytest.raises(
-        CapacityError, match="--rtp-ports: found 7 pairs of ports in 10001-10016, expected one for each of 8"
+        CapacityError, match="--rtp-ports: found 7 pairs of ports in 10001-10016, expected 8, one for each"
     ):
         run(file, check=True, rtp_ports="10001-10016")

@@ -216,3 +216,34 @@ def test_an_endpoint_that_calls_again_needs_the_room_of_one(tmp_path: Path) -> N
             await other.stop()
 
     run_async(work())
+
+
+def test_a_receiver_of_many_calls_needs_room_for_all_in_one_place(tmp_path: Path) -> None:
+    async def work() -> None:
+        groups = {
+            "callees": {"endpoints": 1},
+            "callers": {"endpoints": 4, "call": {"group": "callees", "pairing": "4:1"}},
+        }
+        plan = make_plan(registrars={}, groups=groups, thresholds={})
+        lack = "callees-0001 takes 4 calls at a time, no worker has room left for them"
+        async with open_gateway(tmp_path) as (gateway, server):
+            small = [
+                (await linked_worker(gateway, server, name, capacity=3))[0] for name in ("one", "two", "three", "four")
+            ]
+            nowhere = await gateway.wait_run(await gateway.start_run(plan))
+            assert (nowhere.status, nowhere.reason) == (RunStatus.CANNOT_RUN_FOR_NOW, lack)
+            worker, view, _ = await linked_worker(gateway, server, "large", capacity=5, seconds=None)
+            first = await gateway.start_run(plan)
+            await worker.ordered("start_run")
+            assert (await gateway.worker(view.id)).active_endpoints >= 4
+            second = await gateway.start_run(plan)
+            waiting = await seen(gateway, second, is_waiting)
+            assert waiting.reason == f"waiting for room: {lack}"
+            worker.finish(first)
+            await worker.ordered("start_run", 2)
+            worker.finish(second)
+            assert (await gateway.wait_run(second)).status is RunStatus.COMPLETED
+            for each in (worker, *small):
+                await each.stop()
+
+    run_async(work())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,25 @@ def test_a_hundred_accounts_and_fifty_calls(tmp_path: Path, loopback_ip: NewIp, 
         assert (callee["group"], caller["group"]) == ("callees", "callers")
         assert caller["target"] == f"sip:user{int(callee['name'][-4:]) - 1:03d}@{pbx}"
         assert int(callee["receive.packets_received"]) == int(caller["send.packets_sent"])
+
+
+def test_ten_callers_share_two_receivers_of_one_registration_each(tmp_path: Path, loopback_ip: NewIp) -> None:
+    pbx = loopback_ip()
+    plan = two_groups(tmp_path, pbx, right_passwords(12))
+    plan["groups"]["callees"]["endpoints"] = 2
+    plan["groups"]["callers"] |= {"endpoints": 10, "call": {"group": "callees", "pairing": "5:1"}}
+    with kamailio(tmp_path / "kamailio", 5060, ip=pbx):
+        result = run_plan(tmp_path, loopback_ip(), plan)
+        assert kamailio_registrations(pbx).now == 0
+    result.expect(0)
+    assert result.summary["registrations"] == {"attempted": 12, "succeeded": 12, "failed": 0}
+    assert result.outcomes == {"SUCCESS": 20}
+    targets = Counter(row["target"] for row in result.endpoints if row["group"] == "callers")
+    assert targets == {f"sip:user{number:03d}@{pbx}": 5 for number in range(2)}
+    taken = [row["name"] for row in result.endpoints if row["group"] == "callees"]
+    assert sorted(taken) == sorted(f"callees-000{r}{k}" for r in (1, 2) for k in ("", ".2", ".3", ".4", ".5"))
+    assert all(int(row["receive.packets_received"]) > 50 for row in result.endpoints)
+    assert {row["receive.packets_lost"] for row in result.endpoints} == {"0"}
 
 
 def test_a_wrong_password(tmp_path: Path, loopback_ip: NewIp) -> None:
