@@ -9,9 +9,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from itertools import chain, pairwise
 from math import inf
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -19,8 +21,16 @@ from cmw.cli.exit_codes import ExitCode
 from cmw.cli.tables import print_json
 from cmw.core.words import Phase
 
+if TYPE_CHECKING:
+    from rich.console import ConsoleDimensions
+    from rich.text import Text
+
 PATIENCE_S = 5.0
 PAGE_BYTES = 1 << 20
+WORD_CHARACTERS = 40
+"""Of a name that the page tells."""
+
+NO_WORKER = "what answers there is not a worker of cmw"
 
 Samples = Mapping[str, Mapping[tuple[tuple[str, str], ...], float]]
 """By name, then by labels."""
@@ -74,9 +84,10 @@ def top(
 
     Exits with 75 when no worker answers.
     """
-    base = (url or f"http://127.0.0.1:{os.environ.get('HEALTH_PORT') or 3030}").rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"expected http://HOST:PORT, found {base!r}", param_hint="--url")
+    base = (url or f"http://127.0.0.1:{os.environ.get('HEALTH_PORT') or 3030}").strip().rstrip("/")
+    if not _is_base(base):
+        hint = "--url" if url else "HEALTH_PORT"
+        raise typer.BadParameter(f"expected http://HOST:PORT, found {base!r}", param_hint=hint)
     looks = _looks(f"{base}/metrics", interval)
     if as_json:
         print_json({"schema_version": 1, **asdict(next(looks))})
@@ -87,45 +98,88 @@ def top(
     return ExitCode.PASSED
 
 
+def _is_base(text: str) -> bool:
+    """Tell whether pages can be asked for below a URL."""
+    try:
+        parts = urlsplit(text)
+        is_one_word = text.isprintable() and " " not in text
+        return is_one_word and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _follow(looks: Iterator[View]) -> None:
     from rich.live import Live
-    from rich.text import Text
 
     from cmw.cli.console import Terminal
 
-    if not sys.stdout.isatty():
+    console = Terminal(highlight=False)
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
         for view in looks:
             print("\n".join(lines_of(view)), end="\n\n", flush=True)
         return
-    with Live(console=Terminal(highlight=False), auto_refresh=False, screen=True) as live:
-        for view in looks:
-            live.update(Text("\n".join(lines_of(view))), refresh=True)
+    first = next(looks)  # without a worker there is nothing to clear the screen for
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        for view in chain([first], looks):
+            live.update(_fitted(lines_of(view), console.size), refresh=True)
+
+
+def _fitted(lines: list[str], size: ConsoleDimensions) -> Text:
+    """Return the lines for a screen: folded where they all have room, else cut, so that the most of them are seen."""
+    from rich.text import Text
+
+    folded = sum(max(1, -(-len(line) // size.width)) for line in lines)
+    has_room = folded < size.height  # words that are kept whole may take one more
+    return Text("\n".join(lines), no_wrap=not has_room, overflow="fold" if has_room else "ellipsis")
 
 
 def _looks(url: str, interval_s: float) -> Iterator[View]:
     before: Samples | None = None
     while True:
-        now = read_metrics(_fetch(url))
-        yield view_of(now, before)
+        try:
+            now = read_metrics(_fetch(url))
+            view = view_of(now, before)
+        except (ValueError, KeyError, OverflowError):
+            raise ConnectionError(f"{url}: {NO_WORKER}") from None
+        yield view
         before = now
         time.sleep(interval_s)
 
 
 def _fetch(url: str) -> str:
+    """Return what is answered; what the environment says of proxies is not looked at."""
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310  # the scheme was checked
-            found: str = answer.read(PAGE_BYTES).decode("utf-8", "replace")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=PATIENCE_S) as answer:
+            return _read(answer)
+    except urllib.error.HTTPError as error:
+        raise ConnectionError(f"{url}: {NO_WORKER} (HTTP {error.code})") from None
+    except HTTPException:
+        raise ConnectionError(f"{url}: {NO_WORKER}") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ConnectionError(f"{url}: no worker answers there ({reason})") from None
-    return found
+        raise ConnectionError(
+            f"{url}: no worker answers there ({getattr(reason, 'strerror', None) or reason})"
+        ) from None
+
+
+def _read(answer: HTTPResponse) -> str:
+    """Return a page that comes in time, however slowly its bytes do."""
+    page, deadline = b"", time.monotonic() + PATIENCE_S
+    while len(page) < PAGE_BYTES and (data := answer.read1(65536)):
+        page += data
+        if time.monotonic() > deadline:
+            raise TimeoutError("timed out")
+    if answer.length:
+        raise IncompleteRead(page)
+    return page.decode("utf-8", "replace")
 
 
 def read_metrics(text: str) -> Samples:
     """Return the samples of a page in Prometheus' text format.
 
     Raises:
-        ConnectionError: it is no such page, or not a worker's.
+        ValueError: it is no such page, or not a worker's.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -137,22 +191,24 @@ def read_metrics(text: str) -> Samples:
     except (ValueError, IndexError, KeyError):
         found = {}
     if "cmw_build_info" not in found:
-        raise ConnectionError("what answers there is not a worker of cmw")
+        raise ValueError(NO_WORKER)
     return found
 
 
 def view_of(now: Samples, before: Samples | None = None) -> View:
     """Return what is shown of a look, and with the look before also what changed since."""
     uptime_s = _one(now, "cmw_uptime_seconds") or 0.0
+    if before is not None and uptime_s < (_one(before, "cmw_uptime_seconds") or 0.0):
+        before = None  # another process, which began to count anew
     span_s = uptime_s - (_one(before, "cmw_uptime_seconds") or 0.0) if before is not None else uptime_s
     cpu_s = _since(now, before, "cmw_process_cpu_seconds_total")
     phases = {dict(labels)["phase"]: int(value) for labels, value in now.get("cmw_endpoints", {}).items()}
     ended: dict[str, int] = {}
     for labels, value in now.get("cmw_calls_total", {}).items():
-        outcome = dict(labels)["outcome"]
+        outcome = _word(dict(labels)["outcome"])
         ended[outcome] = ended.get(outcome, 0) + int(value)
     return View(
-        version=dict(next(iter(now["cmw_build_info"]))).get("version", ""),
+        version=_word(dict(next(iter(now["cmw_build_info"]))).get("version", "")),
         uptime_s=uptime_s,
         healthy=_one(now, "cmw_healthy") == 1,
         connected=_one(now, "cmw_link_connected") == 1,
@@ -172,7 +228,7 @@ def view_of(now: Samples, before: Samples | None = None) -> View:
         jitter_ms=_times(1000, _one(now, "cmw_receive_jitter_seconds")),
         round_trip_ms=_times(1000, _one(now, "cmw_send_round_trip_seconds")),
         pacing_p99_us=_times(1e6, _p99(now, before)),
-        scheduling=next((dict(labels)["scheduling"] for labels in now.get("cmw_media_thread", {})), ""),
+        scheduling=_word(next((dict(labels)["scheduling"] for labels in now.get("cmw_media_thread", {})), "")),
         loop_lag_ms=1000 * (_one(now, "cmw_event_loop_lag_seconds") or 0.0),
         cpu_cores=cpu_s / span_s if span_s > 0 else None,
         rss_mib=(_one(now, "cmw_process_resident_memory_bytes") or 0.0) / (1 << 20),
@@ -232,6 +288,11 @@ def _whole(samples: Samples, name: str) -> int:
 
 def _since(now: Samples, before: Samples | None, name: str) -> float:
     return (_one(now, name) or 0.0) - ((_one(before, name) or 0.0) if before is not None else 0.0)
+
+
+def _word(text: str) -> str:
+    """Return a name as it can be shown, whoever told it."""
+    return "".join(each if each.isprintable() else "?" for each in text[:WORD_CHARACTERS])
 
 
 def _times(factor: float, value: float | None) -> float | None:
