@@ -39,10 +39,10 @@ def _message(message: EvidenceMessage) -> Passed:
 
 
 def _packets(parts: Sequence[EvidencePackets]) -> Iterator[Passed]:
-    """Yield what passed; all parts of a call are of one local address."""
+    """Yield what passed; all parts are of one local address, those of a second call come last."""
     for packet in joined(parts):
         if (":" in parts[0].local_host) == (":" in packet.remote_host):
-            yield _packet(packet, parts[0])
+            yield _packet(packet, parts[-1 if packet.is_beside else 0])
 
 
 def _packet(packet: CallPacket, part: EvidencePackets) -> Passed:

@@ -14,13 +14,15 @@ MOST_S = 600
 
 
 def call_sounds(parts: Iterable[EvidencePackets]) -> list[bytes]:
-    """Return stereo WAV files of the G.711 in the packets: one, or two where packets between them were not kept.
+    """Return stereo WAV files of the G.711 in the packets: one for each span without a gap in what was kept.
+
+    A second call of the endpoint has its own.
 
     Both channels are in step: a packet lies where it was sent, or where its timestamp says after the first that came.
     """
     spans: list[list[CallPacket]] = [[]]
     for packet in joined(parts):
-        if packet.is_after_gap:
+        if packet.is_after_gap or (spans[-1] and packet.is_beside is not spans[-1][-1].is_beside):
             spans.append([])
         if not packet.is_control:
             spans[-1].append(packet)

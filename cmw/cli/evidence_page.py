@@ -91,10 +91,12 @@ def messages_text(evidence: Evidence) -> str:
 
 
 def sdp_difference(messages: Iterable[EvidenceMessage]) -> str:
-    """Return how the first description that answers another differs from it; "" where there are not two."""
+    """Return how the first description that answers another in its call differs from it; "" where there are not two."""
     described = [message for message in messages if message.has_sdp]
     for at, offer in enumerate(described):
-        answer = next((other for other in described[at + 1 :] if other.is_sent is not offer.is_sent), None)
+        call_id = offer.header("Call-ID")
+        others = (other for other in described[at + 1 :] if other.header("Call-ID") == call_id)
+        answer = next((other for other in others if other.is_sent is not offer.is_sent), None)
         if answer is not None:
             lines = unified_diff(
                 offer.body.splitlines(), answer.body.splitlines(), f"offer: {offer.head}", f"answer: {answer.head}",

@@ -35,23 +35,23 @@ class Arrival(NamedTuple):
 
 
 def arrivals_of(parts: Iterable[EvidencePackets]) -> list[list[Arrival]]:
-    """Return the audio received, in spans without a change of source or a gap in what was kept."""
+    """Return the audio received, in spans without a change of call or source, or a gap in what was kept."""
     spans: list[list[Arrival]] = []
     before: RtpHeader | None = None
     jitter = JitterEstimate(CLOCK_HZ)
-    is_gap = False
+    is_gap = is_beside = False
     for packet in joined(parts):
         is_gap = is_gap or packet.is_after_gap
         header = _audio(packet.data) if not (packet.is_sent or packet.is_control) else None
         if header is None:
             continue
-        if before is None or is_gap or header.ssrc != before.ssrc:
+        if before is None or is_gap or header.ssrc != before.ssrc or packet.is_beside is not is_beside:
             spans.append([])
             jitter, is_gap = JitterEstimate(CLOCK_HZ), False
         seq = extend_seq(header.seq, spans[-1][-1].seq) if spans[-1] else header.seq
         jitter.update(header.timestamp, packet.at_unix_ns)
         spans[-1].append(Arrival(packet.at_unix_ns, seq, jitter.jitter_q12 / 4096 * 1000 / CLOCK_HZ))
-        before = header
+        before, is_beside = header, packet.is_beside
     return spans
 
 

@@ -2,7 +2,8 @@
 
     |  at_unix_ns: 8  |flags|fam| local | remote | size | kept |  remote address: 4 or 16  |  kept bytes of the datagram
 
-Flags are 1 sent, 2 RTCP, 4 packets before this one were left out; the family is 4 or 6. Most significant byte first.
+Flags are 1 sent, 2 RTCP, 4 packets before this one were left out, 8 of a second call, with whom the endpoint was
+transferred to or asked before that; the family is 4 or 6. Most significant byte first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PART_BYTES = 64_000
 
 MAX_PARTS = 100
 _ENTRY = struct.Struct("!qBBHHHH")
-_SENT, _CONTROL, _AFTER_GAP = 1, 2, 4
+_SENT, _CONTROL, _AFTER_GAP, _BESIDE = 1, 2, 4, 8
 
 
 class CallPacket(NamedTuple):
@@ -36,6 +37,7 @@ class CallPacket(NamedTuple):
     Args:
         size: bytes of the datagram, of which `data` may be the beginning.
         is_after_gap: packets before it were left out.
+        is_beside: it is of a second call of the endpoint.
     """
 
     at_unix_ns: int
@@ -47,6 +49,7 @@ class CallPacket(NamedTuple):
     size: int
     data: bytes
     is_after_gap: bool = False
+    is_beside: bool = False
 
 
 class EvidencePackets(BaseModel):
@@ -59,7 +62,7 @@ class EvidencePackets(BaseModel):
     part: int = Field(ge=0, lt=MAX_PARTS)
     local_host: LiteralHost
     packets_left_out: int = Field(default=0, ge=0)
-    """Of all parts: those between the first and the last ones that are kept."""
+    """Of the call that the part is of: those between the first and the last ones that are kept."""
     data: str = Field(max_length=PART_BYTES * 2)
     """Packets, as `cmw.load.packets` draws them, in base64."""
 
@@ -115,9 +118,9 @@ def parts_of(packets: Iterable[CallPacket]) -> Iterator[str]:
 
 
 def _pack(packet: CallPacket) -> bytes:
-    at_ns, is_sent, is_control, local_port, remote_host, remote_port, size, data, is_after_gap = packet
+    at_ns, is_sent, is_control, local_port, remote_host, remote_port, size, data, is_after_gap, is_beside = packet
     version, remote = _packed(remote_host)
-    flags = _SENT * is_sent | _CONTROL * is_control | _AFTER_GAP * is_after_gap
+    flags = _SENT * is_sent | _CONTROL * is_control | _AFTER_GAP * is_after_gap | _BESIDE * is_beside
     return _ENTRY.pack(at_ns, flags, version, local_port, remote_port, size, len(data)) + remote + data
 
 
@@ -139,5 +142,6 @@ def _unpack(data: bytes) -> Iterator[CallPacket]:
         yield CallPacket(
             at_ns, bool(flags & _SENT), bool(flags & _CONTROL), local_port, remote, remote_port, size,
             data[end : end + kept], bool(flags & _AFTER_GAP),
+            bool(flags & _BESIDE),
         )  # fmt: skip
         at = end + kept

@@ -42,7 +42,14 @@ from cmw.sip import (
 )
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import CallMedia
-from cmw.worker.endpoint_records import CallRecord, EndpointSettings, Reach, RegistrationRecord, SignallingRecord
+from cmw.worker.endpoint_records import (
+    CallRecord,
+    CallsBeside,
+    EndpointSettings,
+    Reach,
+    RegistrationRecord,
+    SignallingRecord,
+)
 from cmw.worker.measurement import CallFigures, Row
 from cmw.worker.scenario import ScenarioRunner
 from cmw.worker.side_call import SideCall, answer_reoffer
@@ -88,6 +95,7 @@ class Endpoint:
         """Told once, when its call is over; returns whether the registration stays, until `give_up_registration`."""
         self.packets: PacketLog | None = None
         """Of its call, when they are kept; whole once the endpoint has closed."""
+        self.beside = CallsBeside()
         self.transfer_uri: str | None = None
         """Whom the scenario's transfer leads to, where that is an endpoint of a group."""
         self._station = station
@@ -431,7 +439,13 @@ class Endpoint:
         """
         self._side_goes_on = goes_on
         self._side = SideCall(
-            self._station, self._alarm, self.settings.audio, on_answered=on_answered, on_ended=on_ended
+            self._station,
+            self._alarm,
+            self.settings.audio,
+            self.beside,
+            lend=partial(self.lend, self.settings.name),
+            on_answered=on_answered,
+            on_ended=on_ended,
         )
         return self._side
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cmw.core.clock import Nanos
 from cmw.load.share_sip import StepShare
+from cmw.net.packet_log import PacketLog
 from cmw.sip import Account, CallOptions, Hop
 from cmw.worker.call_media import AudioChoice
 
@@ -70,6 +71,15 @@ class SignallingRecord:
     infos_received: int = 0
     messages_received: int = 0
     dtmf_received: str = ""
+
+
+@dataclass(slots=True)
+class CallsBeside:
+    """What is kept of the calls that an endpoint has beside its own: to whom it is sent, whom it asks before that."""
+
+    known: list[tuple[str, str]] = field(default_factory=list)
+    """Call-ID and direction of each."""
+    packets: PacketLog | None = None
 
 
 class Reach(NamedTuple):

@@ -33,6 +33,8 @@ class _Case:
 
     recorded: RecordedEndpoint
     log: PacketLog | None
+    beside: PacketLog | None
+    """Packets of the calls beside its own."""
     is_reported: bool = False
     rankings: int = 0
     """Among the worst, the slowest, or both."""
@@ -88,7 +90,8 @@ class RunEvidence:
         self._at_a_time = share.rtp
         self._lent = 0
         self._free: list[PacketLog] = []
-        self._calls = min(len(carried), share.rtp + share.worst + share.slowest if share.rtp else 0)
+        most = 2 * len(carried)  # a call, and one beside it
+        self._calls = min(most, share.rtp + share.worst + share.slowest if share.rtp else 0)
         self._worst, self._slowest = _Ranking(share.worst), _Ranking(share.slowest)
         self._stations = stations
         self._report = report
@@ -127,10 +130,11 @@ class RunEvidence:
         """
         outcome, name = endpoint.lifecycle.outcome, endpoint.settings.name
         self._named_to_come.discard(name)
-        log, endpoint.packets = endpoint.packets, None
-        self._lent -= log is not None
+        kept, endpoint.packets = endpoint.packets, None
+        beside, endpoint.beside.packets = endpoint.beside.packets, None
+        self._lent -= (kept is not None) + (beside is not None)
         recorded = RecordedEndpoint(endpoint)
-        case = _Case(recorded, log)
+        case = _Case(recorded, kept, beside)
         if recorded and outcome is not None:
             status = endpoint.call.status or endpoint.registration.status
             if self._choice.takes(name, outcome.kind, status):
@@ -184,29 +188,39 @@ class RunEvidence:
         if case.is_reported:
             return
         case.is_reported = True
-        log, case.log = case.log, None
-        self._untold.append(self._documents(case.recorded, log))
+        kept, beside, case.log, case.beside = case.log, case.beside, None, None
+        self._untold.append(self._documents(case.recorded, kept, beside))
 
-    def _documents(self, recorded: RecordedEndpoint, log: PacketLog | None) -> Iterator[dict[str, Any]]:
+    def _documents(
+        self, recorded: RecordedEndpoint, kept: PacketLog | None, beside: PacketLog | None
+    ) -> Iterator[dict[str, Any]]:
         told = recorded.evidence(self._wall)
         yield told.model_dump(mode="json")
-        if log is not None:
-            yield from self._packets(told.endpoint, log, recorded.media_ip)
+        number = 0
+        for log in (kept, beside):
+            if log is None:
+                continue
+            left_out = log.left_out
+            for data in parts_of(_packets(log, is_beside=log is beside)):
+                part = EvidencePackets(
+                    endpoint=told.endpoint,
+                    part=number,
+                    local_host=recorded.media_ip,
+                    packets_left_out=left_out,
+                    data=data,
+                )
+                yield part.model_dump(mode="json")
+                number += 1
             self._give_back(log)
-
-    def _packets(self, endpoint: int, log: PacketLog, host: str) -> Iterator[dict[str, Any]]:
-        left_out = log.left_out
-        for number, data in enumerate(parts_of(_packets(log))):
-            part = EvidencePackets(
-                endpoint=endpoint, part=number, local_host=host, packets_left_out=left_out, data=data
-            )
-            yield part.model_dump(mode="json")
 
     def _let_go(self, case: _Case) -> None:
         """Give the memory of a case back that nobody wants any more."""
-        if case.log is not None and not case.rankings:
-            log, case.log = case.log, None
-            self._give_back(log)
+        if case.rankings:
+            return
+        logs, case.log, case.beside = (case.log, case.beside), None, None
+        for log in logs:
+            if log is not None:
+                self._give_back(log)
 
     def _give_back(self, log: PacketLog) -> None:
         log.clear()
@@ -226,15 +240,15 @@ def _slowness(endpoint: Endpoint) -> float | None:
     return float(times.invite_at - times.answered_at)
 
 
-def _packets(log: PacketLog) -> Iterator[CallPacket]:
+def _packets(log: PacketLog, *, is_beside: bool) -> Iterator[CallPacket]:
     for packet in log.first():
-        yield _packet(packet)
+        yield _packet(packet, is_after_gap=False, is_beside=is_beside)
     is_after_gap = log.left_out > 0
     for packet in log.last():
-        yield _packet(packet, is_after_gap=is_after_gap)
+        yield _packet(packet, is_after_gap=is_after_gap, is_beside=is_beside)
         is_after_gap = False
 
 
-def _packet(packet: LoggedPacket, *, is_after_gap: bool = False) -> CallPacket:
+def _packet(packet: LoggedPacket, *, is_after_gap: bool, is_beside: bool) -> CallPacket:
     at, _, sent, control, local_port, ip, port, size, data = packet
-    return CallPacket(at, sent, control, local_port, ip, port, min(size, 0xFFFF), data, is_after_gap)
+    return CallPacket(at, sent, control, local_port, ip, port, min(size, 0xFFFF), data, is_after_gap, is_beside)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cmw.core.clock import Nanos
 from cmw.errors import CmwError
+from cmw.net.packet_log import PacketLog
 from cmw.sip import (
     CallAnswered,
     CallConfirmed,
@@ -28,6 +29,7 @@ from cmw.sip import (
 )
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_media import AudioChoice, CallMedia
+from cmw.worker.endpoint_records import CallsBeside
 from cmw.worker.measurement import CallFigures
 from cmw.worker.station import Station
 
@@ -46,6 +48,8 @@ class SideCall:
         station: what all endpoints share.
         alarm: timers.
         audio: what is said.
+        beside: where to note what is kept of it.
+        lend: lends memory for its packets, None when there is none.
         on_answered: told when it stands.
         on_ended: told once that it is over; why, where it never stood.
     """
@@ -55,7 +59,9 @@ class SideCall:
         station: Station,
         alarm: Alarm,
         audio: AudioChoice,
+        beside: CallsBeside,
         *,
+        lend: Callable[[], PacketLog | None],
         on_answered: Callable[[], None],
         on_ended: Callable[[str], None],
     ) -> None:
@@ -65,6 +71,8 @@ class SideCall:
         self._station = station
         self._alarm = alarm
         self._audio = audio
+        self._beside = beside
+        self._lend = lend
         self._on_answered = on_answered
         self._on_ended = on_ended
         self._media: CallMedia | None = None
@@ -80,8 +88,10 @@ class SideCall:
 
             def order(agent: UserAgent, now: Nanos) -> int:
                 self.handle = call = invite(agent, offer, now)
+                call_id = agent.call_snapshot(call).call_id
+                self._beside.known.append((call_id, "outbound"))
                 if self._media is not None:
-                    self._media.name(agent.call_snapshot(call).call_id)
+                    self._media.name(call_id)
                 return call
 
             self._station.invite(self, order)
@@ -91,6 +101,7 @@ class SideCall:
     def take(self, offer: CallOffered) -> None:
         """Answer an inbound call at once."""
         self.handle = offer.call
+        self._beside.known.append((offer.call_id, "inbound"))
         self._station.adopt(self, offer.call)
         try:
             media = self._open_media()
@@ -173,6 +184,9 @@ class SideCall:
 
     def _open_media(self) -> CallMedia:
         self._media = CallMedia(self._station, self._audio)
+        self._beside.packets = self._beside.packets or self._lend()
+        if self._beside.packets is not None:
+            self._media.keep_packets(self._beside.packets)
         return self._media
 
     def _proceed(self, event: CallProceeding) -> None:

@@ -12,6 +12,9 @@ from cmw.sip.hop import Hop
 MAX_DIALOGS = 20_000
 """Call-IDs that messages are kept of; beyond it the oldest are forgotten."""
 
+MAX_HALF_DONE = 1000
+"""Call-IDs that only one of two ends has forgotten; beyond it the oldest are."""
+
 MAX_MESSAGES = 100
 """Messages kept of one Call-ID, the first ones."""
 
@@ -36,6 +39,7 @@ class SipRecorder:
         self._clock = clock
         self._dialogs: dict[bytes, list[tuple[Nanos, bool, bytes, Hop]]] = {}
         self._left_out: dict[bytes, int] = {}
+        self._half_done: dict[bytes, None] = {}
 
     def note(self, direction: str, data: bytes, peer: Hop) -> None:
         """Keep a message; one without a Call-ID belongs to nobody."""
@@ -57,14 +61,25 @@ class SipRecorder:
         key = call_id.encode("utf-8", "surrogateescape")
         return [RecordedMessage(*message) for message in self._dialogs.get(key, ())], self._left_out.get(key, 0)
 
-    def forget(self, call_id: str) -> None:
-        """Forget the messages of a Call-ID."""
-        self._forget(call_id.encode("utf-8", "surrogateescape"))
+    def forget(self, call_id: str, *, is_shared: bool = False) -> None:
+        """Forget the messages of a Call-ID.
+
+        Args:
+            is_shared: both ends of the call are here: the second to forget it does.
+        """
+        key = call_id.encode("utf-8", "surrogateescape")
+        if is_shared and key in self._dialogs and key not in self._half_done:
+            if len(self._half_done) >= MAX_HALF_DONE:
+                self._forget(next(iter(self._half_done)))
+            self._half_done[key] = None
+        else:
+            self._forget(key)
 
     def clear(self) -> None:
         """Forget everything."""
         self._dialogs.clear()
         self._left_out.clear()
+        self._half_done.clear()
 
     def __len__(self) -> int:
         """Return how many Call-IDs are known."""
@@ -73,6 +88,7 @@ class SipRecorder:
     def _forget(self, key: bytes) -> None:
         self._dialogs.pop(key, None)
         self._left_out.pop(key, None)
+        self._half_done.pop(key, None)
 
 
 def _call_id(data: bytes) -> bytes | None:

@@ -41,6 +41,15 @@ def test_a_gap_in_what_was_kept_begins_another_file() -> None:
     assert [len(channels(sound)[0]) for sound in sounds] == [320, 480]
 
 
+def test_a_second_call_has_a_sound_and_a_span_of_its_own() -> None:
+    own = [audio(number, 20 * number) for number in range(5)]
+    beside = [audio(number, 40 + 20 * number, is_beside=True) for number in range(3)]
+    parts = [part(*own), part(*beside, part=1)]
+    assert [len(channels(sound)[0]) for sound in call_sounds(parts)] == [800, 480]
+    assert [len(span) for span in arrivals_of(parts)] == [5, 3]
+    assert [lost_of(span) for span in arrivals_of(parts)] == [[], []]
+
+
 def test_digits_reports_and_cut_packets_are_no_sound() -> None:
     digit = audio(0, 0, data=rtp(0, payload_type=101, payload=bytes(4)), size=16)
     report = audio(0, 0, is_control=True, data=b"\x80\xc8" + bytes(26), size=28)

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import uvloop
 
+from cmw.capture import DatagramReader, read_frames
 from cmw.cli.evidence_files import EvidenceFiles, evidence_in
 from cmw.cli.evidence_page import sdp_difference
 from cmw.cli.local_run import LocalSettings, run_here
 from cmw.load.evidence import Evidence
 from cmw.load.plan_parser import parse_plan
+from cmw.rtp.packet import parse_header
 from tests.load.runs import busy
 from tests.load.test_evidence import CALL, message
 
@@ -53,6 +55,57 @@ def test_offer_and_answer_are_compared() -> None:
     changed = [line for line in difference.splitlines()[2:] if line[0] in "+-"]
     assert changed == ["-c=IN IP4 10.0.0.1", "+c=IN IP4 10.0.0.2"]
     assert sdp_difference([message(OFFER)]) == ""
+
+
+def test_an_offer_is_compared_with_the_answer_of_its_own_call() -> None:
+    def of_call(text: str, call_id: str) -> str:
+        return text.replace("CSeq", f"Call-ID: {call_id}\r\nCSeq", 1)
+
+    other = of_call(ANSWER.replace("10.0.0.2", "10.0.0.9"), "b")
+    answers = [message(other, is_sent=False), message(of_call(ANSWER, "a"), is_sent=False)]
+    assert "+c=IN IP4 10.0.0.2" in sdp_difference([message(of_call(OFFER, "a")), *answers]).splitlines()
+
+
+@pytest.mark.loopback
+def test_the_second_call_of_a_transfer_is_kept_too(tmp_path: Path, loopback_ip: Callable[[], str]) -> None:
+    transfer = {"at": "500ms", "do": {"transfer": {"group": "agents", "attended": True}}}
+    names = ["callers-0001", "desks-0001", "agents-0001"]
+    plan = parse_plan(
+        {
+            "version": 1,
+            "duration": "2s",
+            "groups": {
+                "agents": {"endpoints": 1},
+                "desks": {"endpoints": 1, "scenario": [transfer]},
+                "callers": {"endpoints": 1, "call": {"group": "desks"}},
+            },
+            "evidence": {"endpoints": names, "rtp": 10},
+        }
+    )
+    settings = LocalSettings(sip_ip=loopback_ip(), sip_port_start=5060, sip_port_end=5080)
+    uvloop.run(run_here(plan, settings, tmp_path, lambda run: None, lambda line: None))
+    kept = {path.partition("-")[2]: tmp_path / path for path in evidence_in(tmp_path).values()}
+    assert sorted(kept) == sorted(names)
+    calls = {name: call_ids(path) for name, path in kept.items()}
+    consultation = calls["desks-0001"] - calls["callers-0001"]
+    replacement = calls["callers-0001"] - calls["desks-0001"]
+    assert [len(found) for found in (consultation, replacement)] == [1, 1]
+    assert calls["agents-0001"] == consultation | replacement
+    assert calls["desks-0001"] == consultation | (calls["callers-0001"] - replacement)
+    assert len(streams(kept["callers-0001"])) == 4  # two calls, both ways
+
+
+def call_ids(directory: Path) -> set[str]:
+    text = (directory / "messages.txt").read_text()
+    return {line.partition(": ")[2] for line in text.splitlines() if line.startswith("Call-ID: ")}
+
+
+def streams(directory: Path) -> set[int]:
+    """Return the SSRCs of the RTP in the capture."""
+    reader = DatagramReader()
+    with (directory / "call.pcapng").open("rb") as file:
+        seen = [found for frame in read_frames(file) if (found := reader.read(frame)) is not None]
+    return {parse_header(each.data).ssrc for each in seen if each.data[0] == 0x80 and each.source.port % 2 == 0}
 
 
 @pytest.mark.loopback

@@ -37,6 +37,7 @@ def part(*packets: CallPacket, **changes: Any) -> EvidencePackets:
             st.integers(0, 65535),
             st.binary(max_size=300),
             st.booleans(),
+            st.booleans(),
         ),
         min_size=1,
     )

@@ -14,6 +14,7 @@ from cmw.load.share import EvidenceShare
 from cmw.net.packet_log import LoggedPacket, PacketLog
 from cmw.sip import Hop
 from cmw.worker import run_evidence
+from cmw.worker.endpoint_records import CallsBeside
 from cmw.worker.run_evidence import RunEvidence
 from cmw.worker.sip_recorder import SipRecorder
 
@@ -53,6 +54,7 @@ class Kept:
     def end(
         self, name: str, log: PacketLog | None = None, *, failed: bool = False, mos: float | None = None,
         setup_ms: int | None = None,
+        beside: PacketLog | None = None,
     ) -> bool:  # fmt: skip
         self.recorder.note("out", INVITE % name.encode(), Hop("10.0.0.2", 5060))
         times = SimpleNamespace(invite_at=0, answered_at=None if setup_ms is None else setup_ms * MILLISECOND)
@@ -65,6 +67,7 @@ class Kept:
             registration=SimpleNamespace(call_id="", status=0),
             call=call,
             packets=log,
+            beside=CallsBeside(packets=beside),
             figures=None if mos is None else SimpleNamespace(totals=lambda side: {"mos": mos}),
         )
         return self.evidence.take(endpoint)
@@ -189,3 +192,18 @@ def test_what_is_left_when_there_is_no_time_is_told_up_to_a_bound(monkeypatch: p
     assert run.kept == ["a"]
     assert len(run.packets("a")) == 10
     assert not run.evidence.is_untold
+
+
+def test_packets_of_a_call_beside_follow_those_of_its_own_and_their_memory_is_used_again() -> None:
+    run = Kept(["a", "b"], calls=20, rtp=2)
+    own, beside = run.begin("a"), run.begin("a")
+    fill(own, 600)
+    fill(beside, 20)
+    assert run.begin("b") is None
+    run.end("a", own, beside=beside, failed=True)
+    run.tell()
+    packets = run.packets("a")
+    assert [packet.is_beside for packet in packets] == [False] * 600 + [True] * 20
+    assert {run.begin("b"), run.begin("b")} == {own, beside}
+    assert not run.end("b", own, beside=beside)
+    assert {run.begin("a"), run.begin("a")} == {own, beside}

@@ -11,6 +11,7 @@ from cmw.worker import sip_recorder
 from cmw.worker.sip_recorder import MAX_MESSAGES, SipRecorder
 
 PEER = Hop("10.0.0.2", 5060)
+INVITE = b"INVITE sip:x SIP/2.0\r\nVia: y\r\nCall-ID: c1@x\r\n\r\n"
 
 
 def make() -> SipRecorder:
@@ -54,3 +55,21 @@ def test_the_oldest_calls_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder.note("in", b"x\r\nCall-ID: c\r\n\r\n", PEER)
     recorder.clear()
     assert len(recorder) == 0
+
+
+def test_a_call_with_both_ends_here_is_forgotten_by_the_second() -> None:
+    recorder = make()
+    recorder.note("out", INVITE, PEER)
+    recorder.forget("c1@x", is_shared=True)
+    assert len(recorder.look("c1@x")[0]) == 1
+    recorder.forget("c1@x", is_shared=True)
+    assert len(recorder) == 0
+
+
+def test_of_calls_whose_other_end_never_forgets_only_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sip_recorder, "MAX_HALF_DONE", 3)
+    recorder = make()
+    for number in range(10):
+        recorder.note("out", INVITE.replace(b"c1@x", b"c%d@x" % number), PEER)
+        recorder.forget(f"c{number}@x", is_shared=True)
+    assert [bool(recorder.look(f"c{number}@x")[0]) for number in range(10)] == [False] * 7 + [True] * 3
