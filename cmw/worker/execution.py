@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from math import isfinite, nan
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from cmw.core.clock import MILLISECOND, SECOND, Nanos
 from cmw.core.words import Blame, Outcome, OutcomeKind, Phase
 from cmw.errors import CommandError
-from cmw.link.samples import ABSENT_COUNT, SampleBatch
+from cmw.link.samples import SampleBatch
 from cmw.load.outcome import RunTotals
 from cmw.load.plan_sound import decode_sound
-from cmw.load.report import UNTRUSTED
-from cmw.load.run_link import ProgressReport, RunDone, Total
+from cmw.load.run_link import ProgressReport, RunDone
 from cmw.load.share import EndpointShare, GroupShare, RunShare
 from cmw.net.clock import wall_clock
-from cmw.rtp.snapshot import StreamSnapshot
 from cmw.sip import CallOffered
 from cmw.worker.alarm import Alarm
 from cmw.worker.call_order import CallOrder
@@ -29,30 +26,19 @@ from cmw.worker.caller import Caller
 from cmw.worker.choices import answer_choice, codecs_of, endpoint_settings, from_uri, sources_of
 from cmw.worker.endpoint import Endpoint, goes, no_memory, nowhere
 from cmw.worker.endpoint_records import Reach
-from cmw.worker.generator import GeneratorWatch, Traffic, TrafficMeter
+from cmw.worker.generator import GeneratorWatch
 from cmw.worker.logs import get_logger
-from cmw.worker.measurement import COLUMNS, Row
 from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.run_evidence import RunEvidence
+from cmw.worker.run_seconds import RunSeconds
 from cmw.worker.seats import Lines, Seat, Seats
 from cmw.worker.sip_traffic import SipTraffic
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.stations import Placement
 
-SHOWN = ("mos", "fraction_lost", "jitter_ms")
-"""What progress tells of the audio received."""
-
-PORTION = 40
-"""Endpoints that are looked at, or measured, in one go: a few milliseconds of the loop."""
-
 EVIDENCE_STEP_NS: Final[Nanos] = 50 * MILLISECOND
 """Between two parts of evidence while there are calls: it costs them a twentieth of the loop at most."""
-
-BATCH = 160
-"""Endpoints whose samples go to the gateway together, for each batch has a price of its own."""
-
-ItemT = TypeVar("ItemT")
 
 MAX_WAIT: Final[Nanos] = 60 * SECOND
 """How far ahead a start may lie; beyond it the clocks cannot be right."""
@@ -87,13 +73,13 @@ class RunExecution:
     ) -> None:
         self.share = share
         self.finished = asyncio.Event()
-        self._engine, self._sounds = station.engine, station.sounds
+        self._sounds = station.sounds
         self._seats = Seats([Placement(station, share)])
         self._place = place
         self._alarm = alarm
         self._uplink = uplink
-        self._watch = watch
         self._wall = wall_clock()
+        self._watch = watch
         self._log = get_logger(component="run")
         self._samples_dropped_before = uplink.samples_dropped
         self._endpoints: list[Endpoint] = []
@@ -107,18 +93,14 @@ class RunExecution:
         self._unready = share.total_endpoints
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
-        self._second = 0
-        self._quality: dict[str, Total] = {}
-        self._closing: Iterator[None] = iter(())
         self._sip_before: SipTraffic | None = None
-        self._sip_read = SipTraffic()
         self._timers: set[asyncio.TimerHandle] = set()
         self._starts = PacedStarts(alarm)
-        self._meter = TrafficMeter()
         self._is_stopping = False
         self._evidence: RunEvidence | None = None
         self._is_telling = False
         self._totals: RunTotals | None = None
+        self._seconds = RunSeconds(share.run_id, self, self._endpoints, station.engine, alarm, watch, self._wall)
         self._on_finished: Callable[[RunExecution], None] | None = None
 
     # Commands.
@@ -157,7 +139,7 @@ class RunExecution:
             _, endpoint_share = self._shares[endpoint.settings.index]
             self._starts.add(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
         self._starts.arm()
-        self._at(now + self.share.register_within_ns, self._give_up_registering)
+        self.at(now + self.share.register_within_ns, self._give_up_registering)
         self._look_later()
         if self._endpoints:
             await self._ready.wait()
@@ -188,12 +170,11 @@ class RunExecution:
         now = self._alarm.now()
         self._started_at = start = start_at if start_at is not None and now < start_at <= now + MAX_WAIT else now
         if start > now:
-            self._at(start, self._watch.begin_windows)
+            self.at(start, self._watch.begin_windows)
         else:
             self._watch.begin_windows()
-        self._sip_read = self._seats.sip_traffic
-        self._at(start + self.share.run_within_ns, self._give_up)
-        self._tick_later()
+        self.at(start + self.share.run_within_ns, self._give_up)
+        self._seconds.begin(start)
         for endpoint in self._endpoints:
             self._start_endpoint(endpoint, start, targets)
         self._starts.arm()
@@ -398,99 +379,19 @@ class RunExecution:
             seat.takes_any.pop(0)
         return None
 
-    # Measurement.
+    # How it stands: what `RunSeconds` asks for.
 
-    def _look_later(self) -> None:
-        """Report every second how the run stands, until it starts: registrations may take their time."""
+    @property
+    def sip_traffic(self) -> SipTraffic:
+        """Return what has passed of SIP so far, and was lost here."""
+        return self._seats.sip_traffic
 
-        def look() -> None:
-            if self._started_at is None:
-                self._report_progress()
-                self._look_later()
+    def send_samples(self, batch: SampleBatch) -> None:
+        """Send the samples of some endpoints."""
+        self._uplink.send_samples(batch)
 
-        self._at(self._alarm.now() + SECOND, look)
-
-    def _tick_later(self) -> None:
-        assert self._started_at is not None
-        self._at(self._started_at + (self._second + 1) * SECOND, self._tick)
-
-    def _tick(self) -> None:
-        """Close the second: a row for each endpoint in a call, and how the run stands.
-
-        A tick that comes more than a second late closes the seconds it missed as one, under the number of the first;
-        a number is never used twice.
-        """
-        if self._totals is not None:
-            return  # only evidence is still to be told
-        assert self._started_at is not None
-        closed = self._second
-        self._closing = self._close_second(max(closed + 1, (self._alarm.now() - self._started_at) // SECOND))
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Take one step now and the others later: messages and timers are served in between."""
-        if next(self._closing, self) is not self:
-            self._at(self._alarm.now(), self._go_on)
-
-    def _close_second(self, next_second: int) -> Iterator[None]:
-        """Close the seconds before `next_second`, yielding after some endpoints each."""
-        seen: list[_Seen] = []
-        for number, endpoints in enumerate(_portions(self._endpoints, PORTION)):
-            if number:
-                yield
-            seen += self._look_at(endpoints)
-        traffic = self._meter.read((one.endpoint.settings.index, one.snapshot) for one in seen)
-        untrusted = self._watch.close_window(self._second, next_second - 1, traffic, self._read_sip())
-        self._report_progress()
-        closed, self._second = self._second, next_second
-        quality = {key: Total() for key in SHOWN}
-        for batch in _portions(seen, BATCH):
-            rows: list[tuple[int, Row]] = []
-            for portion in _portions(batch, PORTION):
-                rows += self._measure(portion)
-                yield
-            _add_up(quality, rows)
-            if rows:
-                self._uplink.send_samples(self._batch(rows, closed, batch[0].at, untrusted))
-        self._quality = {key: total for key, total in quality.items() if total.count}
-        if next_second > closed + 1:
-            self._log.warn("seconds without samples", run=self.share.run_id, first=closed + 1, last=next_second - 1)
-        self._tick_later()
-
-    def _look_at(self, endpoints: Sequence[Endpoint]) -> Iterator[_Seen]:
-        """Yield what the streams of some endpoints have counted."""
-        engine, now = self._engine, self._alarm.now()
-        for endpoint in endpoints:
-            if endpoint.media is not None:
-                yield _Seen(endpoint, endpoint.media.slot, engine.snapshot(endpoint.media.slot), now)
-
-    def _measure(self, seen: Sequence[_Seen]) -> list[tuple[int, Row]]:
-        """Return the samples of some endpoints, and tell the engine how their streams are rated."""
-        rows = [
-            (one.endpoint.settings.index, row)
-            for one in seen
-            if (row := one.endpoint.close_interval({one.slot: one.snapshot}, one.at)) is not None
-        ]
-        self._engine.rate_streams([rating for one in seen if (rating := one.endpoint.rating) is not None])
-        return rows
-
-    def _batch(self, rows: list[tuple[int, Row]], second: int, at: Nanos, untrusted: int) -> SampleBatch:
-        """Return the samples of a second, and which bounds this worker broke in it."""
-        columns: dict[str, array[Any]] = {UNTRUSTED: array("I", [untrusted] * len(rows))}
-        for key, code in COLUMNS.items():
-            absent: Any = nan if code == "f" else ABSENT_COUNT
-            column = array(code, [row.get(key, absent) for _, row in rows])
-            if any(key in row for _, row in rows):
-                columns[key] = column
-        return SampleBatch(
-            run_id=self.share.run_id,
-            second=second,
-            at_unix_ms=self._wall.unix_at(at) // MILLISECOND,
-            endpoints=array("I", [index for index, _ in rows]),
-            columns=columns,
-        )
-
-    def _report_progress(self) -> None:
+    def tell_progress(self) -> None:
+        """Tell how the run stands."""
         phases = Counter(endpoint.lifecycle.phase.name for endpoint in self._endpoints)
         outcomes = Counter(
             endpoint.lifecycle.outcome.kind.value
@@ -500,7 +401,7 @@ class RunExecution:
         callers = [endpoint for endpoint in self._endpoints if isinstance(endpoint, Caller)]
         now = self._alarm.now()
         report = ProgressReport(
-            second=self._second,
+            second=self._seconds.current,
             endpoints=len(self._endpoints),
             by_phase=dict(phases),
             by_outcome=dict(outcomes),
@@ -508,10 +409,40 @@ class RunExecution:
             calls_due=sum(e.call.due_at is not None and e.call.due_at <= now for e in callers),
             calls_attempted=sum(e.call.attempted for e in callers),
             calls_answered=sum(e.call.answered for e in callers),
-            quality=self._quality,
+            quality=self._seconds.quality,
             untrusted_seconds=self._watch.untrusted_seconds,
         )
         self._uplink.report("progress", self.share.run_id, report.model_dump())
+
+    def at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
+        """Call back at an instant, unless the run has finished by then.
+
+        A fault of ours in one of these, which are for the run as a whole, ends the run: nobody would measure it, or see
+        to its end, and its calls would stay up meanwhile.
+        """
+
+        def fire() -> None:
+            self._timers.discard(timer)
+            try:
+                callback()
+            except Exception as error:
+                self._log.exception("a run cannot go on", run=self.share.run_id)
+                self._end_all(OutcomeKind.OSERROR, f"the worker failed: {type(error).__name__}: {error}")
+
+        if self.finished.is_set():
+            return
+        timer = self._alarm.at(due_ns, fire)
+        self._timers.add(timer)
+
+    def _look_later(self) -> None:
+        """Report every second how the run stands, until it starts: registrations may take their time."""
+
+        def look() -> None:
+            if self._started_at is None:
+                self.tell_progress()
+                self._look_later()
+
+        self.at(self._alarm.now() + SECOND, look)
 
     # Ends.
 
@@ -563,7 +494,7 @@ class RunExecution:
 
     def _tell_evidence_later(self, wait_ns: Nanos) -> None:
         self._is_telling = True
-        self._at(self._alarm.now() + wait_ns, self._tell_evidence)
+        self.at(self._alarm.now() + wait_ns, self._tell_evidence)
 
     def _finish_if_done(self) -> None:
         if self._open or self.finished.is_set() or (self._started_at is None and not self._is_stopping):
@@ -583,11 +514,7 @@ class RunExecution:
 
     def _conclude(self) -> RunTotals:
         """Sum up how the worker fared, now that the last endpoint has ended: what is still to be told is no load."""
-        for _ in self._closing:  # what is left of the second before
-            pass
-        if self._started_at is not None:
-            self._report_progress()
-            self._watch.close_window(self._second, self._second, Traffic(), self._read_sip())
+        self._seconds.end()
         figures = [endpoint.figures for endpoint in self._endpoints if endpoint.figures is not None]
         return self._watch.finish(
             endpoints=len(self._endpoints),
@@ -610,11 +537,6 @@ class RunExecution:
         self._seats.forget()
         self._on_finished = None
 
-    def _read_sip(self) -> SipTraffic:
-        """Return what has passed of SIP since the last reading, and was lost here."""
-        before, self._sip_read = self._sip_read, self._seats.sip_traffic
-        return self._sip_read.since(before)
-
     def _let_go(self) -> None:
         if self._starts.late_count:
             late_ms = self._starts.late_max_ns // MILLISECOND
@@ -627,26 +549,6 @@ class RunExecution:
             timer.cancel()
         self._timers.clear()
         self._seats.close()
-
-    def _at(self, due_ns: Nanos, callback: Callable[[], None]) -> None:
-        """Call back at an instant, unless the run has finished by then.
-
-        A fault of ours in one of these, which are for the run as a whole, ends the run: nobody would measure it, or see
-        to its end, and its calls would stay up meanwhile.
-        """
-
-        def fire() -> None:
-            self._timers.discard(timer)
-            try:
-                callback()
-            except Exception as error:
-                self._log.exception("a run cannot go on", run=self.share.run_id)
-                self._end_all(OutcomeKind.OSERROR, f"the worker failed: {type(error).__name__}: {error}")
-
-        if self.finished.is_set():
-            return
-        timer = self._alarm.at(due_ns, fire)
-        self._timers.add(timer)
 
 
 def _has_left(endpoint: Endpoint) -> bool:
@@ -670,25 +572,3 @@ def _called_groups(share: RunShare) -> set[str]:
     endpoints = (endpoint for group in share.groups.values() for endpoint in group.endpoints)
     led_to = (callee for endpoint in endpoints for callee in (endpoint.callee, endpoint.transfers_to))
     return {callee.group for callee in led_to if callee is not None and callee.group is not None}
-
-
-class _Seen(NamedTuple):
-    """What the stream of an endpoint had counted at an instant."""
-
-    endpoint: Endpoint
-    slot: int
-    snapshot: StreamSnapshot
-    at: Nanos
-
-
-def _add_up(quality: dict[str, Total], rows: Iterable[tuple[int, Row]]) -> None:
-    """Add the rows of some endpoints to what is shown while the run goes on."""
-    for key, total in quality.items():
-        values = [value for _, row in rows if (value := row.get(f"receive.{key}")) is not None and isfinite(value)]
-        quality[key] = Total(count=total.count + len(values), sum=total.sum + sum(values))
-
-
-def _portions(items: Sequence[ItemT], size: int) -> Iterator[Sequence[ItemT]]:
-    """Yield the items so many at a time."""
-    for first in range(0, len(items), size):
-        yield items[first : first + size]

@@ -27,7 +27,7 @@ from cmw.load.split import split_run, whole_run
 from cmw.net.packet_log import LoggedPacket
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import Lookup
-from cmw.worker import execution
+from cmw.worker import run_seconds
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from cmw.worker.seats import Seats
@@ -269,12 +269,12 @@ def test_what_our_own_sip_socket_lost_during_the_run_is_told() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize(("portion", "size"), [(execution.PORTION, execution.BATCH), (2, 3), (1, 1)])
+@pytest.mark.parametrize(("portion", "size"), [(run_seconds.PORTION, run_seconds.BATCH), (2, 3), (1, 1)])
 def test_every_endpoint_and_second_of_a_call_has_one_sample(
     monkeypatch: pytest.MonkeyPatch, portion: int, size: int
 ) -> None:
-    monkeypatch.setattr(execution, "PORTION", portion)
-    monkeypatch.setattr(execution, "BATCH", size)
+    monkeypatch.setattr(run_seconds, "PORTION", portion)
+    monkeypatch.setattr(run_seconds, "BATCH", size)
 
     async def scene() -> None:
         run = Scene()
