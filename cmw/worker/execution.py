@@ -32,8 +32,8 @@ from cmw.worker.paced_starts import PacedStarts
 from cmw.worker.reporting import endpoint_report
 from cmw.worker.run_evidence import RunEvidence
 from cmw.worker.run_seconds import RunSeconds
-from cmw.worker.seats import Lines, Seat, Seats
 from cmw.worker.sip_traffic import SipTraffic
+from cmw.worker.sites import CalleeLines, Site, Sites
 from cmw.worker.station import CallOwner, Station
 from cmw.worker.stations import Placement
 
@@ -74,7 +74,7 @@ class RunExecution:
         self.share = share
         self.finished = asyncio.Event()
         self._sounds = station.sounds
-        self._seats = Seats([Placement(station, share)])
+        self._sites = Sites([Placement(station, share)])
         self._place = place
         self._alarm = alarm
         self._uplink = uplink
@@ -87,7 +87,7 @@ class RunExecution:
         self._shares: dict[int, tuple[GroupShare, EndpointShare]] = {}
         self._called_groups = _called_groups(share)
         self._open = share.total_endpoints
-        self._seats_open = share.seats
+        self._room_taken = share.seats
         self._order = CallOrder()
         self._known: Mapping[str, Mapping[str, str]] = {}
         self._unready = share.total_endpoints
@@ -116,13 +116,13 @@ class RunExecution:
             CmwError: a sound cannot be made, or a certificate not used; `abandon` the run then.
         """
         if self._place is not None:
-            self._seats = Seats(await self._place(self.share))
-        self._sip_before = self._seats.sip_traffic
+            self._sites = Sites(await self._place(self.share))
+        self._sip_before = self._sites.sip_traffic
         if self.share.evidence.is_wanted:
             self._evidence = self._make_evidence()
             for _ in self._evidence.make_memory():
                 await asyncio.sleep(0)
-        await self._seats.prepare()
+        await self._sites.prepare()
         for name, text in self.share.sounds.items():
             self._sounds.keep(name, _samples(name, text))
         for group in self.share.groups.values():
@@ -134,7 +134,7 @@ class RunExecution:
         for group in self.share.groups.values():
             for endpoint_share in group.endpoints:
                 self._add_endpoint(group, endpoint_share)
-        self._seats.take_calls(self._take_call)
+        self._sites.take_calls(self._take_call)
         for endpoint in self._endpoints:
             _, endpoint_share = self._shares[endpoint.settings.index]
             self._starts.add(now + (endpoint_share.register_at_ns or 0), partial(self._prepare_endpoint, endpoint))
@@ -164,7 +164,7 @@ class RunExecution:
             raise CommandError("RUN_NOT_PREPARED", f"run {self.share.run_id} is not prepared yet")
         self._started_at = self._alarm.now()
         self._known = targets
-        await self._seats.prepare_targets(targets)
+        await self._sites.prepare_targets(targets)
         if self.finished.is_set():
             return 0
         now = self._alarm.now()
@@ -188,7 +188,7 @@ class RunExecution:
         self._is_stopping = True
         self._open = sum(not endpoint.lifecycle.is_closed for endpoint in self._endpoints)
         if not self._endpoints:
-            self._seats_open = 0
+            self._room_taken = 0
         for endpoint in self._endpoints:
             if not endpoint.has_left:
                 endpoint.lifecycle.settle(_cut_short(reason))
@@ -222,7 +222,7 @@ class RunExecution:
     @property
     def sip_ips(self) -> str:
         """Return the address that its SIP is bound to, or the addresses with commas."""
-        return ", ".join(station.addresses.sip for station in self._seats.stations)
+        return ", ".join(station.addresses.sip for station in self._sites.stations)
 
     @property
     def endpoints_open(self) -> int:
@@ -230,7 +230,7 @@ class RunExecution:
 
         One that calls again counts once, one that takes several calls at a time as often.
         """
-        return self._seats_open
+        return self._room_taken
 
     @property
     def calls_active(self) -> int:
@@ -241,16 +241,16 @@ class RunExecution:
 
     def _add_endpoint(self, group: GroupShare, share: EndpointShare) -> None:
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        seat = self._seats.of(share.index)
+        site = self._sites.of(share.index)
         first = self._firsts.get((group.name, share.position))
         if first is not None:
             user, account = first.settings.user, first.settings.account
         else:
-            user = seat.station.claim_user(share.name)
-            account = seat.ways.account(share, user, registrar) if registrar is not None else None
-        settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=seat.station.uri_of(user))
+            user = site.station.claim_user(share.name)
+            account = site.ways.account(share, user, registrar) if registrar is not None else None
+        settings = endpoint_settings(group, share, registrar, account, user=user, own_uri=site.station.uri_of(user))
         make = Caller if group.calls else Callee
-        endpoint = make(settings, seat.station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
+        endpoint = make(settings, site.station, self._alarm, on_ready=self._mark_ready, on_closed=self._close_endpoint)
         endpoint.reach = partial(self._reach, endpoint, group, share)
         endpoint.on_left = self._leave_call
         if first is not None:
@@ -262,17 +262,17 @@ class RunExecution:
         self._endpoints.append(endpoint)
         self._shares[share.index] = (group, share)
         if isinstance(endpoint, Callee):
-            seat.callees.setdefault(user, Lines()).add(endpoint)
-            seat.station.set_inbound_options(user, settings.options)
+            site.callees.setdefault(user, CalleeLines()).add(endpoint)
+            site.station.set_inbound_options(user, settings.options)
             if group.answer is not None:  # now, for a caller of another worker may be ahead of our `start`
                 endpoint.answering = answer_choice(group.answer, share)
             if group.name not in self._called_groups:
-                seat.takes_any.append(endpoint)
+                site.takes_any.append(endpoint)
 
     def _prepare_endpoint(self, endpoint: Endpoint) -> None:
         group, _ = self._shares[endpoint.settings.index]
         registrar = self.share.registrars[group.registrar] if group.registrar is not None else None
-        fault = self._seats.of(endpoint.settings.index).ways.registrar_fault(registrar) if registrar is not None else ""
+        fault = self._sites.of(endpoint.settings.index).ways.registrar_fault(registrar) if registrar is not None else ""
         if fault and endpoint.settings.registers:
             endpoint.registration.attempted = True
             endpoint.fail(OutcomeKind.REGISTRATION_FAILED, Blame.UNKNOWN, fault)
@@ -355,7 +355,7 @@ class RunExecution:
             caller.begin_call("")
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, reason)
             return
-        if fault := self._seats.of(share.index).ways.call_fault(group, target):
+        if fault := self._sites.of(share.index).ways.call_fault(group, target):
             caller.begin_call(target)
             caller.fail(OutcomeKind.CALL_FAILED, Blame.UNKNOWN, fault)
             return
@@ -364,19 +364,19 @@ class RunExecution:
 
     def _reach(self, endpoint: Endpoint, group: GroupShare, share: EndpointShare, target: str) -> Reach:
         """Return how a call of an endpoint goes out."""
-        own, ways = share.target or endpoint.station.uri_of(endpoint.settings.user), self._seats.of(share.index).ways
+        own, ways = share.target or endpoint.station.uri_of(endpoint.settings.user), self._sites.of(share.index).ways
         flow = self._order.first_of(endpoint).registration_flow if group.registrar is not None else None
         return Reach(from_uri(group, share, own), ways.destination(group, target, flow), ways.routes_of(group))
 
-    def _take_call(self, seat: Seat, offer: CallOffered) -> CallOwner | int | None:
+    def _take_call(self, site: Site, offer: CallOffered) -> CallOwner | int | None:
         """Give an inbound call to the endpoint it names; one that names nobody, to any that waits for strangers."""
-        named = seat.callees.get(offer.request_user)
+        named = site.callees.get(offer.request_user)
         if named is not None:
             return named.take()
-        while seat.takes_any:
-            if seat.takes_any[0].can_take():
-                return seat.takes_any[0]
-            seat.takes_any.pop(0)
+        while site.takes_any:
+            if site.takes_any[0].can_take():
+                return site.takes_any[0]
+            site.takes_any.pop(0)
         return None
 
     # How it stands: what `RunSeconds` asks for.
@@ -384,7 +384,7 @@ class RunExecution:
     @property
     def sip_traffic(self) -> SipTraffic:
         """Return what has passed of SIP so far, and was lost here."""
-        return self._seats.sip_traffic
+        return self._sites.sip_traffic
 
     def send_samples(self, batch: SampleBatch) -> None:
         """Send the samples of some endpoints."""
@@ -462,7 +462,7 @@ class RunExecution:
         if endpoint.shortage:
             self._watch.add_shortage(endpoint.shortage)
         if room := self._order.close(endpoint):
-            self._seats_open -= room
+            self._room_taken -= room
             endpoint.station.release_user(endpoint.settings.user)
             if isinstance(endpoint, Callee):
                 endpoint.station.set_inbound_options(endpoint.settings.user, None)
@@ -478,7 +478,7 @@ class RunExecution:
     def _make_evidence(self) -> RunEvidence:
         names = [endpoint.name for group in self.share.groups.values() for endpoint in group.endpoints]
         report = partial(self._uplink.report, "event", self.share.run_id)
-        return RunEvidence(self.share.evidence, names, self._seats.stations, report, self._wall)
+        return RunEvidence(self.share.evidence, names, self._sites.stations, report, self._wall)
 
     def _tell_evidence(self) -> None:
         """Send some of what is kept: a little at a time while there are calls, then as fast as the loop goes."""
@@ -522,7 +522,7 @@ class RunExecution:
             packets_received=sum(f.packets_received for f in figures),
             send_errors=sum(f.send_errors for f in figures),
             kernel_drops=sum(f.kernel_drops for f in figures),
-            sip=None if self._sip_before is None else self._seats.sip_traffic.since(self._sip_before),
+            sip=None if self._sip_before is None else self._sites.sip_traffic.since(self._sip_before),
             samples_dropped=self._uplink.samples_dropped - self._samples_dropped_before,
         )
 
@@ -534,7 +534,7 @@ class RunExecution:
         self._firsts.clear()
         self._order.clear()
         self._shares.clear()
-        self._seats.forget()
+        self._sites.forget()
         self._on_finished = None
 
     def _let_go(self) -> None:
@@ -548,7 +548,7 @@ class RunExecution:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        self._seats.close()
+        self._sites.close()
 
 
 def _has_left(endpoint: Endpoint) -> bool:

@@ -63,7 +63,7 @@ class Stations:
         if self._open_at is None:
             return [Placement(self.home, share)]
         towards: dict[str, str] = {}
-        seats: dict[str, set[int]] = {}
+        places: dict[str, set[int]] = {}
         for index, uri in destinations_of(share).items():
             ip = self.home.addresses.sip
             if uri is not None:
@@ -71,12 +71,12 @@ class Stations:
                 if server not in towards:
                     towards[server] = await self._address_towards(uri) or ip
                 ip = towards[server]
-            seats.setdefault(ip, set()).add(index)
-        if not seats:
+            places.setdefault(ip, set()).add(index)
+        if not places:
             return [Placement(self.home, share)]
-        if len(seats) == 1:
-            return [Placement(await self._at(next(iter(seats))), share)]
-        return [Placement(await self._at(ip), _part(share, indexes)) for ip, indexes in seats.items()]
+        if len(places) == 1:
+            return [Placement(await self._at(next(iter(places))), share)]
+        return [Placement(await self._at(ip), _part(share, indexes)) for ip, indexes in places.items()]
 
     def close(self) -> None:
         """Close all of them, the home station last: it has the media engine."""

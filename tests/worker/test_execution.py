@@ -30,7 +30,7 @@ from cmw.sip.lookup import Lookup
 from cmw.worker import run_seconds
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
-from cmw.worker.seats import Seats
+from cmw.worker.sites import Sites
 from cmw.worker.station import Station
 from cmw.worker.stations import Placement
 from tests.support.sip_party import SDP
@@ -473,7 +473,7 @@ def test_endpoints_of_one_run_are_called_where_they_sit() -> None:
             Placement(station, run.share.model_copy(update={"groups": part}))
             for station, part in ((stage.station, one), (other, two))
         ]
-        run.run._seats = Seats(placements)
+        run.run._sites = Sites(placements)
         assert (await run.start())["targets"] == {
             "one": {"0": f"sip:one-0001@{HERE}"},
             "two": {"0": f"sip:two-0001@{ELSEWHERE}"},

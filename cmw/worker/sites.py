@@ -1,4 +1,4 @@
-"""Where the endpoints of a run sit: at one station for each network that they call into."""
+"""Where the endpoints of a run are: at one station for each network that they call into."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEMPORARILY_UNAVAILABLE = 480
 BUSY_HERE = 486
 
 
-class Lines:
+class CalleeLines:
     """The calls that one user of ours takes, at a time or one after the other: each has a `Callee` of its own."""
 
     def __init__(self) -> None:
@@ -38,21 +38,21 @@ class Lines:
         return BUSY_HERE if is_busy else TEMPORARILY_UNAVAILABLE
 
 
-class Seat:
+class Site:
     """The endpoints of a run that are at one station: the ways from there, and who of them waits for calls."""
 
     def __init__(self, placement: Placement) -> None:
         self.station = placement.station
         self.ways = Ways(placement.share, placement.station)
-        self.callees: dict[str, Lines] = {}
+        self.callees: dict[str, CalleeLines] = {}
         self.takes_any: list[Callee] = []
 
 
-TakeCall = Callable[[Seat, CallOffered], CallOwner | int | None]
+TakeCall = Callable[[Site, CallOffered], CallOwner | int | None]
 """Returns what a `CallTaker` does."""
 
 
-class Seats:
+class Sites:
     """All of them; `prepare` looks up servers, `take_calls` begins to take calls, `close` ends that.
 
     Args:
@@ -60,22 +60,22 @@ class Seats:
     """
 
     def __init__(self, placements: Sequence[Placement]) -> None:
-        self._seats = [Seat(placement) for placement in placements]
+        self._sites = [Site(placement) for placement in placements]
         self._by_index = {
-            index: seat
-            for seat, placement in zip(self._seats, placements, strict=True)
+            index: site
+            for site, placement in zip(self._sites, placements, strict=True)
             for index in _indexes(placement)
         }
         self._takers: list[tuple[Station, Callable[[CallOffered], CallOwner | int | None]]] = []
 
-    def of(self, index: int) -> Seat:
-        """Return where the endpoint of an index sits."""
+    def of(self, index: int) -> Site:
+        """Return where the endpoint of an index is."""
         return self._by_index[index]
 
     @property
     def stations(self) -> list[Station]:
         """Return the stations, in the order of the plan."""
-        return [seat.station for seat in self._seats]
+        return [site.station for site in self._sites]
 
     @property
     def sip_traffic(self) -> SipTraffic:
@@ -88,38 +88,38 @@ class Seats:
         Raises:
             CommandError: as `Ways.prepare` says.
         """
-        for seat in self._seats:
-            await seat.ways.prepare()
+        for site in self._sites:
+            await site.ways.prepare()
 
     async def prepare_targets(self, targets: Mapping[str, Mapping[str, str]]) -> None:
         """Look up the hosts of receivers elsewhere."""
-        for seat in self._seats:
-            await seat.ways.prepare_targets(targets)
+        for site in self._sites:
+            await site.ways.prepare_targets(targets)
 
     def take_calls(self, take: TakeCall) -> None:
         """Have `take` asked for whatever calls these stations."""
-        for seat in self._seats:
-            taker = _taker(take, seat)
-            seat.station.takers.append(taker)
-            self._takers.append((seat.station, taker))
+        for site in self._sites:
+            taker = _taker(take, site)
+            site.station.takers.append(taker)
+            self._takers.append((site.station, taker))
 
     def close(self) -> None:
         """Take no calls any more, and let connections be as usual again."""
         for station, taker in self._takers:
             station.takers.remove(taker)
         self._takers.clear()
-        for seat in self._seats:
-            seat.ways.close()
+        for site in self._sites:
+            site.ways.close()
 
     def forget(self) -> None:
         """Let go of the endpoints."""
-        for seat in self._seats:
-            seat.callees.clear()
-            seat.takes_any.clear()
+        for site in self._sites:
+            site.callees.clear()
+            site.takes_any.clear()
 
 
-def _taker(take: TakeCall, seat: Seat) -> Callable[[CallOffered], CallOwner | int | None]:
-    return lambda offer: take(seat, offer)
+def _taker(take: TakeCall, site: Site) -> Callable[[CallOffered], CallOwner | int | None]:
+    return lambda offer: take(site, offer)
 
 
 def _indexes(placement: Placement) -> list[int]:
