@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,28 @@ def test_the_schedule_is_the_same_and_merged_figures_are_those_of_all_endpoints(
     assert schedules[0] == sorted(schedules[0])
     assert len(set(schedules[0])) == CALLS
     assert targets[0] == targets[1] == targets[2]
+
+
+@pytest.mark.loopback
+def test_a_receiver_that_callers_share_is_carried_by_one_worker(tmp_path: Path) -> None:
+    groups = {
+        "callees": {"endpoints": 3},
+        "callers": {"endpoints": 9, "call": {"group": "callees", "pairing": "3:1"}, "repeats": 1, "pause": "200ms"},
+    }
+    with Lab(tmp_path, 15) as lab:
+        for host, name in enumerate(("w1", "w2"), 1):
+            _, token = lab.create_worker(name)
+            lab.start_worker(token, host).event("link open")
+        body = {"plan": {**PLAN, "duration": "1s", "groups": groups}}
+        run = lab.until_over(lab.call("POST", "/runs", body)["id"])
+        ended = lab.call("GET", f"/runs/{run['id']}/endpoints?perPage=100")
+    assert len(run["workers"]) == 2
+    assert [report["outcome"] for report in ended] == 36 * ["SUCCESS"]
+    carriers: dict[str, set[str]] = {}
+    for report in ended:
+        carriers.setdefault(report["name"].partition(".")[0], set()).add(report["worker"])
+    assert len(carriers) == 12
+    assert all(len(workers) == 1 for workers in carriers.values())
+    assert len(set.union(*carriers.values())) == 2
+    targets = Counter(report["call"]["target"] for report in ended if report["group"] == "callers")
+    assert sorted(targets.values()) == [6, 6, 6]
