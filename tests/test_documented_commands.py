@@ -56,6 +56,7 @@ RUN_BY = {
     r"docker (run|exec|kill)": "needs a daemon; .ci/image-test runs the same image with the same words for podman",
     r"kubectl": "needs a cluster",
     r"helm": "needs a cluster; tests/deploy/test_helm.py renders the chart and checks the objects",
+    r"cp -a /var/lib/cmw": "tests/gateway/test_upgrade.py",
     r"systemctl": "needs systemd as PID 1; tests/deploy/test_systemd.py checks the units",
     r"(install|cp|echo|export|git) ": "the user's own files",
     r"kill -USR1": "tests/faults/test_worker_operator.py",

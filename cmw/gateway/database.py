@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -130,7 +132,12 @@ def _migrate(connection: sa.Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise SettingsError(f"the store's schema: expected one this version of cmw knows, found: {error}") from error
+        found = MigrationContext.configure(connection).get_current_revision()
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        raise SettingsError(
+            f"the store's schema: expected one this version of cmw knows, up to {newest}, found {found}; "
+            "start the newer version, or put the copy of before in its place"
+        ) from error
 
 
 def _cause(error: Exception) -> str:

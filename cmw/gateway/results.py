@@ -16,12 +16,11 @@ from cmw.gateway.parts import ActiveRun, Part
 from cmw.gateway.run_store import RunStore
 from cmw.gateway.sample_store import SampleStore
 from cmw.link.samples import ABSENT_COUNT, SampleBatch
-from cmw.load.exit_code import exit_code
 from cmw.load.outcome import EndpointReport, RunTotals
 from cmw.load.plan import Plan
 from cmw.load.plan_parser import parse_plan
 from cmw.load.report import UNTRUSTED, samples_csv
-from cmw.load.summary import RunInfo, Summary, WorkerPart, build_summary
+from cmw.load.summary import RunInfo, WorkerPart, build_summary
 from cmw.metrics.grouped_samples import GroupedSamples
 from cmw.metrics.keys import COLUMNS
 
@@ -59,10 +58,6 @@ class Results:
         reports = await self._store.reports(run.id)
         dropped = await self._store.dropped_samples(run.id)
         return await asyncio.to_thread(_summary, run, plan, reports, samples, dropped)
-
-    def exit_code(self, summary: dict[str, Any]) -> int:
-        """Return the exit code that a summary means."""
-        return exit_code(Summary.model_validate(summary))
 
 
 def _summary(

@@ -56,6 +56,7 @@ log = structlog.get_logger("cmw.gateway.runs")
 _LIST_COLUMNS = [
     *(c for c in runs.c if c.name not in ("plan", "sealed_plan", "summary")),
     runs.c.summary.is_not(None).label("summary_known"),
+    runs.c.summary["thresholds"].label("thresholds"),
 ]
 
 _ENDPOINT = events.c.data["endpoint"].as_integer()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cmw.core.clock import Nanos
-from cmw.core.words import RunStatus, WorkerState
+from cmw.core.words import RunStatus, Verdict, WorkerState
 from cmw.errors import SettingsError
 from cmw.gateway.api_keys import ApiKeys
 from cmw.gateway.coordinator import NOT_SUMMED_UP, WAIT_MS, Coordinator, RunOrder
@@ -52,6 +52,7 @@ from cmw.gateway.watchers import RunWatchers
 from cmw.gateway.workers import DEFAULT_CAPACITY, WorkerRegistry, WorkerRow
 from cmw.link.refusal import Refusal
 from cmw.load.evidence import Evidence
+from cmw.load.exit_code import exit_code_of
 from cmw.load.packets import EvidencePackets, read_packets
 from cmw.load.plan import Plan
 from cmw.load.report import UNTRUSTED
@@ -258,7 +259,6 @@ class Gateway:
         view.step_id = step_id
         view.search = self._searches.found(run_id)
         if summary is not None:
-            view.exit_code = self._results.exit_code(summary)
             found = summary.get("search")
             view.search = SearchPart.model_validate(found) if found is not None else None
         return view
@@ -483,7 +483,7 @@ class Gateway:
                 )
                 for part in parts
             ],
-            exit_code=_exit_code_without_summary(status, row["reason"]),
+            exit_code=_exit_code(row, status),
             late_reports=row["late_reports"],
             search_id=row["search_id"],
         )
@@ -494,11 +494,15 @@ def _measured_in(summary: dict[str, Any] | None, run_id: str) -> str:
     return str(summary["run"]["id"]) if summary is not None else run_id
 
 
-def _exit_code_without_summary(status: RunStatus, reason: str) -> int | None:
-    """Return 75 for a run that no worker could carry out, 70 for one that we could not sum up."""
+def _exit_code(row: RunRow, status: RunStatus) -> int | None:
+    """Return that of its summary; without one 75 for a run that no worker could carry out, 70 if it was our fault."""
     if not status.is_final:
         return None
-    return INTERNAL_EXIT_CODE if reason.startswith(NOT_SUMMED_UP) else UNAVAILABLE_EXIT_CODE
+    if row["summary_known"]:
+        thresholds_hold = all(threshold["passed"] for threshold in row["thresholds"] or ())
+        verdict = Verdict(row["verdict"]) if row["verdict"] is not None else None
+        return exit_code_of(status, verdict, thresholds_hold=thresholds_hold)
+    return INTERNAL_EXIT_CODE if row["reason"].startswith(NOT_SUMMED_UP) else UNAVAILABLE_EXIT_CODE
 
 
 def _lock(data_dir: Path) -> int:

@@ -12,6 +12,7 @@ from cmw.core.words import RunStatus
 from cmw.gateway.journal import Entry
 from cmw.gateway.placement import Placement
 from cmw.gateway.service import Gateway
+from cmw.gateway.views import Page
 from cmw.link.samples import SampleBatch, encode_samples
 from cmw.load.early_end import EarlyEndJudge
 from cmw.load.plan import Plan
@@ -62,6 +63,7 @@ def test_a_threshold_ends_its_run_and_fails_it_though_it_holds_again(tmp_path: P
             summary = await gateway.summary(run_id)
             await worker.stop()
         assert (run.status, run.verdict, run.exit_code) == (RunStatus.COMPLETED, "FAILED", 99)
+        assert [each.exit_code for each in (await gateway.runs(Page()))[0]] == [99]
         assert run.reason == "mos avg >= 4 failed in second 2 with 3"
         assert summary["run"]["blame"] == "TARGET"
         ended, other = summary["thresholds"]

@@ -57,6 +57,8 @@ def test_one_worker_runs_a_plan_to_its_summary(tmp_path: Path) -> None:
             run_id = await gateway.start_run(make_plan())
             run = await gateway.wait_run(run_id)
             assert (run.status, run.verdict, run.exit_code) == (RunStatus.COMPLETED, "PASSED", 0)
+            [listed], _ = await gateway.runs(Page())
+            assert (listed.verdict, listed.exit_code) == ("PASSED", 0)
             assert run.progress["by_phase"] == {"INCALL": 8}
             assert worker.commands == ["prepare_run", "start_run"]
             assert worker.targets[run_id]["callees"]["3"] == "sip:callees-0004@127.0.0.1"
