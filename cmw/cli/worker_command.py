@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sys
+from typing import NoReturn
 
 import uvloop
 
@@ -14,7 +17,7 @@ from cmw.worker.settings import WorkerSettings, load_settings
 from cmw.worker.worker import Worker
 
 
-def worker() -> int:
+def worker() -> NoReturn:
     """Run a worker until a signal comes; see docs/configuration.md for its variables.
 
     SIGTERM and SIGINT end calls politely and hand over what is still to be reported; a second one ends at once. SIGUSR1
@@ -23,7 +26,9 @@ def worker() -> int:
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     adopt_orphans()
-    return 128 + uvloop.run(_run(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        number = runner.run(_run(settings))
+        _leave(128 + number)
 
 
 def adopt_orphans() -> None:
@@ -36,6 +41,14 @@ def next_level(level: str, first: str) -> str:
     """Return the level after `level`: one more talkative, and after the last one `first`, that of the settings."""
     following = list(LEVELS)[list(LEVELS).index(level) + 1 :]
     return following[0] if following else first
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: a question that no name server answers cannot be taken back, and would hold it up."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 async def _run(settings: WorkerSettings) -> int:
@@ -57,8 +70,9 @@ async def _run(settings: WorkerSettings) -> int:
     loop.add_signal_handler(signal.SIGUSR1, lambda: one.change_log_level(next_level(one.log_level, settings.log_level)))
     loop.add_signal_handler(signal.SIGUSR2, one.drain)
     try:
-        await one.start()
-        manager.ready(f"worker for {settings.gateway.address}")
+        await _start(one, ended)
+        if not ended.done():
+            manager.ready(f"worker for {settings.gateway.address}")
         number = await ended
     finally:
         manager.stopping()
@@ -69,3 +83,14 @@ async def _run(settings: WorkerSettings) -> int:
         if not task.cancelled():
             task.result()
     return number
+
+
+async def _start(one: Worker, ended: asyncio.Future[int]) -> None:
+    """Start a worker, unless a signal comes before it has started: what it waits for then is waited for no longer."""
+    starting = asyncio.ensure_future(one.start())
+    await asyncio.wait((starting, ended), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        return
+    starting.cancel()
+    await asyncio.wait((starting,))

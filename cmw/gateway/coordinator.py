@@ -324,7 +324,8 @@ class Coordinator:
         online = self._who_is_online(rows)
         where = f" ({run.placement})" if str(run.placement) else ""
         if whole == 0:
-            return f"{online}{where}"
+            full = ", with room for none" if self._is_any_online(rows) else ""
+            return f"{online}{full}{where}"
         return f"the plan needs {run.seats} endpoints, the workers have room for {whole}; {online}{where}"
 
     def _is_behind_others(self, run: ActiveRun, rows: list[WorkerRow]) -> bool:
@@ -393,6 +394,9 @@ class Coordinator:
     def _free_workers(self, rows: Iterable[WorkerRow]) -> list[tuple[WorkerRow, int]]:
         online = [row for row in rows if self._hub.state(row["id"]) is WorkerState.ONLINE]
         return [(row, max(0, self.capacity(row) - self.endpoints_on(row["id"]))) for row in online]
+
+    def _is_any_online(self, rows: Iterable[WorkerRow]) -> bool:
+        return any(self._hub.state(row["id"]) is WorkerState.ONLINE for row in rows)
 
     def _who_is_online(self, rows: Iterable[WorkerRow]) -> str:
         states = Counter(self._hub.state(row["id"]) for row in rows)

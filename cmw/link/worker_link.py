@@ -215,14 +215,14 @@ class WorkerLink:
     # Commands: reports and answers.
 
     def update(self, status: WorkerStatus) -> None:
-        """Set what the next hello and heartbeat say; a fault that comes or goes is told at once.
+        """Set what the next hello and heartbeat say; another fault, or another capacity, is told at once.
 
         Raises:
             LocalProtocolError: a value that no hello or heartbeat can hold.
         """
         make_hello(self._info, status, self.session, self.spool)
         make_heartbeat(status, 0, self.spool, self.clock)
-        is_news = status.fault != self._status.fault
+        is_news = (status.fault, status.capacity) != (self._status.fault, self._status.capacity)
         self._status = status
         if is_news and self.is_open:
             self._timers.set(LinkTimer.HEARTBEAT, self._now)

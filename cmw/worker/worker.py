@@ -62,6 +62,9 @@ MAX_FAULT_CHARS = 255
 RUNS_SHARE = 0.7
 """Part of the time of `Worker.stop` that runs may take."""
 
+LEAVE_S = 0.25
+"""Of the time of `Worker.stop`, for what cannot wait for anybody: sockets and threads are let go, the process ends."""
+
 
 class Worker:
     """Start with `start`, end with `stop`; in between the gateway decides.
@@ -179,8 +182,10 @@ class Worker:
                 to be taken down, the rest, and what is left of the first part, for the reports.
         """
         patience_s = self._settings.shutdown_timeout if patience_s is None else patience_s
+        patience_s = max(patience_s / 2, patience_s - LEAVE_S)
         end_at = monotonic_ns() + int(patience_s * SECOND)
         self._is_stopping = True
+        self._tell_status()
         await self._finish_runs(reason, patience_s * RUNS_SHARE)
         await self._close_link(max(0.0, (end_at - monotonic_ns()) / SECOND))
         for task in list(self._tasks):
@@ -347,10 +352,13 @@ class Worker:
         assert self._alarm is not None
         if self._standstill is not None:
             self._standstill.look()
+        self._tell_status()
+        self._status_timer = self._alarm.at(self._alarm.now() + SECOND, self._update_link)
+
+    def _tell_status(self) -> None:
         if self._link is not None:
             status = self._status()
             self._link.run(lambda link, now: link.update(status))
-        self._status_timer = self._alarm.at(self._alarm.now() + SECOND, self._update_link)
 
     def _receive_link_event(self, event: WorkerEvent) -> None:
         if isinstance(event, LinkOpened):
@@ -474,9 +482,7 @@ class Worker:
 
     def _drain(self, *, is_on: bool) -> None:
         self._is_draining = is_on
-        if self._link is not None:  # at once, for a hello that may be the next thing to go out
-            status = self._status()
-            self._link.run(lambda link, now: link.update(status))
+        self._tell_status()  # at once, for a hello that may be the next thing to go out
         self._log.info("draining: no new runs are taken" if is_on else "new runs are taken again")
 
     def _stop_run(self, command: CommandReceived) -> None:

@@ -225,7 +225,7 @@ class TestHeartbeat:
         world.run_until(46 * SECOND)
         assert world.server is not None
         beats = [event for event in world.server.events if isinstance(event, events.HeartbeatReceived)]
-        assert len(beats) == 4
+        assert len(beats) == 5  # one more at once, for the capacity is another one
         assert beats[-1].heartbeat.load.endpoints == 7
         assert beats[-1].heartbeat.capacity == 40
         assert world.link.is_open
@@ -234,10 +234,19 @@ class TestHeartbeat:
         world = opened()
         assert world.server is not None
         for at, fault in enumerate(("no room", "no room", ""), 1):
-            world.link.update(WorkerStatus(capacity=40, fault=fault))
+            world.link.update(WorkerStatus(capacity=50, fault=fault))
             world.run_until(at * SECOND)
         beats = [event.heartbeat for event in world.server.events if isinstance(event, events.HeartbeatReceived)]
         assert [beat.fault for beat in beats] == ["", "no room", ""]
+
+    def test_another_capacity_is_told_at_once_and_once(self) -> None:
+        world = opened()
+        assert world.server is not None
+        for at, capacity in enumerate((40, 40, 0), 1):
+            world.link.update(WorkerStatus(capacity=capacity))
+            world.run_until(at * SECOND)
+        beats = [event.heartbeat for event in world.server.events if isinstance(event, events.HeartbeatReceived)]
+        assert [beat.capacity for beat in beats[1:]] == [40, 0]
 
     def test_offset_of_the_gateways_clock(self) -> None:
         world = opened(offset_ns=250 * MILLISECOND)

@@ -171,6 +171,16 @@ class Callee:
         """Return what the log says of each call that has ended."""
         return [entry for entry in self.log if entry["event"] == "call ended"]
 
+    def wait_for_reports(self, count: int) -> None:
+        """Wait until so many calls have ended."""
+        seen = 0
+        for _ in range(count):
+            self.program.wait_for('"event":"call ended"', after=seen)
+            seen = (
+                next(at for at, line in enumerate(self.program.lines) if at >= seen and '"event":"call ended"' in line)
+                + 1
+            )
+
     def stop(self) -> dict[str, Any]:
         """End it with SIGTERM; return its totals."""
         code = self.program.stop()

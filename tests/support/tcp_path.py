@@ -15,9 +15,10 @@ CHUNK = 1 << 16
 
 
 class _Way(NamedTuple):
-    """Where the bytes of one socket go."""
+    """Where the bytes of one socket go, and whether they are kept too."""
 
     to: socket.socket
+    is_told: bool = False
 
 
 class TcpPath:
@@ -29,10 +30,12 @@ class TcpPath:
     Attributes:
         port: where to connect.
         taken: how many connections came.
+        told: what those who connected have sent, one after the other.
     """
 
     def __init__(self, to_port: int) -> None:
         self.taken = 0
+        self.told = bytearray()
         self._to_port = to_port
         self._is_black = False
         self._lock = threading.Lock()
@@ -93,7 +96,7 @@ class TcpPath:
                     if key.fileobj is self._listener:
                         self._take()
                     elif self._is_open(key.fileobj):  # what select told may have been reset or left alone since
-                        self._pass_on(key.fileobj, key.data.to)  # type: ignore[arg-type]
+                        self._pass_on(key.fileobj, key.data)  # type: ignore[arg-type]
 
     def _take(self) -> None:
         near, _ = self._listener.accept()
@@ -107,10 +110,10 @@ class TcpPath:
             near.close()
             return
         self._pairs.append((near, far))
-        self._selector.register(near, selectors.EVENT_READ, _Way(far))
+        self._selector.register(near, selectors.EVENT_READ, _Way(far, is_told=True))
         self._selector.register(far, selectors.EVENT_READ, _Way(near))
 
-    def _pass_on(self, out_of: socket.socket, into: socket.socket) -> None:
+    def _pass_on(self, out_of: socket.socket, way: _Way) -> None:
         data = b""
         with contextlib.suppress(ConnectionError):
             data = out_of.recv(CHUNK)
@@ -119,12 +122,14 @@ class TcpPath:
                 self._forget(out_of)
             return
         if data:
+            if way.is_told:
+                self.told += data
             with contextlib.suppress(ConnectionError):
-                into.sendall(data)
+                way.to.sendall(data)
             return
         self._forget(out_of)
         with contextlib.suppress(OSError):
-            into.shutdown(socket.SHUT_WR)
+            way.to.shutdown(socket.SHUT_WR)
 
     def _is_open(self, end: socket.socket) -> bool:
         return end.fileno() >= 0 and end in self._selector.get_map()
