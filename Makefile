@@ -7,6 +7,7 @@
 #   make bench   the benches                  ARGS="..." narrows them, SECONDS=60 makes the windows of media longer
 #   make peers   the real programs that some tests talk to (Debian packages; needs root)
 #   make image   the container image, with docker or podman     make image-test  runs it, in limits (needs root)
+#   make compose-test   compose.yaml for real, with the image that make image-test made (needs root)
 #   make clean   remove what the others made
 
 PYTHON_SOURCES := cmw tests bench setup.py
@@ -15,7 +16,7 @@ ALONE := tests/cli tests/faults tests/fuzz tests/peers bench
 COMPILED := $(wildcard cmw/*.pyx cmw/*.pxd cmw/net/*.pyx cmw/net/*.pxd cmw/sip/*.pyx)
 IN := .venv/bin
 
-.PHONY: help setup demo test fuzz check bench peers image image-test clean
+.PHONY: help setup demo test fuzz check bench peers image image-test compose-test clean
 
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
@@ -64,6 +65,9 @@ image:
 
 image-test:
 	@.ci/image-test
+
+compose-test: setup
+	@.ci/compose-test
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

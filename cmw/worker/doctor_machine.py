@@ -126,7 +126,7 @@ def _realtime() -> Finding:
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
     except OSError:
-        remedy = "cap_add: [SYS_NICE], or ulimits rtprio: 50; without it packets leave later when the machine is busy"
+        remedy = "ulimits rtprio: 50, or --ulimit rtprio=50; without it packets leave later when the machine is busy"
         return warn("real-time scheduling", "not allowed", remedy)
     os.sched_setscheduler(0, *before)
     return ok("real-time scheduling", "allowed for the media thread")

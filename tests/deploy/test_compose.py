@@ -62,6 +62,13 @@ def test_the_compose_file_waits_longer_for_the_end_than_the_worker_takes() -> No
     assert int(worker["stop_grace_period"].removesuffix("s")) > taken_s
 
 
+@pytest.mark.parametrize("service", ["worker", "gateway"])
+def test_a_service_has_no_rights_that_it_does_not_need(service: str) -> None:
+    found = services()[service]
+    assert (found["cap_drop"], found.get("cap_add"), found["read_only"]) == (["ALL"], None, True)
+    assert found["security_opt"] == ["no-new-privileges:true"]
+
+
 def test_settings_of_the_compose_file_are_settings() -> None:
     assert {name.lower() for name in services()["worker"]["environment"]} <= set(WorkerSettings.model_fields)
 
