@@ -148,10 +148,10 @@ def _report(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
-    from cmw.worker.logs import mask
+    from cmw.worker.logs import mask, printable
 
     for line in message.splitlines():
-        print(f"cmw: {mask(line)}", file=sys.stderr)
+        print(f"cmw: {printable(mask(line))}", file=sys.stderr)
 
 
 def _log_warnings() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from cmw.core.address import Address
 from cmw.errors import SettingsError
-from cmw.load.evidence import header_of, mask, shows_password
+from cmw.load.evidence import header_of
+from cmw.load.sip_masks import mask, shows_password
 from cmw.net.clock import monotonic_ns, wall_clock
 from cmw.net.hep import RTCP, TCP, UDP, encode_hep
 from cmw.sip.hop import Hop, Transport

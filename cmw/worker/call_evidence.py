@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from cmw.core.address import Address
 from cmw.core.clock import WallClock
-from cmw.load.evidence import MAX_CHARS, MAX_MESSAGE_CHARS, MAX_MESSAGES, Evidence, EvidenceMessage, header_of, mask
+from cmw.load.evidence import MAX_CHARS, MAX_MESSAGE_CHARS, MAX_MESSAGES, Evidence, EvidenceMessage, header_of
+from cmw.load.sip_masks import mask
 from cmw.worker.endpoint import Endpoint
 from cmw.worker.sip_recorder import RecordedMessage
 from cmw.worker.station import Station

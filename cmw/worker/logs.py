@@ -22,6 +22,7 @@ from typing import Any, TextIO
 import structlog
 
 from cmw.core.address import Address
+from cmw.load.sip_masks import mask_beside_credentials
 from cmw.sip.hop import Hop
 from cmw.worker.values import MASK
 
@@ -30,6 +31,9 @@ LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": 5}
 
 TALKATIVE = ("aiosqlite",)
 """Libraries whose debug logs would be all there is to see: two lines for each statement of the store, with its data."""
+
+FIELD_CHARS = 2048
+"""Of a field below level trace; what is longer is cut, and told."""
 
 REPEATS = 25
 """Lines with the same event and level that are shown within `REPEATS_SPAN_S`; more are counted."""
@@ -45,6 +49,8 @@ _TOKEN = re.compile(r"\b(cmw_|cmk_)[0-9a-zA-Z]{16,}")
 _AUTHORIZATION = re.compile(r"(?i)((?:proxy-)?authorization[ \t]*:)([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)")
 _RESPONSE = re.compile(r'(?i)\b(response[ \t]*=[ \t]*"?)[^",\s]+')
 _CREDENTIALS = re.compile(r"(?i)\b(basic|bearer)([ \t]+)[^\s,\"]+")
+_URL_PASSWORD = re.compile(r"(//[^\s:@/]{1,256}:)[^\s@/]++@")
+_MEDIA_KEY = re.compile(r"(?i)\b(inline:)[0-9A-Za-z+/=]{16,}+")
 
 
 class Log(structlog.BoundLoggerBase):
@@ -128,15 +134,23 @@ def get_logger(name: str = "", **fields: Any) -> Log:
 
 
 def mask(text: str) -> str:
-    """Return `text` without tokens, API keys and what answers a digest challenge."""
+    """Return `text` without tokens, API keys, what answers a digest challenge, passwords in URIs and keys of media."""
     if "cmw_" in text or "cmk_" in text:
         text = _TOKEN.sub(rf"\g<1>{MASK}", text)
-    return _AUTHORIZATION.sub(_mask_header, text)
+    if "@" in text:
+        text = _URL_PASSWORD.sub(rf"\g<1>{MASK}@", mask_beside_credentials(text))
+    return _AUTHORIZATION.sub(_mask_header, _MEDIA_KEY.sub(rf"\g<1>{MASK}", text))
 
 
 def mask_secrets(logger: Any, level: str, event_dict: EventDict) -> EventDict:
     """Make every field plain and mask what is secret in it: the last line of defence, not the first."""
-    return {key: MASK if key.lower() in _SECRET_KEYS and value else _plain(value) for key, value in event_dict.items()}
+    plain = {key: MASK if key.lower() in _SECRET_KEYS and value else _plain(value) for key, value in event_dict.items()}
+    return plain if level == "trace" else {key: _bounded(key, value) for key, value in plain.items()}
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes for whatever would move a cursor, change a colour or begin a line."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def render_json(logger: Any, level: str, event_dict: EventDict) -> str:
@@ -183,7 +197,10 @@ class RepeatLimit:
 
 
 class _PrettyRenderer:
-    """One line for people: time, level, event, then key=value; nothing unprintable reaches the terminal."""
+    """One line for people: time, level, event, then key=value; nothing unprintable reaches the terminal.
+
+    The lines of a traceback follow it, further in: none of them can pose as a line of the log.
+    """
 
     def __init__(self, coloured: bool) -> None:
         self._paint: Callable[[str, str], str] = _paint if coloured else lambda text, colour: text
@@ -195,11 +212,11 @@ class _PrettyRenderer:
         parts = [
             self._paint(time[11:23], "2"),
             self._paint(f"{word:5}", _COLOURS[word]),
-            self._paint(_printable(str(event)), "1"),
+            self._paint(printable(str(event)), "1"),
         ]
-        parts += [f"{self._paint(_printable(key), '36')}={_shown(value)}" for key, value in fields.items()]
+        parts += [f"{self._paint(printable(key), '36')}={_shown(value)}" for key, value in fields.items()]
         line = " ".join(parts)
-        return line if exception is None else "\n".join([line, *map(_printable, str(exception).splitlines())])
+        return line if exception is None else "\n    ".join([line, *map(printable, str(exception).splitlines())])
 
 
 class _Writer:
@@ -276,6 +293,13 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value]
 
 
+def _bounded(key: str, value: Any) -> Any:
+    """Return a field that a peer may have filled with a whole datagram at a length that can be read."""
+    if not isinstance(value, str) or len(value) <= FIELD_CHARS or key == "exception":
+        return value
+    return f"{value[:FIELD_CHARS]}... ({len(value) - FIELD_CHARS} more characters)"
+
+
 def _paint(text: str, colour: str) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
@@ -283,7 +307,3 @@ def _paint(text: str, colour: str) -> str:
 def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if text.isprintable() and text and " " not in text else json.dumps(text)
-
-
-def _printable(text: str) -> str:
-    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

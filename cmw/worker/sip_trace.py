@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmw.load.evidence import mask_beside_credentials
+from cmw.load.sip_masks import mask_beside_credentials
 from cmw.net.driver import Trace
 from cmw.sip.hop import Hop
 from cmw.worker.logs import get_logger

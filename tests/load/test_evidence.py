@@ -6,11 +6,12 @@ import pytest
 from pydantic import ValidationError
 
 from cmw.core.words import OutcomeKind
-from cmw.load.evidence import EvidenceChoice, EvidenceMessage, mask, shows_password
+from cmw.load.evidence import EvidenceChoice, EvidenceMessage
 from cmw.load.faults import PlanError
 from cmw.load.ladder import ladder_svg, ladder_text
 from cmw.load.plan_parser import parse_plan
 from cmw.load.share import EvidenceShare
+from cmw.load.sip_masks import mask, shows_password
 from cmw.load.split import split_run, whole_run
 from tests.load.documents import two_groups
 

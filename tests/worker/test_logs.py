@@ -14,7 +14,17 @@ import structlog
 
 from cmw.core.address import Address
 from cmw.core.words import Phase
-from cmw.worker.logs import LEVELS, REPEATS, RepeatLimit, configure_logging, get_logger, mask, render_json, set_level
+from cmw.worker.logs import (
+    FIELD_CHARS,
+    LEVELS,
+    REPEATS,
+    RepeatLimit,
+    configure_logging,
+    get_logger,
+    mask,
+    render_json,
+    set_level,
+)
 
 TOKEN = "cmw_" + "0123456789abcdef" * 4
 API_KEY = "cmk_" + "0123456789abcdef" * 2
@@ -106,6 +116,49 @@ def test_digest_answers_in_raw_sip_are_masked(name: str, fold: str) -> None:
 def test_bearer_and_basic_credentials_are_masked() -> None:
     assert mask("Authorization: Bearer abc.def") == "Authorization: Bearer ****"
     assert mask("authorization: Basic dTpw") == "authorization: Basic ****"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("calls sip:bob:treasure@host;lr", "calls sip:bob:***@host;lr"),
+        ("by http://bob:treasure@proxy:3128", "by http://bob:****@proxy:3128"),
+        ("a=crypto:1 AES inline:dHJlYXN1cmVzIG9mIGEgcGVlcg==|2^20", "a=crypto:1 AES inline:****|2^20"),
+        ("mail bob@host at 10:30", "mail bob@host at 10:30"),
+    ],
+)
+def test_passwords_in_uris_and_keys_of_media_are_masked(stream: io.StringIO, said: str, shown: str) -> None:
+    configure_logging("info", "json", stream)
+    get_logger().info(said, target=said, told=[said])
+    line = line_of(stream)
+    assert (line["event"], line["target"], line["told"]) == (shown, shown, [shown])
+
+
+@pytest.mark.parametrize("part", ["//a:", "inline:", "sip:a:", "sip:a:b@", "@", "cmw_", "a=crypto:1 x inline:"])
+def test_masking_what_is_hostile_takes_linear_time(part: str) -> None:
+    assert mask(part * 100_000 + "x@").count(part[:2]) > 0
+
+
+def test_a_field_that_fills_a_datagram_is_cut_below_trace(stream: io.StringIO) -> None:
+    configure_logging("trace", "json", stream)
+    get_logger().warn("x", reason="y" * 60_000)
+    assert line_of(stream)["reason"] == "y" * FIELD_CHARS + f"... ({60_000 - FIELD_CHARS} more characters)"
+    stream.seek(0)
+    stream.truncate()
+    get_logger().trace("SIP", message="y" * 60_000)
+    assert line_of(stream)["message"] == "y" * 60_000
+
+
+def test_no_line_of_a_traceback_poses_as_a_line_of_the_log(stream: io.StringIO) -> None:
+    configure_logging("info", "pretty", stream, colours=False)
+    try:
+        raise ValueError("bad\n03:20:01.000 info  all is well\x1b[2J\u2028yes")
+    except ValueError:
+        get_logger().exception("it broke")
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith("error it broke")
+    assert "    03:20:01.000 info  all is well\\x1b[2J" in rest
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
 
 
 def test_masking_a_hostile_header_takes_linear_time() -> None:
