@@ -108,6 +108,8 @@ class _Level(NamedTuple):
 def _split_origin(head: str) -> tuple[Origin, str]:
     """Return the o= line, and the other lines without it and without v=0."""
     first, _, rest = head.partition("\n")
+    if not head:
+        fail("a session description", "none")
     if first != "v=0":
         fail("v=0 as the first line of a session description", first or "nothing")
     line, _, tail = rest.partition("\n")

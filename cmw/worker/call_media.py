@@ -308,6 +308,12 @@ class CallMedia:
         return not self._negotiator.direction.receives
 
     @property
+    def is_two_way(self) -> bool:
+        """Tell whether both sides are to speak: nobody is on hold."""
+        agreed = self.agreed
+        return agreed is not None and Direction.SENDRECV is agreed.direction is agreed.remote_direction
+
+    @property
     def codec(self) -> str:
         """Return the encoding name that was agreed, empty before that."""
         return self.agreed.codec if self.agreed is not None else ""

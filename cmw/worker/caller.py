@@ -23,6 +23,9 @@ from cmw.worker.endpoint import Endpoint, status_text
 NEGOTIATION_STATUSES = (415, 488, 606)
 """Final responses that mean: no media in common. Source: RFC 3261 21.4.13, 21.4.26, 21.6.4."""
 
+MAX_CAUSES = 2
+"""Reason header fields that are told of a refusal."""
+
 TIMEOUT_STATUSES = (408, 504)
 """Final responses by which somebody on the way says that nobody answered. Source: RFC 3261 21.4.9, 21.5.5."""
 
@@ -115,6 +118,7 @@ class Caller(Endpoint):
         text = f"the call was answered {status_text(event.status, event.reason)}"
         if 300 <= event.status < 400 and event.response is not None:
             text += f": {', '.join(event.response.headers.get_all('Contact')) or 'no Contact'}"
+        text += _further(event)
         if not event.is_response:
             kind, text = OutcomeKind.CALL_FAILED, f"the network refused the call: {event.reason}"
         elif event.status in NEGOTIATION_STATUSES:
@@ -194,3 +198,13 @@ class Caller(Endpoint):
             wanted = wanted_ns / SECOND
             reason = f"the remote party hung up after {held_ns / SECOND:.1f} s of {wanted:g} s"
             self.lifecycle.settle(Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.TARGET, reason))
+
+
+def _further(event: CallRejected) -> str:
+    """Return what else a refusal says of itself: causes (RFC 3326), such as Q.850's, and when to call again."""
+    if event.response is None:
+        return ""
+    told = [f"Reason: {text}" for text in event.response.headers.get_all("Reason")[:MAX_CAUSES]]
+    if event.retry_after is not None:
+        told.append(f"Retry-After: {event.retry_after.after_s}")
+    return "".join([f", {text}" for text in told])

@@ -25,10 +25,12 @@ from cmw.sip import (
     CallRedirected,
     CallRefreshed,
     CallReoffered,
+    Direction,
     Ending,
     Hop,
     InfoReceived,
     MessageReceived,
+    NegotiatedAudio,
     RegistrationDelayed,
     RegistrationEnded,
     RegistrationEvent,
@@ -299,6 +301,7 @@ class Endpoint:
         if self.figures is not None and self._media is not None:
             self.figures.change_codec(self._media.codec, self._alarm.now())
             self.figures.ptime_ms = self._media.ptime_ms
+            self.figures.follow_direction(self._alarm.now(), is_two_way=self._media.is_two_way)
 
     def _dispatch(self, event: CallEvent) -> None:
         if isinstance(event, CallReoffered):
@@ -545,6 +548,7 @@ class Endpoint:
             self.fail(OutcomeKind.OSERROR, Blame.WORKER, f"media could not be started: {error}")
             return False
         self.figures = CallFigures(self._media.codec, self._media.ptime_ms, self._alarm.now())
+        self.figures.follow_direction(self._alarm.now(), is_two_way=self._media.is_two_way)
         return True
 
     def _start_media(self) -> None:
@@ -645,18 +649,22 @@ class Endpoint:
         if self.figures is not None:
             media.finish()
             self.figures.finish(media.snapshot(), self._alarm.now())
-            self._judge_media(self.figures)
+            self._judge_media(self.figures, media.agreed)
         media.close()
 
-    def _judge_media(self, figures: CallFigures) -> None:
-        """Warn of a call that was answered but not heard, by either side."""
+    def _judge_media(self, figures: CallFigures, agreed: NegotiatedAudio | None = None) -> None:
+        """Warn of a call that was answered but not heard, by either side, or not all the time."""
         if not self.call.answered or figures.elapsed_ns < 2 * SECOND:
             return
+        named = describe_peer(agreed)
         span = f"{figures.elapsed_ns / SECOND:.1f} s of an answered call"
         if figures.packets_received == 0:
-            reason = f"no RTP came in {span}"
-        elif figures.missing and figures.packets_sent:
-            reason = f"one-way: we were not heard in {span}"
+            reason = f"no RTP came in {span}{named}"
+        elif figures.missing:
+            what = "we were not heard" if figures.packets_sent else "nothing of ours left"
+            reason = f"one-way: {what} in {span}{named}"
+        elif quiet := figures.quiet_span(self.call.times.answered_at or 0):
+            reason = f"no RTP came {quiet} of {span}{named}"
         elif figures.is_silent and self.settings.audio.source != "silence":
             reason = f"silent: nothing above {SILENCE_DBOV} dBov came in {span}"
         elif 2 * figures.wrong_payload_type > figures.packets_received:
@@ -723,6 +731,17 @@ def no_memory(name: str) -> PacketLog | None:
 def nowhere(target: str) -> Reach:
     """Return nothing of how a target is reached, which is for whoever made the endpoint to say."""
     return Reach()
+
+
+def describe_peer(agreed: NegotiatedAudio | None) -> str:
+    """Return where the peer's description said that it is, and whether it said that it will not speak, or not hear."""
+    if agreed is None:
+        return ""
+    direction = agreed.remote_direction
+    if not agreed.remote.host.strip("0.:"):  # all zeros mean hold: RFC 3264 8.4
+        return f"; the peer's SDP named {agreed.remote}, on hold"
+    told = "" if direction is Direction.SENDRECV else f", a={direction}"
+    return f"; the peer's SDP named {agreed.remote}{told}"
 
 
 def status_text(status: int, reason: str) -> str:

@@ -34,6 +34,8 @@ DBM0_OF_DBOV = 6.2
 
 LEAST_SPAN_NS: Nanos = SECOND // 2
 """Rates and losses of less time than this are not told."""
+QUIET_NS: Nanos = 5 * SECOND
+"""Without RTP for so long, a call in which both sides were to speak was not whole."""
 
 Row = dict[str, float]
 """Values by column; what is unknown is not in it."""
@@ -69,7 +71,11 @@ class CallFigures:
         """Nothing came in either direction, or what came was nothing but silence."""
         self.packets_after_bye: int | None = None
         self._began_at = began_at
+        self.longest_spacing_ms: float | None = None
         self._codecs = [(began_at, codec)]
+        self._two_way_since: Nanos | None = None
+        self._was_two_way = True
+        self._last_packet_at: Nanos | None = None
         self._stopped_at: Nanos | None = None
         self._interval_at = began_at
         self._rated_ns: Nanos = 0
@@ -111,6 +117,33 @@ class CallFigures:
             self.codec = codec
             self._codecs.append((now, codec))
 
+    def follow_direction(self, now: Nanos, *, is_two_way: bool) -> None:
+        """Note whether both sides are to speak from now on; a call of which nothing is said may be quiet."""
+        if not is_two_way:
+            self._two_way_since, self._was_two_way = None, False
+        elif self._two_way_since is None:
+            self._two_way_since = now
+
+    def quiet_span(self, answered_at: Nanos) -> str:
+        """Return when no RTP came for long although both sides were to speak; empty when there is no such time.
+
+        Args:
+            answered_at: what came before does not count: an early stream ends when its announcement does.
+        """
+        since, until, last = self._two_way_since, self._stopped_at, self._last_packet_at
+        if since is None or until is None or last is None:
+            return ""
+        tail_ns = until - max(last, since, answered_at)
+        if tail_ns >= QUIET_NS:
+            return f"in the last {tail_ns / SECOND:.1f} s"
+        if not self._was_two_way:
+            return ""
+        head_ns = self._began_at + (self.first_packet_delay_ms or 0) * MILLISECOND - max(answered_at, self._began_at)
+        if head_ns >= QUIET_NS:
+            return f"in the first {head_ns / SECOND:.1f} s"
+        longest_ms = (self.longest_spacing_ms or 0) if self._began_at >= answered_at else 0
+        return f"for {longest_ms / 1000:.1f} s on end" if longest_ms * MILLISECOND >= QUIET_NS else ""
+
     def stop(self, now: Nanos) -> None:
         """Note that we hung up: from now on nothing is sent; the peer's packets count until it knows."""
         self._stopped_at = self._stopped_at or now
@@ -124,6 +157,8 @@ class CallFigures:
         self.send_errors = snapshot.send_errors
         self.wrong_payload_type = snapshot.wrong_payload_type
         self.kernel_drops = snapshot.kernel_drops
+        self.longest_spacing_ms = snapshot.total_spacing_max_ms
+        self._last_packet_at = snapshot.last_packet_at_ns
         self.oddities = _oddities(snapshot)
         self._note_edges(snapshot)
         self._totals = _counters(snapshot, self.digits_sent) | self._whole(

@@ -174,6 +174,12 @@ def test_malformed_descriptions_are_refused(body: bytes) -> None:
     assert caught.value.hint == 400
 
 
+@pytest.mark.parametrize("body", [b"", b"\r\n"])
+def test_no_description_is_named_as_such(body: bytes) -> None:
+    with pytest.raises(RemoteProtocolError, match="expected a session description, found 'none'"):
+        parse_sdp(body)
+
+
 def test_what_is_within_the_bounds_is_read() -> None:
     assert len(parse_sdp(HEAD + b"m=audio 1 RTP/AVP 0\r\n" * MAX_MEDIA).media) == MAX_MEDIA
     assert len(parse_sdp(HEAD + b"m=audio 1 RTP/AVP" + b" 0" * MAX_FORMATS).media[0].formats) == MAX_FORMATS

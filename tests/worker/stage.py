@@ -231,15 +231,15 @@ class FakeEngine:
         received = 0 if self.is_deaf else (until - stream.began_at) // PTIME_NS
         sent = ((stream.muted_at or until) - stream.began_at) // PTIME_NS
         heard: dict[str, Any] = {"jitter_ms": 0.5, "jitter_mean_ms": 0.4} if received else {}
-        return snapshot(
-            packets_sent=sent,
-            bytes_sent=160 * sent,
-            packets_received=received,
-            bytes_received=160 * received,
-            packets_expected=received,
-            last_packet_at_ns=stream.began_at + received * PTIME_NS if received else None,
-            **(heard | self.extra),
-        )
+        usual = {
+            "packets_sent": sent,
+            "bytes_sent": 160 * sent,
+            "packets_received": received,
+            "bytes_received": 160 * received,
+            "packets_expected": received,
+            "last_packet_at_ns": stream.began_at + received * PTIME_NS if received else None,
+        }
+        return snapshot(**(usual | heard | self.extra))
 
     def snapshot_all(self) -> list[tuple[int, StreamSnapshot]]:
         return [(slot, self.snapshot(slot)) for slot in self.streams]

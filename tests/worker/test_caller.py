@@ -265,6 +265,27 @@ def test_a_call_that_is_refused(status: int, kind: OutcomeKind) -> None:
     assert report.call.timing.get("call_duration_ms") is None
 
 
+def test_what_else_a_refusal_says_is_told() -> None:
+    stage = Stage()
+    caller = place(stage)
+    causes = [("Reason", 'Q.850;cause=41;text="x"'), ("Reason", "SIP;cause=503"), ("Reason", "a third one")]
+    respond(stage, 503, "No", headers=[*causes, ("Retry-After", "30 (soon)")])
+    reason = finish(stage, caller).reason
+    assert reason == (
+        'the call was answered 503 No, Reason: Q.850;cause=41;text="x", Reason: SIP;cause=503, Retry-After: 30'
+    )
+
+
+def test_an_answer_without_a_description_is_named_as_such() -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200)
+    stage.after(SECOND)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.NEGOTIATION_FAILED, Blame.TARGET)
+    assert report.reason == "the answer cannot be used: expected a session description, found 'none'"
+
+
 def test_no_answer_at_all() -> None:
     stage = Stage()
     caller = place(stage, setup_timeout_ns=60 * SECOND)
@@ -516,8 +537,77 @@ def test_nothing_heard_in_an_answered_call_is_a_warning() -> None:
     stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
     report = finish(stage, caller)
     assert (report.outcome, report.one_way, report.silent) == (OutcomeKind.COMPLETED_WITH_WARNINGS, True, False)
-    assert report.reason == "no RTP came in 10.0 s of an answered call"
+    assert report.reason == "no RTP came in 10.0 s of an answered call; the peer's SDP named 10.0.0.2:4000"
     assert "mos" not in report.media.receive
+
+
+@pytest.mark.parametrize(
+    ("figures", "reason"),
+    [
+        ({"first_packet_at_ns": 0, "last_packet_at_ns": 2 * SECOND}, "in the last 8.0 s of 10.0 s"),
+        ({"first_packet_at_ns": 6 * SECOND, "last_packet_at_ns": 10 * SECOND}, "in the first 6.0 s of 10.0 s"),
+        ({"last_packet_at_ns": 10 * SECOND, "total_spacing_max_ms": 7000.0}, "for 7.0 s on end of 10.0 s"),
+    ],
+)
+def test_a_peer_that_is_quiet_for_seconds_is_a_warning(figures: dict[str, float], reason: str) -> None:
+    stage = Stage()
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE)
+    answered_at = caller.call.times.answered_at
+    assert answered_at is not None
+    stage.engine.extra = {
+        name: value + answered_at if name.endswith("_ns") else value for name, value in figures.items()
+    }
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.blame) == (OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN)
+    assert report.reason.startswith(f"no RTP came {reason} of an answered call; the peer's SDP named 10.0.0.2:4000")
+
+
+def test_a_peer_that_is_quiet_while_we_hold_it_is_none() -> None:
+    stage = Stage()
+    caller = place(stage, steps=(StepShare(at_ns=SECOND, action="hold"),))
+    respond(stage, 200, body=SDP_THERE)
+    stage.after(SECOND + 100 * MILLISECOND)
+    reinvite = stage.party.requests("INVITE")[-1]
+    answer = SDP_THERE.replace(b"1 1 IN", b"1 2 IN") + b"a=recvonly\r\n"
+    stage.party.respond(reinvite, 200, body=answer, destination=HERE)
+    began_at = caller.call.times.answered_at
+    assert began_at is not None
+    stage.engine.extra = {"first_packet_at_ns": began_at, "last_packet_at_ns": began_at + SECOND,
+                          "total_spacing_max_ms": 8000.0}  # fmt: skip
+    stage.after(9 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert (report.outcome, report.reason) == (OutcomeKind.SUCCESS, "")
+    assert report.signalling.scenario_actions_executed == 1
+
+
+@pytest.mark.parametrize(
+    ("direction", "is_deaf", "reason"),
+    [("recvonly", True, "no RTP came in 10.0 s"), ("sendonly", False, "one-way: nothing of ours left in 10.0 s")],
+)
+def test_what_the_peer_said_of_its_direction_is_told(direction: str, is_deaf: bool, reason: str) -> None:
+    stage = Stage()
+    stage.engine.is_deaf = is_deaf
+    stage.engine.extra = {} if is_deaf else {"packets_sent": 0}
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE + f"a={direction}\r\n".encode())
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    report = finish(stage, caller)
+    assert report.reason == f"{reason} of an answered call; the peer's SDP named 10.0.0.2:4000, a={direction}"
+
+
+def test_an_address_of_zeros_is_told_as_a_hold() -> None:
+    stage = Stage()
+    stage.engine.is_deaf = True
+    caller = place(stage)
+    respond(stage, 200, body=SDP_THERE.replace(b"c=IN IP4 10.0.0.2", b"c=IN IP4 0.0.0.0"))
+    stage.after(10 * SECOND)
+    stage.party.respond(stage.party.requests("BYE")[0], 200, destination=HERE)
+    assert finish(stage, caller).reason.endswith("; the peer's SDP named 0.0.0.0:4000, on hold")
 
 
 def test_what_came_instead_is_told() -> None:
@@ -531,6 +621,7 @@ def test_what_came_instead_is_told() -> None:
     first, *hints = finish(stage, caller).reason.split("; ")
     assert first == "no RTP came in 10.0 s of an answered call"
     assert hints == [
+        "the peer's SDP named 10.0.0.2:4000",
         "500 packets came from another address than the agreed one",
         "3 packets of ours were refused by the peer's host or on the way (ICMP)",
     ]
