@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from pydantic import ValidationError
 
 from cmw.cli.document import Source, read_text
-from cmw.cli.sipp_accounts import SippOrder, is_sipp_head
+from cmw.cli.sipp_accounts import SippOrder, is_cut, is_sipp_head
 from cmw.errors import SettingsError
 from cmw.load.faults import Path, PlanError, Position
 from cmw.load.plan import MAX_ACCOUNTS, Account
@@ -78,7 +78,12 @@ def _read_sipp_rows(lines: list[str], file: FilePath, path: Path, source: Source
     for number, cells in order.rows(lines[1:]):
         if len(accounts) >= MAX_ACCOUNTS:
             raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
-        _add_account(cells, Position(str(file), number + 1), path, accounts, source)
+        position = Position(str(file), number + 1)
+        if is_cut(cells):
+            expected = "found '[authentication' without ']' in its cell, expected no ';' inside"
+            source.fault((*path, len(accounts)), expected, position)
+            continue
+        _add_account(cells, position, path, accounts, source)
     return accounts
 
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 _HEAD = re.compile(r"SEQUENTIAL(?:[,;].*)?|(?:RANDOM|USER)(?:[,;]\s*(?:PRINTF[A-Z]*\s*=.*)?)?", re.ASCII)
 _OPTION = re.compile(r"\s*(PRINTF(?:MULTIPLE|OFFSET)?)\s*=\s*([0-9]{1,9})\s*", re.ASCII)
 _NUMBER = re.compile(r"%(0?[0-9]{0,2})d", re.ASCII)
-_AUTHENTICATION = re.compile(
-    r"\[authentication(?: +username=(?P<username>[^ \]]*))?(?: +password=(?P<password>[^ \]]*))?[^\]]*\]", re.ASCII
-)
+_AUTHENTICATION = re.compile(r"\[authentication\b(?P<inside>.*)\]", re.ASCII)
+_PART = re.compile(r"(?<!\S)(?P<name>username|password)=(?:\"(?P<quoted>[^\"]*)\"|(?P<plain>[^ \]]*))", re.ASCII)
 
 
 def is_sipp_head(line: str) -> bool:
@@ -68,6 +67,11 @@ class SippOrder:
             yield number, _account([cell.strip() for cell in text.strip().removesuffix(";").split(";")])
 
 
+def is_cut(cells: Sequence[str]) -> bool:
+    """Tell whether a ``;`` cut an authentication in two, which SIPp does as well: its parts are no account."""
+    return any(cell.startswith("[authentication") for cell in cells[1:])
+
+
 def _numbered(line: str, value: int) -> str:
     return _NUMBER.sub(lambda form: format(value, f"{form[1]}d"), line)
 
@@ -77,5 +81,6 @@ def _account(cells: list[str]) -> list[str]:
     found = next(filter(None, map(_AUTHENTICATION.fullmatch, cells[1:])), None)
     if found is None:
         return cells
-    username, password = found["username"] or cells[0], found["password"] or ""
+    parts = {part["name"]: part["quoted"] or part["plain"] or "" for part in _PART.finditer(found["inside"])}
+    username, password = parts.get("username") or cells[0], parts.get("password", "")
     return [cells[0], password, "", username] if username != cells[0] else [cells[0], password]

@@ -95,7 +95,7 @@ class SignallingReport(ReportModel):
     scenario_actions_executed: int = Field(default=0, ge=0)
     """Steps of the scenario that were carried out."""
     scenario_actions_failed: int = Field(default=0, ge=0)
-    """Steps that were refused or not answered, or that the end of the call came before."""
+    """Steps that were refused or not answered, or that were under way when the call ended."""
 
 
 SIGNALLING_COUNTS: tuple[str, ...] = tuple(

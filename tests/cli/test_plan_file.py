@@ -162,6 +162,31 @@ def test_accounts_of_sipp_are_read(tmp_path: Path) -> None:
     assert [a.password.get_secret_value() for a in found.registrars["lab"].accounts] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "account"),
+    [
+        ("[authentication password=p username=b]", ("a", "p", "b")),
+        ('[authentication username="b" password="p w]=" aka_K=0x1]', ("a", "p w]=", "b")),
+        ("[authentication password=p]", ("a", "p", None)),
+        ("[authentication]", ("a", "", None)),
+    ],
+)
+def test_the_credentials_of_sipp_stand_in_any_order(
+    tmp_path: Path, cell: str, account: tuple[str, str, str | None]
+) -> None:
+    (tmp_path / "a.csv").write_text(f"SEQUENTIAL\na;{cell}\n")
+    assert [
+        (a.username, a.password.get_secret_value(), a.auth_username) for a in read_accounts(tmp_path / "a.csv")
+    ] == [account]
+
+
+@pytest.mark.parametrize("line", ["a;[authentication username=a password=p;q]", "a;[authentication username=a"])
+def test_credentials_of_sipp_that_are_cut_are_no_password(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.csv").write_text(f"SEQUENTIAL\nb;c\n{line}\n")
+    with pytest.raises(SettingsError, match=r"a\.csv:3: .*found '\[authentication' without '\]' in its cell"):
+        read_accounts(tmp_path / "a.csv")
+
+
 def test_accounts_of_sipp_may_be_made_by_number(tmp_path: Path) -> None:
     head = "SEQUENTIAL,PRINTF=5,PRINTFMULTIPLE=3,PRINTFOFFSET=10,\n"
     (tmp_path / "a.csv").write_text(head + "u%03d;p%d;x%05dy%d;\n#no;no\nz%2d;100%;;\n")
