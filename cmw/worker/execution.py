@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -94,7 +95,8 @@ class RunExecution:
         self._ready = asyncio.Event()
         self._started_at: Nanos | None = None
         self._sip_before: SipTraffic | None = None
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._numbers = itertools.count()
         self._starts = PacedStarts(alarm)
         self._is_stopping = False
         self._evidence: RunEvidence | None = None
@@ -421,18 +423,17 @@ class RunExecution:
         to its end, and its calls would stay up meanwhile.
         """
 
-        def fire() -> None:
-            self._timers.discard(timer)
-            try:
-                callback()
-            except Exception as error:
-                self._log.exception("a run cannot go on", run=self.share.run_id)
-                self._end_all(OutcomeKind.OSERROR, f"the worker failed: {type(error).__name__}: {error}")
+        if not self.finished.is_set():
+            number = next(self._numbers)
+            self._timers[number] = self._alarm.at(due_ns, partial(self._fire, number, callback))
 
-        if self.finished.is_set():
-            return
-        timer = self._alarm.at(due_ns, fire)
-        self._timers.add(timer)
+    def _fire(self, number: int, callback: Callable[[], None]) -> None:
+        self._timers.pop(number, None)
+        try:
+            callback()
+        except Exception as error:
+            self._log.exception("a run cannot go on", run=self.share.run_id)
+            self._end_all(OutcomeKind.OSERROR, f"the worker failed: {type(error).__name__}: {error}")
 
     def _look_later(self) -> None:
         """Report every second how the run stands, until it starts: registrations may take their time."""
@@ -545,7 +546,7 @@ class RunExecution:
             self._evidence.close()
             self._evidence = None
         self._starts.close()
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._sites.close()

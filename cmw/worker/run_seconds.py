@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite, nan
@@ -77,7 +78,7 @@ class RunSeconds:
         self.quality: dict[str, Total] = {}
         """Of what was received in the second before: `SHOWN`, as far as it is known."""
         self._run_id = run_id
-        self._party = party
+        self._party: Party = weakref.proxy(party)  # it has us: old circles are seldom collected
         self._endpoints = endpoints
         self._engine = engine
         self._alarm = alarm

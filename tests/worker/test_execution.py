@@ -920,7 +920,7 @@ def test_after_the_end_the_run_takes_no_calls_and_reports_nothing_more() -> None
     play(scene)
 
 
-def test_the_endpoints_of_a_finished_run_are_freed_without_the_collector() -> None:
+def test_a_finished_run_and_its_endpoints_are_freed_without_the_collector() -> None:
     async def scene() -> None:
         run = Scene()
         await run.start()
@@ -929,6 +929,9 @@ def test_the_endpoints_of_a_finished_run_are_freed_without_the_collector() -> No
         assert run.run.finished.is_set()
         assert len(endpoints) == 6
         assert [endpoint() for endpoint in endpoints] == [None] * 6
+        execution, share = weakref.ref(run.run), weakref.ref(run.share)
+        del run
+        assert (execution(), share()) == (None, None)
 
     gc.disable()
     try:
