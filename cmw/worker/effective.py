@@ -66,11 +66,12 @@ def _source(name: str) -> str:
 
 def _fill_addresses(shown: dict[str, EffectiveValue], settings: WorkerSettings) -> list[Fault]:
     try:
-        addresses = settings.addresses()
+        sip = settings.sip_address()
     except SettingsError:
         return [Fault("SIP_IP", None, "an address, because no route to the gateway shows one")]
+    addresses = settings.addresses_at(sip)
     for name, part in _FALLBACKS.items():
         if getattr(settings, name) is None:
             source = _FALLBACK_SOURCES.get(name, f"route to {settings.gateway.address}")
             shown[name.upper()] = EffectiveValue(value=getattr(addresses, part), source=source)
-    return []
+    return settings.faults_at(sip)

@@ -37,7 +37,8 @@ comes from.
 
 _PAGE_TAIL = """
 A secret can be read from the file that `NAME_FILE` names, instead of the variable itself: mount it as a Docker or
-Kubernetes secret. White space around it is dropped. Setting both is a fault.
+Kubernetes secret. White space around it is dropped. Setting both is a fault, and so is a file that is not one line of
+text, of 4,096 bytes at most, or that is no regular file: a worker does not wait for a pipe.
 
 ## Addresses
 
@@ -49,7 +50,8 @@ where the group is; and where nothing is said of these either, where the run goe
 calls has the address that the route to the gateway leaves from; when the gateway's name does not resolve yet, the one
 that the default route leaves from. Host names decide nothing. IPv6 addresses are written with or without
 brackets; a zone (`fe80::1%eth0`) is refused, as peers could do nothing with it. `SDP_IP` and `EXTERNAL_IP` are of the
-same family as the address that is bound.
+same IP version as the address that is bound, or detected without a destination: set `SIP_IP` where that is of the
+other one. An endpoint whose own destination is reached by the other IP version shows the address that it is bound to.
 
 Behind NAT, bind the private address, show the public one, and have the router hand the SIP and RTP ports on that come
 from outside:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -16,9 +15,11 @@ from cmw.errors import SettingsError
 from cmw.link.limits import SPOOL_MAX_BYTES
 from cmw.net.route import default_address, local_address_towards
 from cmw.worker import values
+from cmw.worker.small_files import read_secret
 from cmw.worker.values import (
     MASK,
     CaptureId,
+    CertificateFile,
     Gateway,
     GatewayText,
     IpAddress,
@@ -28,15 +29,17 @@ from cmw.worker.values import (
     Name,
     Port,
     ProxyText,
-    ReadableFile,
     Seconds,
     SpoolBytes,
     TargetText,
     Token,
+    WritableDirectory,
+    is_v6,
 )
 
 _SECRET_FILE_BYTES = 4096
 _SECRETS = frozenset({"worker_token", "cloud_proxy", "hep_auth_key"})
+CLASH = "an IPv{} address as the one that was detected, {}; or SIP_IP set to an IPv{} address of this machine"
 _EXPECTED_WHEN_MISSING = {"worker_token": values.TOKEN_EXPECTED, "cloud_url": values.GATEWAY_EXPECTED}
 
 
@@ -47,6 +50,24 @@ class Addresses(NamedTuple):
     media: str
     sdp: str
     external: str
+
+
+class Fault(NamedTuple):
+    """One thing wrong with the settings; `found` is masked already if it is secret, None when nothing was set."""
+
+    variable: str
+    found: str | None
+    expected: str
+
+    @property
+    def field(self) -> str:
+        """Return the variable that the fault is about, without `_FILE`."""
+        name = self.variable.removesuffix("_FILE")
+        return name if name.lower() in _SECRETS else self.variable
+
+    def __str__(self) -> str:
+        found = "not set" if self.found is None else f"found {self.found}"
+        return f"{self.variable}: {found}, expected {self.expected}"
 
 
 class WorkerSettings(BaseModel):
@@ -119,7 +140,7 @@ class WorkerSettings(BaseModel):
         description="Seconds that a stop may take: calls hung up, registrations ended, reports handed over.",
         examples=["30"],
     )
-    cloud_ca_file: ReadableFile | None = Field(
+    cloud_ca_file: CertificateFile | None = Field(
         None,
         description="PEM file of the certificate authorities that may vouch for the gateway, and for the proxy.",
         examples=["/etc/cmw/ca.pem"],
@@ -132,7 +153,7 @@ class WorkerSettings(BaseModel):
         examples=["http://proxy.example:3128"],
         json_schema_extra={"default_text": "none"},
     )
-    spool_dir: str | None = Field(
+    spool_dir: WritableDirectory | None = Field(
         None,
         description="Directory for reports that the gateway has not taken yet; they survive a restart there.",
         examples=["/var/lib/cmw/spool"],
@@ -174,9 +195,8 @@ class WorkerSettings(BaseModel):
         if shown is None or name is None:
             return shown
         bound = info.data[name]
-        if (":" in shown) is not (":" in bound):
-            version = 6 if ":" in bound else 4
-            raise ValueError(f"an IPv{version} address as {name.upper()} is one, which is {bound}")
+        if is_v6(shown) is not is_v6(bound):
+            raise ValueError(f"an IPv{_version(bound)} address as {name.upper()} is one, which is {bound}")
         return shown
 
     @field_validator("sip_port_end")
@@ -217,14 +237,44 @@ class WorkerSettings(BaseModel):
             detect: returns the local address that the route to an address leaves from, or raises OSError.
 
         Raises:
+            SettingsError: nothing was set and nothing could be detected; or what is to be shown is of another IP
+                version than what was detected.
+        """
+        sip = self.sip_address(detect)
+        if faults := self.faults_at(sip):
+            raise SettingsError("\n".join(str(fault) for fault in faults))
+        return self.addresses_at(sip)
+
+    def sip_address(self, detect: Callable[[Address], str] = local_address_towards) -> str:
+        """Return `SIP_IP`, or the address that was detected.
+
+        Raises:
             SettingsError: nothing was set and nothing could be detected.
         """
-        return self.addresses_at(self.sip_ip or self._detect(detect))
+        return self.sip_ip or self._detect(detect)
 
     def addresses_at(self, sip: str) -> Addresses:
-        """Return the four addresses for SIP that is bound to `sip`."""
+        """Return the four addresses for SIP that is bound to `sip`.
+
+        What is to be shown is shown where an address of its IP version is bound; elsewhere the bound one is.
+        """
         media = self.media_ip or sip
-        return Addresses(sip=sip, media=media, sdp=self.sdp_ip or media, external=self.external_ip or sip)
+        return Addresses(
+            sip=sip,
+            media=media,
+            sdp=self.sdp_ip if self.sdp_ip and is_v6(self.sdp_ip) is is_v6(media) else media,
+            external=self.external_ip if self.external_ip and is_v6(self.external_ip) is is_v6(sip) else sip,
+        )
+
+    def faults_at(self, sip: str) -> list[Fault]:
+        """Return what is wrong with the addresses to be shown for SIP at the detected address `sip`."""
+        media = self.media_ip or sip
+        pairs = (("SDP_IP", self.sdp_ip, media), ("EXTERNAL_IP", self.external_ip, sip))
+        return [
+            Fault(name, repr(value), CLASH.format(_version(bound), bound, _version(value)))
+            for name, value, bound in pairs
+            if value and is_v6(value) is not is_v6(bound)
+        ]
 
     def _detect(self, detect: Callable[[Address], str]) -> str:
         try:
@@ -243,24 +293,6 @@ class _Environment(BaseSettings, WorkerSettings):
     """The same settings, read from environment variables; an empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
-
-
-class Fault(NamedTuple):
-    """One thing wrong with the settings; `found` is masked already if it is secret, None when nothing was set."""
-
-    variable: str
-    found: str | None
-    expected: str
-
-    @property
-    def field(self) -> str:
-        """Return the variable that the fault is about, without `_FILE`."""
-        name = self.variable.removesuffix("_FILE")
-        return name if name.lower() in _SECRETS else self.variable
-
-    def __str__(self) -> str:
-        found = "not set" if self.found is None else f"found {self.found}"
-        return f"{self.variable}: {found}, expected {self.expected}"
 
 
 def load_settings() -> WorkerSettings:
@@ -295,6 +327,10 @@ def is_secret(name: str) -> bool:
     return name in _SECRETS
 
 
+def _version(address: str) -> int:
+    return 6 if is_v6(address) else 4
+
+
 def _read_secret_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     """Return the secrets that come from files, by field, and what is wrong with the files."""
     secrets: dict[str, str] = {}
@@ -308,16 +344,11 @@ def _read_secret_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list
             faults.append(Fault(variable, repr(path), f"either {name.upper()} or {variable}, not both"))
             continue
         try:
-            secrets[name] = _read_secret(path)
+            secrets[name] = read_secret(path, _SECRET_FILE_BYTES)
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not text"
+            why = error.strerror if isinstance(error, OSError) else str(error)
             faults.append(Fault(variable, repr(path), f"a readable file that holds the secret ({why})"))
     return secrets, faults
-
-
-def _read_secret(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return file.read(_SECRET_FILE_BYTES).decode().strip()
 
 
 def _fault(detail: ErrorDetails, *, from_file: Mapping[str, str]) -> Fault:

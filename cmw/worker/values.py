@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from cmw.core.address import Address
 from cmw.errors import SettingsError
 from cmw.link.url import HOST_NAME, PROXY_EXPECTED, parse_proxy_url
+from cmw.worker.small_files import read_small
 
 MASK = "****"
 """What stands for a secret wherever it would be shown."""
@@ -24,6 +26,9 @@ ADDRESS_EXPECTED = "one IP address without port or scope, such as 10.0.1.50"
 NAME_EXPECTED = "a name of 1 to 100 printable characters"
 
 MIN_SPOOL_BYTES = 1 << 20
+
+MAX_CERTIFICATES_BYTES = 16 << 20
+"""Of a file of authorities; that of a system has a quarter of a megabyte."""
 
 _UNITS = {None: 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _TOKEN = re.compile(r"cmw_[0-9a-fA-F]{64}")
@@ -70,6 +75,11 @@ def parse_address(text: str) -> str:
     if "%" in text or address.is_unspecified or address.is_multicast:
         raise ValueError(ADDRESS_EXPECTED)
     return str(address)
+
+
+def is_v6(address: str) -> bool:
+    """Tell of which IP version a literal address is."""
+    return ":" in address
 
 
 def _strip(value: object) -> object:
@@ -143,13 +153,28 @@ def _proxy(value: SecretStr) -> SecretStr:
     return value
 
 
-def _readable_file(text: str) -> str:
-    path = Path(text)
+def _certificate_file(text: str) -> str:
+    import ssl
+
     try:
-        with path.open("rb"):
-            return text
+        read_small(text, MAX_CERTIFICATES_BYTES)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+    except ssl.SSLError:
+        raise ValueError("a PEM file of certificates (it holds none)") from None
     except OSError as error:
-        raise ValueError(f"a file that can be read ({error.strerror})") from None
+        raise ValueError(f"a PEM file of certificates ({error.strerror})") from None
+    except ValueError as error:
+        raise ValueError(f"a PEM file of certificates ({error})") from None
+    return text
+
+
+def _writable_directory(text: str) -> str:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError("a directory to write to (it is something else)")
+    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError("a directory to write to (it is not writable)")
+    return text
 
 
 def _bytes(value: object) -> object:
@@ -169,7 +194,8 @@ Port = Annotated[int, BeforeValidator(_number(1, 65535, "a port from 1 to 65535"
 MediaThreads = Annotated[int, BeforeValidator(_number(1, 64, "a whole number from 1 to 64"))]
 Seconds = Annotated[int, BeforeValidator(_number(1, 3600, "whole seconds from 1 to 3600"))]
 ProxyText = Annotated[SecretStr, AfterValidator(_proxy)]
-ReadableFile = Annotated[str, BeforeValidator(_strip), AfterValidator(_readable_file)]
+CertificateFile = Annotated[str, BeforeValidator(_strip), AfterValidator(_certificate_file)]
+WritableDirectory = Annotated[str, BeforeValidator(_strip), AfterValidator(_writable_directory)]
 SpoolBytes = Annotated[int, BeforeValidator(_bytes)]
 IpAddress = Annotated[str, BeforeValidator(_strip), AfterValidator(parse_address)]
 LogLevel = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -235,3 +236,18 @@ def request(level: str, peer: socket.socket) -> bytes:
         f"Max-Forwards: 70\r\nFrom: <sip:x@{host}>;tag=1\r\nTo: <sip:at-{level}@127.40.56.1>\r\nCall-ID: {level}\r\n"
         f"CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
     ).encode()
+
+
+def test_a_pipe_for_a_secret_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    environment = {"WORKER_TOKEN_FILE": str(pipe), "HEP_AUTH_KEY_FILE": str(pipe), "CLOUD_CA_FILE": str(pipe)}
+    program = cmw("worker", environment=environment | {"CLOUD_URL": "nowhere"})
+    assert program.wait() == 78
+    told = [line.partition(" expected ")[0] for line in program.lines]
+    assert told == [
+        f"cmw: WORKER_TOKEN_FILE: found {str(pipe)!r},",
+        "cmw: CLOUD_URL: found 'nowhere',",
+        f"cmw: CLOUD_CA_FILE: found {str(pipe)!r},",
+        f"cmw: HEP_AUTH_KEY_FILE: found {str(pipe)!r},",
+    ]

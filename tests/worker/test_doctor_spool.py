@@ -38,11 +38,17 @@ def test_room_on_its_disk(
 
 
 def test_no_place_to_write_to(settings: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    settings("ws://127.0.0.1:9", SPOOL_DIR=str(tmp_path / "file"))
-    assert looked().grade is Grade.FAIL
-    settings("ws://127.0.0.1:9", SPOOL_DIR=str(tmp_path))
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    spool = tmp_path / "deep" / "spool"
+    settings("ws://127.0.0.1:9", SPOOL_DIR=str(spool))
+    (tmp_path / "deep").write_text("a file where a directory is to be made")
+    finding = looked()
+    assert (finding.grade, finding.found) == (
+        Grade.FAIL,
+        f"SPOOL_DIR: {tmp_path / 'deep'} is no directory that can be written to",
+    )
+    (tmp_path / "deep").unlink()
+    assert looked().grade is not Grade.FAIL
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
     finding = looked()
     assert (finding.grade, finding.found) == (
         Grade.FAIL,

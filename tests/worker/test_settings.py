@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from cmw.errors import SettingsError
 from cmw.worker.effective import effective
 from cmw.worker.reference import configuration_page
 from cmw.worker.settings import Addresses, WorkerSettings, load_settings
+from tests.support.certificates import Authority
 
 TOKEN = "cmw_" + "a1b2c3d4" * 8
 GATEWAY = "wg.callmeter.io:443"
@@ -78,7 +81,6 @@ def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch) ->
         ("MEDIA_THREADS", "3", "media_threads", 3),
         ("CLOUD_URL", "[2001:db8::1]:443", "cloud_url", "[2001:db8::1]:443"),
         ("SHUTDOWN_TIMEOUT", "30", "shutdown_timeout", 30),
-        ("CLOUD_CA_FILE", "/etc/hostname", "cloud_ca_file", "/etc/hostname"),
         ("SPOOL_DIR", "/var/lib/cmw", "spool_dir", "/var/lib/cmw"),
         ("HEP_TARGET", "homer.example:9060", "hep_target", "homer.example:9060"),
         ("HEP_CAPTURE_ID", "7", "hep_capture_id", 7),
@@ -117,7 +119,11 @@ def test_every_variable_is_read(
         ("SHUTDOWN_TIMEOUT", "0", "whole seconds from 1 to 3600"),
         ("MEDIA_THREADS", "0", "a whole number from 1 to 64"),
         ("MEDIA_THREADS", "65", "a whole number from 1 to 64"),
-        ("CLOUD_CA_FILE", "/nonexistent/ca.pem", "a file that can be read (No such file or directory)"),
+        ("CLOUD_CA_FILE", "/nonexistent/ca.pem", "a PEM file of certificates (No such file or directory)"),
+        ("CLOUD_CA_FILE", "/etc", "a PEM file of certificates (Is a directory)"),
+        ("CLOUD_CA_FILE", "/etc/hostname", "a PEM file of certificates (it holds none)"),
+        ("CLOUD_CA_FILE", "/dev/zero", "a PEM file of certificates (it is no regular file)"),
+        ("SPOOL_DIR", "/etc/hostname", "a directory to write to (it is something else)"),
         ("HEP_TARGET", "homer", "host:port of a capture server"),
         ("HEP_TARGET", "ws://homer:9060", "host:port of a capture server"),
         ("HEP_CAPTURE_ID", "4294967296", "a whole number from 0 to 4294967295"),
@@ -189,8 +195,70 @@ def test_faults_of_a_token_file(environment: pytest.MonkeyPatch, tmp_path: Path)
     Path(path).write_text("not a token")
     [wrong] = faults_of(environment, WORKER_TOKEN_FILE=path)
     assert wrong.startswith("WORKER_TOKEN_FILE: found **** (11 characters), expected cmw_")
-    Path(path).write_bytes(b"\xff\xfe")
-    assert "not text" in faults_of(environment, WORKER_TOKEN_FILE=path)[0]
+
+
+@pytest.mark.parametrize("variable", ["WORKER_TOKEN_FILE", "CLOUD_PROXY_FILE", "HEP_AUTH_KEY_FILE"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\xff\xfe", "it is not text"),
+        (b"", "it holds nothing"),
+        (b" \n\t", "it holds nothing"),
+        (b"a\nb", "it is not one line of text"),
+        (b"a\0b", "it is not one line of text"),
+        (b"x" * 4097, "it is larger than 4096 bytes"),
+        (b" " * 5000 + b"x", "it is larger than 4096 bytes"),
+        ("fifo", "it is no regular file"),
+        ("directory", "Is a directory"),
+        ("socket", "No such device or address"),
+        ("loop", "Too many levels of symbolic links"),
+        ("/dev/zero", "it is no regular file"),
+    ],
+)
+def test_a_file_that_is_no_secret(
+    environment: pytest.MonkeyPatch, tmp_path: Path, variable: str, content: bytes | str, why: str
+) -> None:
+    path = tmp_path / "secret"
+    match content:
+        case bytes():
+            path.write_bytes(content)
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+        case "loop":
+            path.symlink_to(path)
+        case str():
+            path = Path(content)
+    environment.delenv(variable.removesuffix("_FILE"), raising=False)
+    fault = faults_of(environment, **{variable: str(path)})[0]
+    assert fault == f"{variable}: found {str(path)!r}, expected a readable file that holds the secret ({why})"
+
+
+def test_a_secret_from_an_editor_that_marks_its_files(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(f"\ufeff{TOKEN}\r\n".encode())
+    (tmp_path / "token").symlink_to("real")  # as Kubernetes mounts a secret
+    environment.delenv("WORKER_TOKEN")
+    environment.setenv("WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    assert load_settings().worker_token.get_secret_value() == TOKEN
+
+
+def test_a_file_of_authorities(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = Authority(tmp_path).file
+    environment.setenv("CLOUD_CA_FILE", path)
+    assert load_settings().cloud_ca_file == path
+    os.mkfifo(tmp_path / "fifo")
+    [fault] = faults_of(environment, CLOUD_CA_FILE=str(tmp_path / "fifo"))
+    assert fault.endswith("expected a PEM file of certificates (it is no regular file)")
+
+
+def test_a_spool_that_is_not_ours(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setattr(os, "access", lambda path, mode: False)
+    [fault] = faults_of(environment, SPOOL_DIR=str(tmp_path))
+    assert fault == f"SPOOL_DIR: found {str(tmp_path)!r}, expected a directory to write to (it is not writable)"
 
 
 def test_addresses_fall_back_as_the_page_says(environment: pytest.MonkeyPatch) -> None:
@@ -225,6 +293,52 @@ def test_what_is_shown_is_of_the_family_that_is_bound(
     [fault] = faults_of(environment, **bound, **shown)
     assert fault.startswith(f"{variable}: found {value!r}, expected an IPv")
     assert fault.endswith(list(bound.values())[-1])
+
+
+@pytest.mark.parametrize(
+    ("detected", "shown", "told"),
+    [
+        (
+            "10.0.1.50",
+            {"SDP_IP": "2001:db8::1"},
+            "SDP_IP: found '2001:db8::1', expected an IPv4 address as the one that was detected, 10.0.1.50; "
+            "or SIP_IP set to an IPv6 address of this machine",
+        ),
+        (
+            "2001:db8::5",
+            {"EXTERNAL_IP": "203.0.113.10"},
+            "EXTERNAL_IP: found '203.0.113.10', expected an IPv6 address as the one that was detected, 2001:db8::5; "
+            "or SIP_IP set to an IPv4 address of this machine",
+        ),
+    ],
+)
+def test_what_is_shown_is_of_the_family_that_is_detected(
+    environment: pytest.MonkeyPatch, detected: str, shown: dict[str, str], told: str
+) -> None:
+    for name, value in shown.items():
+        environment.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings().addresses(lambda destination: detected)
+    assert str(refused.value) == told
+
+
+def test_both_that_are_shown_are_told_of_and_cmw_config_does(environment: pytest.MonkeyPatch) -> None:
+    for name, value in {"CLOUD_URL": "ws://127.0.0.1:9", "SDP_IP": "::2", "EXTERNAL_IP": "::3"}.items():
+        environment.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings().addresses()
+    shown, faults = effective()
+    assert [fault.variable for fault in faults] == ["SDP_IP", "EXTERNAL_IP"]
+    assert str(refused.value).splitlines() == [str(fault) for fault in faults]
+    assert shown["SIP_IP"]["value"] == "127.0.0.1"
+
+
+def test_an_endpoint_of_the_other_family_shows_what_it_is_bound_to(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SDP_IP", "203.0.113.10")
+    environment.setenv("EXTERNAL_IP", "203.0.113.11")
+    settings = load_settings()
+    assert settings.addresses_at("10.0.1.50") == Addresses("10.0.1.50", "10.0.1.50", "203.0.113.10", "203.0.113.11")
+    assert settings.addresses_at("2001:db8::5") == Addresses(*["2001:db8::5"] * 4)
 
 
 def test_without_any_route_sip_ip_is_asked_for(environment: pytest.MonkeyPatch) -> None:
