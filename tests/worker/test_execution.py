@@ -28,6 +28,7 @@ from cmw.net.packet_log import LoggedPacket
 from cmw.sip.hop import Hop
 from cmw.sip.lookup import Lookup
 from cmw.worker import run_seconds
+from cmw.worker.alarm import Alarm
 from cmw.worker.execution import RunExecution
 from cmw.worker.generator import Generator
 from cmw.worker.sites import Sites
@@ -932,6 +933,26 @@ def test_a_finished_run_and_its_endpoints_are_freed_without_the_collector() -> N
         execution, share = weakref.ref(run.run), weakref.ref(run.share)
         del run
         assert (execution(), share()) == (None, None)
+
+    gc.disable()
+    try:
+        play(scene)
+    finally:
+        gc.enable()
+
+
+def test_a_timer_that_has_fired_does_not_keep_its_run() -> None:
+    async def scene() -> None:
+        run = Scene()
+        run.run._alarm = Alarm(asyncio.get_running_loop())  # type: ignore[assignment]
+        fired = asyncio.Event()
+        run.run.at(run.run._alarm.now(), fired.set)
+        await fired.wait()
+        run.run._alarm = run.stage.alarm  # type: ignore[assignment]
+        run.run.discard()
+        execution = weakref.ref(run.run)
+        del run
+        assert execution() is None
 
     gc.disable()
     try:
