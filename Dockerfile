@@ -3,8 +3,8 @@
 #   docker build -t cmw .
 #   docker run --network host --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 15 \
 #       -e WORKER_TOKEN -e CLOUD_URL=gateway.example:443 cmw
-#   docker run -p 443:8443 -v cmw-data:/data -v ./tls:/tls:ro cmw gateway \
-#       --listen 0.0.0.0:8443 --data /data --tls-cert /tls/cert.pem --tls-key /tls/key.pem
+#   docker run -p 443:8443 -v cmw-data:/data -v ./tls:/tls:ro --health-cmd 'curl -fsSk https://localhost:8443/health' \
+#       cmw gateway --listen 0.0.0.0:8443 --data /data --tls-cert /tls/cert.pem --tls-key /tls/key.pem
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -19,6 +19,7 @@ RUN /opt/cmw/bin/pip install --no-cache-dir --no-compile ".[gateway]" \
  && /opt/cmw/bin/python -m pip uninstall -y pip setuptools \
  && find /opt/cmw/lib -name tests -type d -prune -exec rm -rf {} + \
  && find /opt/cmw -name __pycache__ -prune -exec rm -rf {} + \
+ && find /opt/cmw/lib -name '*.so*' -type f -exec strip --strip-unneeded {} + \
  && /opt/cmw/bin/python -m compileall -q /opt/cmw/lib
 
 FROM ${BASE}

@@ -58,7 +58,8 @@ RUN_BY = {
     r"helm": "needs a cluster; tests/deploy/test_helm.py renders the chart and checks the objects",
     r"cp -a /var/lib/cmw": "tests/gateway/test_upgrade.py",
     r"systemctl": "needs systemd as PID 1; tests/deploy/test_systemd.py checks the units",
-    r"(install|cp|echo|export|git) ": "the user's own files",
+    r"(install|cp) .*(token|systemd)": "tests/deploy/test_systemd.py",
+    r"(echo|export|git) ": "the user's own files",
     r"kill -USR1": "tests/faults/test_worker_operator.py",
 }
 """What runs the commands of blocks: a file or test of this tree, or the reason why nothing here can."""

@@ -61,3 +61,26 @@ def test_a_worker_says_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> Non
             worker.signal(signal.SIGTERM)
             assert manager.recv(4096).decode() == "STOPPING=1"
             assert worker.wait() == 143
+
+
+NOT_HERE = "python3.11() { :; }; pip() { :; }; systemctl() { :; }; set -e\n"
+
+
+def test_the_files_of_the_page_are_those_that_the_unit_reads(tmp_path: Path) -> None:
+    page = (UNITS.parents[1] / "docs" / "installation.md").read_text()
+    block = page.partition("## systemd")[2].partition("\n\n")[2].partition("\n\n")[0]
+    (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
+    (tmp_path / "deploy").symlink_to(UNITS.parent)
+    (tmp_path / "token").write_text("cmw_" + "a1b2c3d4" * 8)
+    script = NOT_HERE + block.replace("/opt/cmw/bin/pip", "pip").replace("/etc/", f"{tmp_path}/etc/")
+    subprocess.run(["bash", "-c", script], check=True, cwd=tmp_path)
+    unit = (tmp_path / "etc" / "systemd" / "system" / "cmw-worker.service").read_text()
+    assert unit == (UNITS / "cmw-worker.service").read_text()
+    for option, path in (
+        ("EnvironmentFile=", "/etc/cmw/worker.env"),
+        ("LoadCredential=worker-token:", "/etc/cmw/worker-token"),
+    ):
+        assert f"{option}{path}\n" in unit
+        assert Path(f"{tmp_path}{path}").is_file()
+    assert (tmp_path / "etc" / "cmw" / "worker-token").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "etc" / "cmw" / "worker.env").read_text() == "CLOUD_URL=gateway.example:443\n"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PROGRAMS = ("cli", "gateway", "link", "load", "net", "worker")
+PROGRAMS = ("capture", "cli", "gateway", "link", "load", "net", "worker")
 """Packages whose errors people read; those of `sip` and `rtp` tell programmers how to call them."""
 
-ERRORS = {"SettingsError", "CapacityError", "AuthenticationError"}
-"""What ends a command with its text: wrong settings or files, no room, refused."""
+ERRORS = {"SettingsError", "CapacityError", "AuthenticationError", "ConnectionError", "CaptureError"}
+"""What ends a command with its text: wrong settings or files, no room, refused, nobody there, no capture."""
 
 LEVELS = {"warn", "warning", "error", "exception", "critical"}
 """Methods of a logger for lines that ask somebody to look."""
