@@ -21,7 +21,7 @@ _SETTINGS = (
     "SIP_PORT_START SIP_PORT_END RTP_PORT_MIN RTP_PORT_MAX EXTERNAL_IP SHUTDOWN_TIMEOUT "
     "CMW_GATEWAY CMW_API_KEY CMW_API_KEY_FILE "
     "CLOUD_CA_FILE CLOUD_PROXY CLOUD_PROXY_FILE SPOOL_DIR SPOOL_MAX_BYTES HEP_TARGET HEP_CAPTURE_ID HEP_AUTH_KEY "
-    "HEP_AUTH_KEY_FILE"
+    "HEP_AUTH_KEY_FILE MEDIA_THREADS"
 ).split()
 
 # The same cases every time, so that a failure is the change's; new ones are looked for on purpose. How long an input

@@ -223,6 +223,8 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await asyncio.gather(*(run.finished.wait() for run in self._runs.values()))
+        if left := sum(run.endpoints_open for run in self._runs.values()):
+            self._log.warn("endpoints given up: their peers did not answer in time", endpoints=left)
         for run in list(self._runs.values()):
             run.abandon(reason)
 

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.loopback
 
 CALLS = 50
 GOING_AWAY = 1001
+GIVEN_UP = "endpoints given up: their peers did not answer in time"
 LOST = "reports lost: the gateway did not take them in time"
 STOPPED = "stopped before its end: the worker is stopping"
 
@@ -110,7 +111,7 @@ def test_fifty_calls_are_taken_down_and_reported(tmp_path: Path) -> None:
         scene.worker.program.signal(signal.SIGTERM)
         assert scene.worker.program.wait() == 143
         assert scene.outcomes() == {("COMPLETED_WITH_WARNINGS", STOPPED): CALLS}
-        assert scene.worker.events(LOST) == []
+        assert scene.worker.events(LOST) + scene.worker.events(GIVEN_UP) == []
         assert scene.worker.program.lines[-1].count('"event":"worker stopped"') == 1
         assert scene.close_code() == GOING_AWAY
         scene.lab.gateway.wait_for('"reason":"closed by the worker"')
@@ -172,6 +173,7 @@ def test_a_callee_and_registrar_that_is_frozen(tmp_path: Path) -> None:
             ends_in_time(scene.worker)
         finally:
             scene.callee.program.signal(signal.SIGCONT)
+        assert scene.worker.event(GIVEN_UP)["endpoints"] == CALLS
         assert scene.outcomes() == {("COMPLETED_WITH_WARNINGS", STOPPED): CALLS}  # the gateway has them all
         assert scene.worker.events(LOST) == []
         assert scene.close_code() == GOING_AWAY
@@ -187,6 +189,7 @@ def test_a_registrar_that_is_frozen(tmp_path: Path) -> None:
             ends_in_time(scene.worker)
         finally:
             scene.registrar.program.signal(signal.SIGCONT)
+        assert scene.worker.event(GIVEN_UP)["endpoints"] == CALLS
         assert sum(scene.outcomes().values()) == 2 * CALLS
         assert scene.worker.events(LOST) == []
         assert scene.close_code() == GOING_AWAY
