@@ -20,7 +20,7 @@ COUNTS: dict[str, str] = {
 
 SHORT_NAMES: dict[str, str] = {
     "rrd": "registration_time_ms",
-    "srd": "post_dial_delay_ms",
+    "srd": "session_request_delay_ms",
     "pdd": "post_dial_delay_ms",
     "sdd": "session_disconnect_delay_ms",
     "sdt": "call_duration_ms",

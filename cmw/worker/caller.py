@@ -134,6 +134,7 @@ class Caller(Endpoint):
         if event.status == 100:
             times.trying_at = times.trying_at or event.at
             return
+        times.status_at = times.status_at or event.at
         if event.status == 180:
             times.ringing_at = times.ringing_at or event.at
         if event.status == 180 or (event.status == 183 and event.body):

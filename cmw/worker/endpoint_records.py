@@ -21,6 +21,8 @@ class CallTimes:
 
     invite_at: Nanos | None = None
     trying_at: Nanos | None = None
+    status_at: Nanos | None = None
+    """First provisional response but 100."""
     ringing_at: Nanos | None = None
     ringback_at: Nanos | None = None
     answered_at: Nanos | None = None

@@ -96,6 +96,7 @@ def _timing(times: CallTimes, *, is_outbound: bool) -> dict[str, float | None]:
             "time_to_trying_ms": _span_ms(times.invite_at, times.trying_at),
             "time_to_ringing_ms": _span_ms(times.invite_at, times.ringing_at),
             "post_dial_delay_ms": _span_ms(times.invite_at, times.ringback_at),
+            "session_request_delay_ms": _span_ms(times.invite_at, times.status_at or times.answered_at),
             "call_setup_time_ms": _span_ms(times.invite_at, times.answered_at),
         }
     return {key: value for key, value in timing.items() if value is not None}

@@ -18,7 +18,7 @@ def test_a_percentile_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("short", "name"),
-    [("RRD", "registration_time_ms"), ("srd", "post_dial_delay_ms"), ("PDD{group:a}", "post_dial_delay_ms"),
+    [("RRD", "registration_time_ms"), ("srd", "session_request_delay_ms"), ("PDD{group:a}", "post_dial_delay_ms"),
      ("sdd", "session_disconnect_delay_ms"), ("SDT", "call_duration_ms")],
 )  # fmt: skip
 def test_delays_have_the_short_names_of_the_standard(short: str, name: str) -> None:

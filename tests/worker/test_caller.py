@@ -265,6 +265,33 @@ def test_a_call_that_is_refused(status: int, kind: OutcomeKind) -> None:
     assert report.call.timing.get("call_duration_ms") is None
 
 
+@pytest.mark.parametrize(
+    ("statuses", "ending", "rings"),
+    [
+        ((200,), 200, False),  # RFC 6076 4.3.1: the 200 where nothing came before
+        ((100, 200), 200, False),
+        ((100, 182, 180, 200), 182, True),
+        ((183, 200), 183, False),  # without a session description: nobody hears it ring
+    ],
+)
+def test_the_session_request_delay_ends_with_the_first_word_but_trying(
+    statuses: tuple[int, ...], ending: int, rings: bool
+) -> None:
+    stage = Stage()
+    caller = place(stage)
+    arrived_at = {}
+    for status in statuses:
+        stage.after(20 * MILLISECOND)
+        respond(stage, status, body=SDP_THERE if status == 200 else b"")
+        arrived_at[status] = stage.link.now
+    began_at = caller.call.times.invite_at
+    assert began_at is not None
+    timing = finish(stage, caller).call.timing
+    expected_ms = (arrived_at[ending] - began_at) / MILLISECOND
+    assert timing["session_request_delay_ms"] == pytest.approx(expected_ms, abs=6)
+    assert ("post_dial_delay_ms" in timing) is rings
+
+
 def test_what_else_a_refusal_says_is_told() -> None:
     stage = Stage()
     caller = place(stage)

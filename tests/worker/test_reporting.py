@@ -54,6 +54,7 @@ def test_a_caller_knows_the_times_of_setup_and_a_callee_does_not() -> None:
         "time_to_trying_ms": 1,
         "time_to_ringing_ms": 2,
         "post_dial_delay_ms": 2,
+        "session_request_delay_ms": 5,
         "call_setup_time_ms": 5,
         "call_duration_ms": 4,
     }
