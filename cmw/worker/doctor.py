@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cmw.sip import SipUri
 from cmw.worker.doctor_gateway import look_at_gateway
+from cmw.worker.doctor_homer import look_at_homer
 from cmw.worker.doctor_machine import look_at_machine
 from cmw.worker.doctor_ports import look_at_ports
 from cmw.worker.doctor_spool import look_at_spool
@@ -40,4 +41,5 @@ def examine(wanted: Wanted) -> Iterator[Finding]:
         chosen = yield from look_at_targets(settings, wanted.destinations)
         yield from look_at_ports(settings, chosen, wanted.capacity)
         yield from look_at_spool(settings)
+        yield from look_at_homer(settings)
     yield from look_at_machine(wanted.capacity)

@@ -36,7 +36,7 @@ def look_at_nat(hop: Hop, own: Addresses) -> Finding:
         remedy = f"see that the target answers OPTIONS over {over}, and that its answers come through the firewall"
         return warn(_NAT, f"{hop} does not answer OPTIONS", remedy)
     via = answer.top_via
-    seen = via.param("received") or via.host
+    seen = (via.param("received") or via.host).strip("[]")
     seen_port = via.param("rport") or str(via.port or over.default_port)
     found = f"{hop} answers {answer.status} and sees {seen} port {seen_port}, sent from {own.sip} port {port}"
     if not _is_same(seen, own.external):

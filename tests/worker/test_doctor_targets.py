@@ -85,6 +85,13 @@ def test_nat_is_what_a_server_sees_of_us(loopback_ip: Callable[[], str], tmp_pat
     assert refused.found.endswith("Connection refused")
 
 
+@pytest.mark.parametrize("received", ["::1", "[::1]", "0:0:0:0:0:0:0:1"])
+def test_an_address_of_ipv6_however_it_is_written(loopback_ip: Callable[[], str], received: str) -> None:
+    own = Addresses(loopback_ip(), "::1", "::1", "::1")
+    with server(loopback_ip(), Transport.UDP, received) as hop:
+        assert look_at_nat(hop, own).grade is Grade.OK
+
+
 def test_media_would_go_to_the_private_address(loopback_ip: Callable[[], str]) -> None:
     ip = loopback_ip()
     with server(loopback_ip(), Transport.UDP, "203.0.113.10") as hop:
