@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PROGRAMS = (
-    "cmw curl cp docker echo export git helm install key kill kubectl make pip python python3.11 systemctl".split()
+    "cmw curl cp docker echo export find git helm install key kill kubectl make pip python python3.11 systemctl".split()
 )
 ASSIGNMENT = re.compile(r"^(?:[A-Z][A-Z_]*=\S* )+")
 EXPLANATION = re.compile(r"\s{2,}.*$")
@@ -56,7 +56,7 @@ RUN_BY = {
     r"docker (run|exec|kill|cp)": "needs a daemon; .ci/image-test runs the same image with the same words for podman",
     r"kubectl": "needs a cluster",
     r"helm": "needs a cluster; tests/deploy/test_helm.py renders the chart and checks the objects",
-    r"cp -a /var/lib/cmw": "tests/gateway/test_upgrade.py",
+    r"(cp -a|find) /var/lib/cmw": "tests/gateway/test_upgrade.py",
     r"systemctl": "needs systemd as PID 1; tests/deploy/test_systemd.py checks the units",
     r"(install|cp) .*(token|systemd)": "tests/deploy/test_systemd.py",
     r"(echo|export|git) ": "the user's own files",

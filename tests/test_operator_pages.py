@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.messages import Message, errors_raised, events_logged, kinds_of_values
+from tests.support.messages import Message, errors_raised, events_logged, kinds_of_values, texts_said
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text().replace("\\|", "|")
@@ -40,7 +40,11 @@ def test_a_message_that_is_explained_is_one_that_is_said(message: str) -> None:
     assert [piece for piece in pieces if piece not in TEXTS] == []
 
 
-MESSAGES = [*errors_raised(ROOT / "cmw"), *events_logged(ROOT / "cmw"), *kinds_of_values(ROOT / "cmw")]
+MESSAGES = [
+    message
+    for collect in (errors_raised, events_logged, texts_said, kinds_of_values)
+    for message in collect(ROOT / "cmw")
+]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.where)

@@ -56,6 +56,16 @@ def events_logged(root: Path) -> list[Message]:
     return [message for message in found if message.key]
 
 
+def texts_said(root: Path) -> list[Message]:
+    """Return what a command says in words of its own when an error ends it."""
+    found = [
+        Message(where, pieces_of(node.args[0]))
+        for where, node in nodes(root)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_say"
+    ]
+    return [message for message in found if message.key]
+
+
 def kinds_of_values(root: Path) -> list[Message]:
     """Return what settings of the worker are expected to be."""
     found = []
