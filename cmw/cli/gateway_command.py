@@ -16,6 +16,7 @@ import typer
 
 from cmw.cli.api_client import JsonOption, default_data_dir
 from cmw.cli.exit_codes import ExitCode
+from cmw.cli.first_process import adopt_orphans
 from cmw.cli.tables import print_json
 from cmw.cli.terminal import is_coloured
 from cmw.core.address import Address
@@ -84,6 +85,7 @@ def gateway(
         logging.getLogger(chatty).setLevel(logging.WARNING)
     import uvloop
 
+    adopt_orphans()
     return uvloop.run(_run(address, data or default_data_dir(), tls_cert, tls_key, (keep_runs, keep_samples)))
 
 

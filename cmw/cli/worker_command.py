@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import uvloop
 
+from cmw.cli.first_process import adopt_orphans
 from cmw.net.service_manager import ServiceManager
 from cmw.worker.logs import LEVELS, configure_logging
 from cmw.worker.settings import WorkerSettings, load_settings
@@ -29,12 +30,6 @@ def worker() -> NoReturn:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         number = runner.run(_run(settings))
         _leave(128 + number)
-
-
-def adopt_orphans() -> None:
-    """As the first process of a container, let the kernel bury whoever is left to us, as of a health check."""
-    if os.getpid() == 1:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
 def next_level(level: str, first: str) -> str:
