@@ -101,9 +101,13 @@ def check_evidence(evidence: Evidence, groups: Mapping[str, Group], faults: Faul
 
 def _check_threshold(metric: str, expression: str, path: Path, faults: Faults) -> None:
     try:
-        parse_threshold(metric, expression)
+        threshold = parse_threshold(metric, expression)
     except ValueError as error:
         faults.add(path, str(error))
+        return
+    if threshold.function == "rate" and threshold.limit > 1 and "baseline" not in expression:
+        expected = "expected a share from 0 to 1, such as 'rate >= 0.99'"
+        faults.add(path, f"found {expression[:80]!r}, {expected}")
 
 
 def _check_one_search(groups: Mapping[str, Group], faults: Faults) -> None:

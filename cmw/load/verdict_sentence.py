@@ -29,7 +29,8 @@ def _why(summary: Summary) -> str:
         return f"{len(failing)} of {len(summary.thresholds)} thresholds failed."
     if summary.run.verdict is Verdict.PASSED:
         held = " Every threshold held." if summary.thresholds else ""
-        return f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well.{held}"
+        well = f"{summary.calls.attempted - summary.calls.failed} of {summary.calls.attempted} calls ended well"
+        return f"{well}{_warnings(summary)}.{held}"
     if not summary.calls.attempted:
         failed = summary.registrations.failed
         why = f": {failed} of {summary.registrations.attempted} registrations failed" if failed else ""
@@ -40,3 +41,9 @@ def _why(summary: Summary) -> str:
     if summary.calls.failed:
         return f"{summary.calls.failed} of {summary.calls.attempted} calls had no answer when the run was stopped."
     return f"The run ended as {summary.run.status}."
+
+
+def _warnings(summary: Summary) -> str:
+    """Return how many ended well only with a warning, such as that nothing was heard, or that the run was stopped."""
+    warned = summary.endpoints.by_outcome.get(OutcomeKind.COMPLETED_WITH_WARNINGS, 0)
+    return f", but {warned} of {summary.endpoints.total} endpoints with warnings" if warned else ""

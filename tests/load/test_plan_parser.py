@@ -90,6 +90,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("groups.bad name", {"endpoints": 1}, "groups.bad name: is no name; expected letters, digits"),
         ("thresholds.mos", ["p(5) >= "], "thresholds.mos[0]: found 'p(5) >= ', expected a threshold such as"),
         ("thresholds.mos", "p(5) = 4", "thresholds.mos: found 'p(5) = 4', expected a threshold such as"),
+        ("thresholds.call_success", ["rate > 0", "rate >= 99"], "thresholds.call_success[1]: found 'rate >= 99', expected a share from 0 to 1, such as"),
         ("thresholds.mso", ["avg > 4"], "thresholds.mso: is not a metric, did you mean 'mos'?"),
         ("thresholds.mos", [4], "thresholds.mos[0]: found 4, expected an expression such as p(5) >= 4.0, or"),
         ("thresholds.mos", [{"threshold": "avg > x"}], "thresholds.mos[0]: found 'avg > x', expected a threshold such as"),

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cmw.core.words import RunStatus
+from cmw.core.words import OutcomeKind, RunStatus
 from cmw.load.outcome import CallReport, EndpointReport, RegistrationReport
 from cmw.load.report_html import report_html, verdict_sentence
 from cmw.load.summary import RunInfo
@@ -17,6 +17,10 @@ EVIL = "<script>alert('x')</script>&\"'"
 
 def unregistered(index: int) -> EndpointReport:
     return busy(index, call=CallReport(), registration=RegistrationReport(attempted=True, status=401))
+
+
+def warned(index: int) -> EndpointReport:
+    return report(index, "callers", outcome=OutcomeKind.COMPLETED_WITH_WARNINGS)
 
 
 class _Balanced(HTMLParser):
@@ -68,6 +72,7 @@ def test_the_verdict_is_on_top_and_worst_calls_are_worst_first() -> None:
         (summary(), "2 of 2 calls ended well."),
         (summary(thresholds={"mos": "avg > 1"}), "1 of 1 thresholds failed."),
         (summary(thresholds={"call_success": "rate > 0"}), "2 of 2 calls ended well. Every threshold held."),
+        (summary(endpoints=[warned(3)]), "1 of 1 calls ended well, but 1 of 4 endpoints with warnings."),
         (summary(endpoints=[busy(3)]), "1 of 4 endpoints failed, and the plan has no threshold that allows it."),
         (summary(endpoints=[]), "No call was attempted."),
         (summary(endpoints=[unregistered(0), unregistered(1)]), "No call was attempted: 2 of 2 registrations failed."),
