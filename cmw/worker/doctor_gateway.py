@@ -114,7 +114,7 @@ def _talk_to_gateway(settings: WorkerSettings, way: Stream) -> Iterator[Finding]
     address = settings.gateway.address
     if not settings.gateway.tls:
         yield warn("gateway TLS", "none: the token travels in clear", "use host:port with TLS outside of a lab")
-        yield from _look_at_answer(address, way)
+        yield from _look_at_answer(address, way, tls=False)
         return
     try:
         secured = TlsStream(way, tls_context(settings.cloud_ca_file), address.host)
@@ -122,7 +122,7 @@ def _talk_to_gateway(settings: WorkerSettings, way: Stream) -> Iterator[Finding]
         yield fail("gateway TLS", _reason(error), _tls_remedy(error, address.host))
         return
     yield _certificate(secured)
-    yield from _look_at_answer(address, secured)
+    yield from _look_at_answer(address, secured, tls=True)
 
 
 def _tls_remedy(error: Exception, host: str) -> str:
@@ -157,13 +157,17 @@ class _Answer(NamedTuple):
     at: float
 
 
-def _look_at_answer(address: Address, way: Stream) -> Iterator[Finding]:
+def _look_at_answer(address: Address, way: Stream, *, tls: bool) -> Iterator[Finding]:
     """Tell whether it is a gateway, and compare the clocks."""
     remedy = "see that a gateway is behind CLOUD_URL, and no other server"
     try:
         answer = _ask_for_health(address, way)
-    except (OSError, h11.RemoteProtocolError) as error:
-        yield fail("gateway", f"no answer in HTTP: {_reason(error)}", remedy)
+    except OSError as error:
+        secure = "" if tls else "; leave ws:// out if it wants TLS"
+        yield fail("gateway", f"no answer in HTTP: {_reason(error)}", f"{remedy}{secure}")
+        return
+    except h11.RemoteProtocolError:
+        yield fail("gateway", "what it answers is no HTTP", remedy)
         return
     version = _version_told(answer)
     if version is None:
@@ -183,13 +187,14 @@ def _ask_for_health(address: Address, way: Stream) -> _Answer:
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(way.recv(4096))
+            data = way.recv(4096)
+            if not data and head is None:
+                raise ConnectionError("it closed the connection")
+            http.receive_data(data)
         elif isinstance(event, h11.Response):
             head, at = event, (began + time.time()) / 2
         elif isinstance(event, h11.Data):
             body += bytes(event.data)
-        elif isinstance(event, h11.ConnectionClosed):
-            raise ConnectionError("it closed the connection")
         if head is not None and (isinstance(event, h11.EndOfMessage) or len(body) > ANSWER_BYTES):
             return _Answer(head.status_code, dict(head.headers), body, at)
 

@@ -200,6 +200,20 @@ def test_what_answers_is_a_gateway_or_something_else(
     assert ("clock" in found) is (grade is not Grade.FAIL)
 
 
+def test_a_gateway_with_tls_where_none_is_expected(
+    settings: Callable[..., str], loopback_ip: Callable[[], str], authority: Authority
+) -> None:
+    ip = loopback_ip()
+    with gateway(ip, tls_server(authority.issue(addresses=[ip]))) as port:
+        settings(f"ws://{ip}:{port}")
+        [finding] = looked()["gateway"]
+        assert finding.grade is Grade.FAIL
+        assert finding.remedy.endswith("leave ws:// out if it wants TLS")
+    with gateway(ip, tls_server(authority.issue(addresses=[ip]))) as port:
+        settings(f"{ip}:{port}", CLOUD_CA_FILE=authority.file)
+        assert grades(looked(), "gateway") == [Grade.OK]
+
+
 def test_who_takes_the_request_and_says_nothing(
     settings: Callable[..., str], loopback_ip: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
