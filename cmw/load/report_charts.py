@@ -109,7 +109,7 @@ def _over_time(
     span: list[float] | None = None,
 ) -> Chart | None:
     data = [
-        {"x": x, "y": y, "name": name, "mode": "lines" if len(x) > 1 else "markers", "line": {"color": colour}}
+        {"x": x, "y": y, "name": name, "mode": "lines+markers" if _has_lone(y) else "lines", "line": {"color": colour}}
         for name, (y, colour) in lines.items()
         if any(value is not None for value in y)
     ]
@@ -119,6 +119,15 @@ def _over_time(
     if span is not None:
         axis["range"] = span
     return Chart(title, data, chart_layout("seconds of the run", axis, shade))
+
+
+def _has_lone(values: Sequence[float | None]) -> bool:
+    """Tell whether a value has no neighbour on either side: no line leads to it, and none would be seen of it."""
+    around = [None, *values, None]
+    return any(
+        value is not None and before is None and after is None
+        for before, value, after in zip(around, around[1:], around[2:], strict=False)
+    )
 
 
 def _rates(reports: Sequence[EndpointReport], shade: list[tuple[int, int]]) -> Chart | None:

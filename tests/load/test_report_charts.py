@@ -57,6 +57,16 @@ def test_many_endpoints_and_seconds_make_the_page_no_larger() -> None:
     assert any("the worst of 42 neighbours, the worst of 16 seconds" in title for title in titles(page))
 
 
+def test_a_second_without_neighbours_is_drawn_as_a_point() -> None:
+    for seconds, mode in (([1], "lines+markers"), ([1, 2], "lines"), ([1, 2, 5], "lines+markers")):
+        timeline = RunTimeline(4)
+        for second in seconds:
+            timeline.add({"endpoint": 0, "second": second, MOS: 4.2})
+        page = charts_html(summary(), reports(), timeline, LIBRARY)
+        by_title = dict(zip(titles(page), drawn(page), strict=True))
+        assert [line["mode"] for line in by_title["MOS received"]["data"]] == [mode] * 3
+
+
 def test_what_was_not_measured_is_not_drawn() -> None:
     nobody = [busy(0, call=CallReport())]
     page = charts_html(summary(endpoints=nobody, health={}), nobody, RunTimeline(1), LIBRARY)
