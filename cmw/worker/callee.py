@@ -70,6 +70,8 @@ class Callee(Endpoint):
         elif isinstance(event, CallTimedOut):
             has_rung = self.answering.rings_on and event.stage is TimeoutStage.EXPIRED
             self.lifecycle.settle(_rang(self.answering) if has_rung else _timeout(event.stage))
+            if event.stage is TimeoutStage.ACK:
+                self._furthest = Phase.NEGOTIATING  # media flowed, but the caller never confirmed the call
             self._close_call()
 
     def _take(self, offer: CallOffered) -> None:

@@ -182,6 +182,7 @@ def test_our_200_is_never_acknowledged() -> None:
         Blame.TARGET,
         "our 200 was never acknowledged",
     )
+    assert (report.phase, report.call.answered) == ("NEGOTIATING", True)  # INCALL is when both sides have confirmed
 
 
 def test_an_answer_later_than_a_call_may_ring_is_nobodys_timeout_but_ours() -> None:
