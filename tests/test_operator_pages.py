@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.messages import Message, errors_raised, events_logged, kinds_of_values, texts_said
+from tests.support.messages import (
+    Message,
+    errors_raised,
+    events_logged,
+    kinds_of_values,
+    requests_refused,
+    texts_said,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text().replace("\\|", "|")
@@ -42,7 +49,7 @@ def test_a_message_that_is_explained_is_one_that_is_said(message: str) -> None:
 
 MESSAGES = [
     message
-    for collect in (errors_raised, events_logged, texts_said, kinds_of_values)
+    for collect in (errors_raised, events_logged, requests_refused, texts_said, kinds_of_values)
     for message in collect(ROOT / "cmw")
 ]
 

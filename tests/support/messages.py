@@ -56,6 +56,24 @@ def events_logged(root: Path) -> list[Message]:
     return [message for message in found if message.key]
 
 
+REFUSALS = {"conflict": 0, "forbidden": 0, "CommandError": 1, "RequestError": 2}
+"""How gateway and commands refuse a request, and which argument is the text."""
+
+
+def requests_refused(root: Path) -> list[Message]:
+    """Return the texts with which the gateway, or the command that asks it, refuses a request."""
+    found = [
+        Message(where, pieces_of(node.exc.args[REFUSALS[node.exc.func.id]]))
+        for where, node in nodes(root)
+        if where.startswith(("gateway/", "cli/"))
+        and isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in REFUSALS
+    ]
+    return [message for message in found if len(message.key) > 3]
+
+
 def texts_said(root: Path) -> list[Message]:
     """Return what a command says in words of its own when an error ends it."""
     found = [
