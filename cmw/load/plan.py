@@ -91,14 +91,14 @@ class Account(PlanModel):
     """A SIP account at a registrar."""
 
     username: Text = plan_field(
-        "a text of 1 to 128 characters", "user part of the address, and user name of the digest"
+        "a text of 1 to 128 printable characters", "user part of the address, and user name of the digest"
     )
     password: Secret = plan_field("a text of at most 256 characters", "password of the digest; never printed")
     realm: Text | None = plan_field(
-        "a text of 1 to 128 characters", "realm to answer; any when not given", default=None
+        "a text of 1 to 128 printable characters", "realm to answer; any when not given", default=None
     )
     auth_username: Text | None = plan_field(
-        "a text of 1 to 128 characters", "user name of the digest, when it is another one", default=None
+        "a text of 1 to 128 printable characters", "user name of the digest, when it is another one", default=None
     )
 
 
@@ -358,7 +358,7 @@ class Plan(PlanModel):
     """A test."""
 
     version: Annotated[Literal[1], one_of("1")] = plan_field("1", "version of the plan's format")
-    name: Text = plan_field("a text of 1 to 128 characters", "name of the test in reports", default="test")
+    name: Text = plan_field("a text of 1 to 128 printable characters", "name of the test in reports", default="test")
     duration: HoldNs = plan_field(
         "a duration with its unit from 100ms to 24h, such as 60s", "how long each call is held from its answer on"
     )

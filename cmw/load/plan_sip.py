@@ -113,9 +113,9 @@ Party = Annotated[
 class Identity(PlanModel):
     """Who calls, in From and by the word of a trusted network. ``{n}`` stands for the number in the group, from 1."""
 
-    display_name: Text | None = plan_field("a text of 1 to 128 characters", "name in From", default=None)
+    display_name: Text | None = plan_field("a text of 1 to 128 printable characters", "name in From", default=None)
     user: Text | None = plan_field(
-        "a text of 1 to 128 characters", "user part of From, such as +493012345; the endpoint's own when not given",
+        "a text of 1 to 128 printable characters", "user part of From, such as +493012345; the endpoint's own when not given",
         default=None,
     )  # fmt: skip
     domain: Host | None = plan_field(

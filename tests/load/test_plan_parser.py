@@ -39,7 +39,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("duration", "1:30", "duration: found '1:30', expected a duration with its unit"),
         ("duration", "25h", "duration: found '25h', expected a duration with its unit from 100ms to 24h"),
         ("setup_timeout", "0s", "setup_timeout: found '0s', expected a duration from 1s to 1h"),
-        ("name", "", "name: found '', expected a text of 1 to 128 characters"),
+        ("name", "", "name: found '', expected a text of 1 to 128 printable characters"),
         ("name", "a\nb", r"name: found 'a\nb', expected a text"),
         ("nam", "x", "nam: is not a known field, did you mean 'name'? expected version, name, duration"),
         ("stages", [], "stages: is not supported by this version; expected version"),
