@@ -115,7 +115,8 @@ class Identity(PlanModel):
 
     display_name: Text | None = plan_field("a text of 1 to 128 printable characters", "name in From", default=None)
     user: Text | None = plan_field(
-        "a text of 1 to 128 printable characters", "user part of From, such as +493012345; the endpoint's own when not given",
+        "a text of 1 to 128 printable characters",
+        "user part of From, such as +493012345; the endpoint's own when not given",
         default=None,
     )  # fmt: skip
     domain: Host | None = plan_field(
