@@ -95,6 +95,8 @@ class Endpoint:
         self.lend: Callable[[str], PacketLog | None] = no_memory
         self.on_left: Callable[[Endpoint], bool] = goes
         """Told once, when its call is over; returns whether the registration stays, until `give_up_registration`."""
+        self.over_at: Nanos | None = None
+        """When its call was over, if nothing but the peer's last packets was waited for since."""
         self.packets: PacketLog | None = None
         """Of its call, when they are kept; whole once the endpoint has closed."""
         self.beside = CallsBeside()
@@ -625,7 +627,8 @@ class Endpoint:
         if self.lifecycle.phase < Phase.DISCONNECTING:
             self._advance(Phase.DISCONNECTING)
             self._stop_sending()
-        self._set_timer(self._alarm.now() + STRAGGLERS_NS, self._close_call)
+        self.over_at = self._alarm.now()
+        self._set_timer(self.over_at + STRAGGLERS_NS, self._close_call)
 
     def _lose_call(self, event: CallEnded) -> None:
         """The remote party hung up: what that means is for callers and callees to say."""
@@ -638,7 +641,9 @@ class Endpoint:
         self._finish_media()
         if self._side is None or self._is_leaving:
             self._leave()
-        elif not self._side_goes_on:
+            return
+        self.over_at = None  # but that beside it goes on
+        if not self._side_goes_on:
             self._side.hang_up()  # and its end is ours
 
     def _finish_media(self) -> None:

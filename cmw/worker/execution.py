@@ -333,7 +333,8 @@ class RunExecution:
             self._fail_further(endpoint)
         elif isinstance(following, Caller) and not _has_left(following) and self._started_at is not None:
             _, share = self._shares[following.settings.index]
-            self._plan_call(following, self._alarm.now() + share.pause_ns)
+            now = self._alarm.now()
+            self._plan_call(following, max(now, (endpoint.over_at or now) + share.pause_ns))
             self._starts.arm()
         return self._order.has_further(endpoint)
 
