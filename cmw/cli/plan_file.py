@@ -21,6 +21,7 @@ from cmw.load.plan_parser import parse_plan
 from cmw.load.plan_sip import TLS_FILES
 from cmw.load.plan_threshold import expression_of, written_rules
 from cmw.load.summary import Summary
+from cmw.load.thresholds import functions_of
 from cmw.net.sip_tls import TlsSettings, client_context
 
 MAX_PLAN_BYTES = 1 << 20
@@ -102,7 +103,17 @@ def _fill_baseline(source: Source, baseline: Summary | None) -> None:
             except ValueError as error:
                 path: Path = ("thresholds", metric, k) if isinstance(written, list) else ("thresholds", metric)
                 source.fault(path, str(error), source.positions.get(path))
+                stand_in = _stand_in(metric)
+                filled.append({**rule, "threshold": stand_in} if isinstance(rule, dict) else stand_in)
         thresholds[metric] = filled
+
+
+def _stand_in(metric: str) -> str:
+    """Return an expression in place of one that is told as a fault, so that those after it keep their places."""
+    try:
+        return f"{functions_of(metric).split(', ')[-1]} > 0"
+    except ValueError:
+        return "avg > 0"
 
 
 def _against(metric: str, expression: str, baseline: Summary | None) -> str:

@@ -410,3 +410,17 @@ def sounds_plan(directory: Path, said: str, played: str) -> Path:
         f"    audio: {{source: {{file: {said}}}}}\n    scenario:\n      - {{at: 1s, do: {{play: {{file: {played}}}}}}}\n"
     )
     return path
+
+
+def test_a_threshold_without_its_baseline_leaves_the_others_their_lines(tmp_path: Path) -> None:
+    thresholds = "thresholds:\n  mos:\n    - p(50) >= baseline\n    - averag > 1\n  mso: [avg > baseline, avg > 1]\n"
+    lines = _faults(_write(tmp_path, PLAN + thresholds))
+    at = len(PLAN.splitlines())
+    expected = (
+        f"plan.yaml:{at + 3}: thresholds.mos[0]: found 'p(50) >= baseline', expected --baseline",
+        f"plan.yaml:{at + 4}: thresholds.mos[1]: found 'averag > 1'",
+        f"plan.yaml:{at + 5}: thresholds.mso: is not a metric",
+        f"plan.yaml:{at + 5}: thresholds.mso[0]: found 'avg > baseline', expected --baseline",
+    )
+    assert len(lines) == len(expected)
+    assert [told for told in expected if not any(line.startswith(told) for line in lines)] == []
