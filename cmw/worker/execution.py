@@ -183,8 +183,13 @@ class RunExecution:
         self._finish_if_done()
         return max(0, now - start_at) if start_at is not None else 0
 
-    def stop(self, reason: str) -> None:
-        """Hang up, un-register and report; what did not come to its own end has a warning that says so."""
+    def stop(self, reason: str, *, is_ours: bool = False) -> None:
+        """Hang up, un-register and report.
+
+        Args:
+            is_ours: nobody asked for it: what did not come to its own end has failed by our fault. It has a warning
+                that says so otherwise.
+        """
         if self._is_stopping or self.finished.is_set():
             return
         self._is_stopping = True
@@ -193,16 +198,16 @@ class RunExecution:
             self._room_taken = 0
         for endpoint in self._endpoints:
             if not endpoint.has_left:
-                endpoint.lifecycle.settle(_cut_short(reason))
+                endpoint.lifecycle.settle(_cut_short(reason, is_ours=is_ours))
                 endpoint.abort()
         self._finish_if_done()
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: str, *, is_ours: bool = False) -> None:
         """End without waiting for anybody: peers and registrars are told, but their answers are not awaited."""
-        self.stop(reason)
+        self.stop(reason, is_ours=is_ours)
         for endpoint in self._endpoints:
             if not endpoint.lifecycle.is_closed:
-                endpoint.lifecycle.settle(_cut_short(reason))
+                endpoint.lifecycle.settle(_cut_short(reason, is_ours=is_ours))
                 endpoint.close_now()
         if self._evidence is not None:
             self._evidence.hurry()
@@ -565,8 +570,11 @@ def _samples(name: str, text: str) -> array[int]:
         raise CommandError("BAD_SOUND", f"{name}: expected samples of 16 bit in base64: {error}") from None
 
 
-def _cut_short(reason: str) -> Outcome:
-    return Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, f"stopped before its end: {reason}")
+def _cut_short(reason: str, *, is_ours: bool) -> Outcome:
+    told = f"stopped before its end: {reason}"
+    if is_ours:
+        return Outcome(OutcomeKind.OSERROR, Blame.WORKER, told)
+    return Outcome(OutcomeKind.COMPLETED_WITH_WARNINGS, Blame.UNKNOWN, told)
 
 
 def _called_groups(share: RunShare) -> set[str]:

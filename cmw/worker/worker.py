@@ -219,14 +219,14 @@ class Worker:
         if self._runs:
             self._log.info("stopping", reason=reason, runs=len(self._runs))
         for run in list(self._runs.values()):
-            run.stop(reason)
+            run.stop(reason, is_ours=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await asyncio.gather(*(run.finished.wait() for run in self._runs.values()))
         if left := sum(run.endpoints_open for run in self._runs.values()):
             self._log.warn("endpoints given up: their peers did not answer in time", endpoints=left)
         for run in list(self._runs.values()):
-            run.abandon(reason)
+            run.abandon(reason, is_ours=True)
 
     async def _close_link(self, patience_s: float) -> None:
         if self._link is None:

@@ -110,7 +110,7 @@ def test_fifty_calls_are_taken_down_and_reported(tmp_path: Path) -> None:
         scene = Scene(opened, tmp_path, 43)
         scene.worker.program.signal(signal.SIGTERM)
         assert scene.worker.program.wait() == 143
-        assert scene.outcomes() == {("COMPLETED_WITH_WARNINGS", STOPPED): CALLS}
+        assert scene.outcomes() == {("OSERROR", STOPPED): CALLS}
         assert scene.worker.events(LOST) + scene.worker.events(GIVEN_UP) == []
         assert scene.worker.program.lines[-1].count('"event":"worker stopped"') == 1
         assert scene.close_code() == GOING_AWAY
@@ -124,7 +124,7 @@ def test_ringing_calls_are_cancelled(tmp_path: Path) -> None:
         scene = Scene(opened, tmp_path, 44, rings=True)
         scene.worker.program.signal(signal.SIGINT)
         assert scene.worker.program.wait() == 130
-        assert scene.outcomes() == {("COMPLETED_WITH_WARNINGS", STOPPED): CALLS}
+        assert scene.outcomes() == {("OSERROR", STOPPED): CALLS}
         assert scene.close_code() == GOING_AWAY
         assert told(scene.callee, "registration ended") == CALLS
         assert {entry["reason"] for entry in scene.callee.reports} == {"rang until the caller gave up, as it should"}
@@ -174,7 +174,7 @@ def test_a_callee_and_registrar_that_is_frozen(tmp_path: Path) -> None:
         finally:
             scene.callee.program.signal(signal.SIGCONT)
         assert scene.worker.event(GIVEN_UP)["endpoints"] == CALLS
-        assert scene.outcomes() == {("COMPLETED_WITH_WARNINGS", STOPPED): CALLS}  # the gateway has them all
+        assert scene.outcomes() == {("OSERROR", STOPPED): CALLS}  # the gateway has them all
         assert scene.worker.events(LOST) == []
         assert scene.close_code() == GOING_AWAY
         scene.callee.wait_for_reports(CALLS)

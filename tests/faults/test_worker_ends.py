@@ -26,10 +26,10 @@ def test_terminated_it_hangs_up_and_reports(tmp_path: Path) -> None:
         assert worker.program.wait() == 143
         assert worker.events("reports lost: the gateway did not take them in time") == []
         run = lab.until_over(run_id)
-        assert run["status"] == "COMPLETED"
+        assert (run["status"], run["verdict"]) == ("COMPLETED", "INVALID")
         reports = lab.call("GET", f"/runs/{run_id}/endpoints")
         assert {(report["outcome"], report["reason"], report["phase"]) for report in reports} == {
-            ("COMPLETED_WITH_WARNINGS", "stopped before its end: the worker is stopping", "INCALL")
+            ("OSERROR", "stopped before its end: the worker is stopping", "INCALL")
         }
         assert all(report["call"]["timing"]["call_duration_ms"] < 119_000 for report in reports)
         for _ in range(CALLS):
