@@ -80,8 +80,8 @@ def _read_sipp_rows(lines: list[str], file: FilePath, path: Path, source: Source
             raise SettingsError(f"{file}: found more than {MAX_ACCOUNTS} accounts, expected at most so many")
         position = Position(str(file), number + 1)
         if is_cut(cells):
-            expected = "found '[authentication' without ']' in its cell, expected no ';' inside"
-            source.fault((*path, len(accounts)), expected, position)
+            told = "found '[authentication' without ']' in its cell, expected no ';' inside"
+            source.fault((*path, len(accounts)), told, position)
             continue
         _add_account(cells, position, path, accounts, source)
     return accounts

@@ -350,7 +350,7 @@ class Coordinator:
             rooms = [(row["id"], room) for row, room in free]
             shares = await asyncio.to_thread(split_run, plan, run.id, rooms, seed)
         except CapacityError as error:
-            await self._no_place(run, plan, free, str(error))
+            await self._no_place(run, plan, seed, free, str(error))
             return
         except CmwError as error:
             await self._end(run, RunStatus.FAILED, str(error))
@@ -368,11 +368,13 @@ class Coordinator:
         for part in run.open_parts():
             await self._order_prepare(run, part)
 
-    async def _no_place(self, run: ActiveRun, plan: Plan, free: list[tuple[WorkerRow, int]], lack: str) -> None:
+    async def _no_place(
+        self, run: ActiveRun, plan: Plan, seed: int, free: list[tuple[WorkerRow, int]], lack: str
+    ) -> None:
         """Have a run wait that needs more room in one place than there is now; end it where there never is."""
         whole = [(row["id"], self.capacity(row)) for row, _ in free]
         try:
-            await asyncio.to_thread(split_run, plan, run.id, whole)
+            await asyncio.to_thread(split_run, plan, run.id, whole, seed)
         except CapacityError as error:
             await self._no_room(run, str(error))
         else:

@@ -99,7 +99,7 @@ class Lines:
             return None
         called = self._called.get(name)
         if not called:
-            return (moves[0].group, moves[0].position_of(position)) if position < moves[0].lines else None
+            return moves[0].group, moves[0].position_of(position)
         for block, move in zip(called, moves, strict=True):
             if block.first <= position < block.end:
                 return move.group, move.position_of(block.number_of(position, line))

@@ -310,6 +310,11 @@ class _HealthProtocol(asyncio.Protocol):
 
 
 def listen_on(host: str | None, port: int) -> socket.socket:
+    """Return a TCP socket that listens; without a host on every address of both IP versions, where there are two.
+
+    Raises:
+        OSError: the port is taken, or not allowed to us.
+    """
     if host is None and socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
