@@ -39,6 +39,11 @@ cdef extern from "<unistd.h>" nogil:
     int close(int)
 
 
+cdef extern from "<sys/syscall.h>" nogil:
+    enum: SYS_recvmsg, SYS_sendto
+    long syscall(long, ...)         # with errno, but no cancellation point of threads as the functions themselves are
+
+
 cdef extern from "<sys/epoll.h>" nogil:
     enum: EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, EPOLLERR
     ctypedef union epoll_data_t:
@@ -73,7 +78,6 @@ cdef extern from "<sys/socket.h>" nogil:
         int cmsg_level
         int cmsg_type
     ssize_t sendto(int, const void*, size_t, int, const sockaddr*, socklen_t)
-    ssize_t recvmsg(int, msghdr*, int)
     cmsghdr* CMSG_FIRSTHDR(msghdr*)
     cmsghdr* CMSG_NXTHDR(msghdr*, cmsghdr*)
     uint8_t* CMSG_DATA(cmsghdr*)

@@ -1227,7 +1227,7 @@ cdef class MediaEngine:
         cdef int64_t arrival_ns
         cdef ssize_t size
         prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, <uint8_t*>self.ancillary, source)
-        size = recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_DONTWAIT)
+        size = receive_message(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_DONTWAIT)
         if size < 0:
             return errno != EAGAIN  # a pending ICMP error or a signal: there may be more behind it
         arrival_ns = self._read_ancillary(s, pair, &message, control)
@@ -1432,7 +1432,7 @@ cdef class MediaEngine:
         cdef int budget = BURST
         while budget > 0:
             prepare(&message, &buffer, self.datagram, DATAGRAM_BYTES, <uint8_t*>self.ancillary, source)
-            if recvmsg(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
+            if receive_message(pair.rtcp_fd if control else pair.rtp_fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0:
                 return
             if control:
                 s.rtcp_send_errors += 1

@@ -66,11 +66,20 @@ cdef inline void sleep_until(int64_t at_ns) noexcept nogil:
         pass
 
 
+# Both as the functions of that name, without what a cancellation point of threads costs at each call.
+cdef inline ssize_t send_to(int fd, const uint8_t* data, size_t size, const Peer* peer) noexcept nogil:
+    return syscall(SYS_sendto, fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, peer.address, peer.size)
+
+
+cdef inline ssize_t receive_message(int fd, msghdr* message, int flags) noexcept nogil:
+    return syscall(SYS_recvmsg, fd, message, flags)
+
+
 cdef inline bint transmit(int fd, const uint8_t* data, size_t size, const Peer* peer) noexcept nogil:
     """Send; once more after an error, which may be the ICMP answer to an earlier packet. Returns 0 with errno set."""
     cdef int _attempt
     for _attempt in range(2):
-        if sendto(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, <const sockaddr*>peer.address, peer.size) >= 0:
+        if send_to(fd, data, size, peer) >= 0:
             return 1
         if errno == EAGAIN or errno == ENOBUFS:
             return 0
