@@ -78,21 +78,21 @@ cdef struct RtpSender:
     int64_t late_bound_ns           # late by this or more is skipped; 1 .. period_ns
     int64_t next_packet             # k of the next packet
     int64_t lateness_ns             # of the packet that rtp_pull_due announced; below 0 when early within the slack
+    int64_t packets_sent
+    int64_t bytes_sent              # payload
+    int64_t packets_skipped
     int64_t reference_ns            # instant that belongs to reference_timestamp, for sender reports
-    int64_t first_sent_ns           # when the first packet left
     uint32_t reference_timestamp
     uint32_t first_timestamp
     uint32_t timestamp_step         # RTP units per packet
-    uint32_t clock_hz
     uint32_t ssrc
     uint32_t last_payload_bytes     # of the last stamp, for rtp_send_failed
     uint16_t sequence               # of the next packet; counts packets sent only
     uint8_t payload_type
     uint8_t marker_due              # the next packet begins a talkspurt: the first, and the first after a skip
     uint8_t active                  # cleared by rtp_sender_stop: nothing is due any more
-    int64_t packets_sent
-    int64_t bytes_sent              # payload
-    int64_t packets_skipped
+    uint32_t clock_hz
+    int64_t first_sent_ns           # when the first packet left
     int64_t send_errors
 
 
@@ -124,7 +124,6 @@ cdef struct BufferSettings:
 
 # The model of that buffer; delays in 1/256 and 1/4096 RTP unit.
 cdef struct JitterBuffer:
-    BufferSettings settings
     int64_t delay_q8
     int64_t min_q8
     int64_t max_q8
@@ -132,6 +131,7 @@ cdef struct JitterBuffer:
     int64_t deviation_q12           # from that mean
     int64_t pushed
     int64_t late
+    BufferSettings settings
 
 
 # Differences of neighbouring transit times since the last statistics summary: RFC 3611 4.6.
@@ -159,7 +159,8 @@ cdef struct BurstGap:
     int64_t lost                    # how many these are
 
 
-# What we receive: RFC 3550 A.1, A.3, A.8 and what they leave out.
+# What we receive: RFC 3550 A.1, A.3, A.8 and what they leave out. What each packet of a stream in order touches lies
+# together, up to `spacing[0]`: with thousands of streams each line of it comes from far away.
 cdef struct RtpReceiver:
     uint32_t clock_hz               # above 0
     uint32_t ssrc
@@ -167,52 +168,52 @@ cdef struct RtpReceiver:
     uint8_t event_payload_type      # NO_PAYLOAD_TYPE for none
     uint8_t started                 # a first packet came
     uint8_t transit_known           # transit_q8 holds a value (which may be 0)
+    uint8_t lowest_known
+    uint8_t lowest_before_known
+    uint8_t anchor_known            # anchor_* hold the newest packet in order of the negotiated type
+    uint8_t last_payload_type       # of the newest packet in order, no events or comfort noise; NO_PAYLOAD_TYPE: none
+    uint8_t may_have_paused         # it came so late after the one before it that the sender may have stood still
     uint32_t last_timestamp         # of the packet with the highest sequence
     uint32_t timestamp_step         # RTP units between neighbours, 0 until known
-    int64_t base_ext_seq            # first sequence of this run of sequences, extended
+    uint32_t anchor_timestamp
     int64_t max_ext_seq             # highest sequence seen, extended
     int64_t received                # since base_ext_seq, duplicates included
-    int64_t expected_before         # of the runs that a resync or a new source ended
-    int64_t received_before
-    int64_t expected_prior          # at the last close of the report interval
-    int64_t received_prior
+    int64_t received_before         # in the runs of sequences that a resync or a new source ended
+    int64_t bytes_received          # payload of all counted packets
     uint64_t window[2]              # bit i of 128: packet max_ext_seq - i came
     uint64_t discarded[2]           # the same bits: it came, but too late to be played
     int64_t loss_run                # packets missing in a row at the far end of the window
-    int64_t loss_bursts             # runs of missing packets that left the window
-    int64_t longest_loss_burst
-    BurstGap burst_gap
+    int64_t anchor_ext_seq
+    int64_t anchor_arrival_ns
+    int64_t last_arrival_ns         # of the newest counted packet
+    int64_t spacing_min_ns          # over the whole stream; INT64_MAX before the second packet
+    int64_t spacing_max_ns
     uint64_t transit_q8             # arrival minus timestamp in 1/256 RTP unit, modulo 2^40
     int64_t jitter_q12              # RFC 3550 A.8 in 1/4096 RTP unit
     int64_t jitter_min_q12
     int64_t jitter_max_q12
     double jitter_sum_q12
     int64_t jitter_count            # packets that moved the estimate
+    TransitDifferences differences
     int64_t base_span               # arrival_ns // 10 s that lowest_q8 belongs to
     uint64_t lowest_q8              # smallest transit of this span ...
     uint64_t lowest_before_q8       # ... and of the one before
-    uint8_t lowest_known
-    uint8_t lowest_before_known
-    uint8_t anchor_known            # the three below hold the newest packet in order of the negotiated type
-    uint8_t last_payload_type       # of the newest packet in order, no events or comfort noise; NO_PAYLOAD_TYPE: none
-    uint32_t anchor_timestamp
-    int64_t anchor_ext_seq
-    int64_t anchor_arrival_ns
-    uint8_t may_have_paused         # it came so late after the one before it that the sender may have stood still
-    int64_t late_limit_ns
-    int64_t late_limit_q8           # the same in 1/256 RTP unit
-    JitterBuffer buffer
-    TransitDifferences differences
+    int64_t late_limit_q8           # late_limit_ns in 1/256 RTP unit
     int64_t late_packets            # later than the fastest of the last 10 to 20 s by more than the limit
+    JitterBuffer buffer
+    HeldPacket held
+    SpacingBucket spacing[SPACING_BUCKETS]  # newest first
+    int64_t late_limit_ns
+    int64_t base_ext_seq            # first sequence of this run of sequences, extended
+    int64_t expected_before         # of the runs before it
+    int64_t expected_prior          # at the last close of the report interval
+    int64_t received_prior
+    int64_t loss_bursts             # runs of missing packets that left the window
+    int64_t longest_loss_burst
+    BurstGap burst_gap
     int64_t timestamp_jumps
     int64_t payload_type_changes
     int64_t first_arrival_ns
-    int64_t last_arrival_ns         # of the newest counted packet
-    int64_t spacing_min_ns          # over the whole stream; INT64_MAX before the second packet
-    int64_t spacing_max_ns
-    SpacingBucket spacing[SPACING_BUCKETS]
-    HeldPacket held
-    int64_t bytes_received          # payload of all counted packets
     int64_t duplicate_packets
     int64_t out_of_order_packets
     int64_t sequence_number_resets  # resyncs to a lower sequence

@@ -956,8 +956,9 @@ cdef void update_jitter(RtpReceiver* receiver, uint32_t timestamp, int64_t arriv
 
 cdef void count_spacing(RtpReceiver* receiver, int64_t spacing_ns, int64_t arrival_ns) noexcept nogil:
     cdef int64_t index = arrival_ns // SPACING_BUCKET_NS
-    cdef SpacingBucket* bucket = &receiver.spacing[index & (SPACING_BUCKETS - 1)]
+    cdef SpacingBucket* bucket = &receiver.spacing[0]
     if bucket.index != index:
+        memmove(bucket + 1, bucket, (SPACING_BUCKETS - 1) * sizeof(SpacingBucket))
         bucket.index = index
         bucket.count = 0
         bucket.sum_ns = 0

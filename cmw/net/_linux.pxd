@@ -110,3 +110,15 @@ cdef extern from "<netinet/in.h>" nogil:
         uint16_t sin6_port          # network byte order
         in6_addr sin6_addr
         uint32_t sin6_scope_id
+
+
+cdef extern from *:
+    """
+    static inline void fetch_lines(const void *from, const void *to)
+    {
+        for (const char *line = from; line < (const char *)to; line += 64)
+            __builtin_prefetch(line, 1);
+    }
+    """
+    # Asks for memory, 64 bytes at a time, so that it is near when it is used; changes nothing.
+    void fetch_lines(const void* begin, const void* end) nogil

@@ -107,7 +107,7 @@ cdef int64_t FORMER_NS = 4000000000
 cdef int64_t BELIEVED_WAIT_NS = 5000000000  # no datagram waits longer in a socket
 
 # Squares of the 256 linear values, for the level of what is heard: row 1 PCMU, row 2 PCMA.
-cdef int64_t SQUARES[3][256]
+cdef int32_t SQUARES[3][256]
 for _row, _codec in ((1, "PCMU"), (2, "PCMA")):
     for _code, _value in enumerate(linear_values(_codec)):
         SQUARES[_row][_code] = _value * _value
@@ -146,51 +146,57 @@ cdef struct Pair:
     uint16_t local_port             # of RTP
 
 
+# What arrived at one level.
+cdef struct LevelBin:
+    int64_t energy                  # sum of squared linear samples
+    int64_t samples
+
+
+# A stream and its ports. What a packet touches lies together, since the memory of thousands of slots is far away: from
+# `sender` to `ready_tick` one that leaves, from `rtp_peer` to the head of `receiver` one that comes. The engine asks for these
+# lines while the kernel has the packet before (`fetch_sending`, `fetch_receiving`, `fetch_reporting`).
 cdef struct Slot:
-    RtpSender sender
-    RtpReceiver receiver
-    RtcpSession control
-    RtpEventSender digits_out
     RtpEventReceiver digits_in
-    Peer rtp_peer
-    Peer rtcp_peer
+    RtcpSession control
+    RtpEventSender digits_out       # its counts are its end, next to the sender
+    RtpSender sender
     Source source                   # frames belong to the engine
     int64_t source_began            # number of the packet of the schedule that has its first frame
-    Format format                   # the one that the peer sends, or is expected to
-    Format formats[FORMATS]         # all that it may send
+    Peer rtp_peer
+    Pair pairs[2]                   # both are heard; the stream leaves from one
+    PacketLog* log                  # where its datagrams are kept; NULL for nowhere
+    uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
+    uint8_t side                    # of the pair that the stream leaves from: the other was offered, or left
+    uint8_t mode
+    uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
+    uint8_t symmetric               # the address that RTP comes from is still to be learnt
     int64_t ready_tick              # the last tick in which the RTP socket had something
+    Format format                   # the one that the peer sends, or is expected to
+    RtpReceiver receiver
+    LevelBin levels[LEVEL_BINS]     # what came, by the level of the packet
+    Format formats[FORMATS]         # all that the peer may send
+    Peer rtcp_peer
     int64_t packets_before_start
     int64_t packets_after_stop
     int64_t kernel_drops            # of both sockets, as of the last datagram read
     int64_t rtcp_strangers
-    int64_t energy                  # sum of squared linear samples
-    int64_t energy_samples
-    int64_t bin_energy[LEVEL_BINS]  # the same by the level of the packet
-    int64_t bin_samples[LEVEL_BINS]
     int64_t early_counted           # packets of the stream that came before its start
     int64_t received_at_mute        # packets received when sending was last kept back; below 0 when it never was
     uint32_t echo_offset            # our timestamp minus theirs
     int64_t rtcp_send_errors
     int64_t network_errors          # ICMP answers to our RTP
-    Pair pairs[2]                   # both are heard; the stream leaves from one
-    uint8_t side                    # which one: the other was offered, or left
     int family                      # AF_INET or AF_INET6
-    uint16_t heard_port             # where RTP is taken from, network byte order; 0 until known
     uint8_t began_elsewhere         # all that was counted came from another port than the negotiated one
     int64_t former_until_ns         # when RTP is taken no more from where it came before the peer moved, monotonic
     uint8_t former[ADDRESS_BYTES]   # that address; behind the word above for its alignment
-    uint8_t symmetric               # the address that RTP comes from is still to be learnt
-    uint8_t symmetric_control       # so is that of RTCP
+    uint8_t symmetric_control       # the address that RTCP comes from is still to be learnt
     Candidate candidate
-    uint8_t mode
     uint8_t format_count
     uint8_t echo_started
     uint8_t rtcp_wanted             # the peer named an RTCP port
-    uint8_t muted                   # no RTP leaves; the schedule and RTCP go on
     int64_t opening                 # its number, unique in the engine: whose early packets are whose
     int64_t early_packets           # kept until the stream starts
-    PacketLog* log                  # where its datagrams are kept; NULL for nowhere
-    int64_t label                   # what entries of it are known by
+    int64_t label                   # what entries of its log are known by
 
 
 # RTP that came before its stream was started: the peer's first packets overtake the signalling that tells of them.
@@ -1053,14 +1059,22 @@ cdef class MediaEngine:
         pthread_mutex_unlock(&self.lock)
 
     cdef void _serve(self, int64_t now_ns) noexcept nogil:
-        cdef int i
+        cdef int due = -1               # the slot before `i` that has a packet
+        cdef int reported, i
         self.tick += 1
+        reported = <int>(self.tick % REPORT_TICKS)  # a few at each tick: all at once would keep packets waiting
         self._read_offset()
+        fetch_reporting(self.slots, reported, self.high_water)
         for i in range(self.high_water):
             if self.next_due[i] <= now_ns:
-                self._send_packet(i)
+                fetch_sending(&self.slots[i])
+                if due >= 0:
+                    self._send_packet(due)
+                due = i
+        if due >= 0:
+            self._send_packet(due)
         self._drain_ready()
-        i = <int>(self.tick % REPORT_TICKS)     # a few at each tick: all at once would keep packets waiting
+        i = reported
         while i < self.high_water:
             if self.states[i] == ACTIVE:
                 self._end_digit(i, now_ns)
@@ -1191,6 +1205,8 @@ cdef class MediaEngine:
             count = epoll_wait(self.epoll_fd, self.ready, EVENTS, 0)
             for i in range(count):
                 tag = self.ready[i].data.u64
+                if i + 1 < count:
+                    fetch_receiving(&self.slots[self.ready[i + 1].data.u64 >> 2])
                 self._drain_event(
                     tag >> 2, &self.slots[tag >> 2].pairs[tag >> 1 & 1], tag & 1, self.ready[i].events)
             rounds -= 1
@@ -1596,6 +1612,23 @@ cdef class MediaEngine:
         self.open_count -= 1
 
 
+cdef inline void fetch_sending(const Slot* s) noexcept nogil:
+    """Ask for the memory that a packet of this slot touches when it leaves."""
+    fetch_lines(&s.digits_out.first, &s.ready_tick)
+
+
+cdef inline void fetch_receiving(const Slot* s) noexcept nogil:
+    """Ask for the memory that a packet touches that comes for this slot."""
+    fetch_lines(&s.rtp_peer, &s.receiver.spacing[1])
+
+
+cdef inline void fetch_reporting(const Slot* slots, int first, int end) noexcept nogil:
+    """Ask for what tells whether something of every REPORT_TICKS-th slot is due."""
+    while first < end:
+        fetch_lines(&slots[first].digits_in, &slots[first].control.sent_ns)
+        first += REPORT_TICKS
+
+
 cdef void close_pair(Pair pair) noexcept nogil:
     if pair.rtp_fd >= 0:
         close(pair.rtp_fd)
@@ -1713,13 +1746,11 @@ cdef int place_of(const Slot* s, uint8_t payload_type) noexcept nogil:
 
 
 cdef void clear_levels(Slot* s) noexcept nogil:
-    s.energy = s.energy_samples = 0
-    memset(s.bin_energy, 0, sizeof(s.bin_energy))
-    memset(s.bin_samples, 0, sizeof(s.bin_samples))
+    memset(s.levels, 0, sizeof(s.levels))
 
 
 cdef void measure(Slot* s, const uint8_t* payload, uint32_t size) noexcept nogil:
-    cdef const int64_t* squares = SQUARES[s.format.law]
+    cdef const int32_t* squares = SQUARES[s.format.law]
     cdef int64_t energy = 0
     cdef uint32_t i
     cdef int place
@@ -1728,10 +1759,8 @@ cdef void measure(Slot* s, const uint8_t* payload, uint32_t size) noexcept nogil
     for i in range(size):
         energy += squares[payload[i]]
     place = <int>max(0.0, min(100.0, -to_dbov(<double>energy, size)))
-    s.energy += energy
-    s.energy_samples += size
-    s.bin_energy[place] += energy
-    s.bin_samples[place] += size
+    s.levels[place].energy += energy
+    s.levels[place].samples += size
 
 
 cdef inline double to_dbov(double energy, int64_t samples) noexcept nogil:
@@ -1750,17 +1779,17 @@ cdef int split_levels(const Slot* s, double* speech_dbov, double* noise_dbov) no
     cdef bint speech = 1
     cdef int i
     for i in range(LEVEL_BINS):
-        if s.bin_samples[i] == 0:
+        if s.levels[i].samples == 0:
             continue
         if speech:
             speech = i <= -SPEECH_FLOOR_DBOV
             speech = speech and (samples == 0 or to_dbov(energy, samples) + i < SPEECH_MARGIN_DB)
         if speech:
-            energy += s.bin_energy[i]
-            samples += s.bin_samples[i]
+            energy += s.levels[i].energy
+            samples += s.levels[i].samples
         else:
-            rest += s.bin_energy[i]
-            rest_samples += s.bin_samples[i]
+            rest += s.levels[i].energy
+            rest_samples += s.levels[i].samples
     if samples:
         speech_dbov[0] = to_dbov(energy, samples)
     if rest_samples:
@@ -1794,14 +1823,20 @@ cdef object _look(Slot* s):
     cdef double speech = 0.0
     cdef double noise = 0.0
     cdef int found = split_levels(s, &speech, &noise)
+    cdef int64_t energy = 0
+    cdef int64_t samples = 0
+    cdef int i
+    for i in range(LEVEL_BINS):
+        energy += s.levels[i].energy
+        samples += s.levels[i].samples
     return stream_snapshot(&s.sender, &s.receiver, &s.control)._replace(
         packets_before_start=s.packets_before_start, packets_after_stop=s.packets_after_stop,
         kernel_drops=s.kernel_drops, rtcp_strangers=s.rtcp_strangers, rtcp_send_errors=s.rtcp_send_errors,
         network_errors=s.network_errors, early_packets=s.early_counted,
         packets_at_mute=s.received_at_mute if s.received_at_mute >= 0 else None,
-        received_energy=<double>s.energy, received_samples=s.energy_samples,
+        received_energy=<double>energy, received_samples=samples,
         signal_level_dbov=speech if found & 1 else None, noise_level_dbov=noise if found & 2 else None,
-        received_level_dbov=to_dbov(<double>s.energy, s.energy_samples) if s.energy_samples else None)
+        received_level_dbov=to_dbov(<double>energy, samples) if samples else None)
 
 
 cdef PacketLog* _room_of(log) except? NULL:
