@@ -259,6 +259,7 @@ cdef class MediaEngine:
     cdef int64_t stall_ns           # longest time that a tick came late, since the last closed interval
     cdef int64_t ticks_closed       # both as of the last closed interval
     cdef int64_t missed_closed
+    cdef int64_t seen_ns            # what the thread last read from its clock: no instant after now
     cdef int64_t offset_ns          # CLOCK_REALTIME minus CLOCK_MONOTONIC
     cdef int64_t offset_taken_ns    # when it was read, monotonic
     cdef int64_t cpu_ns             # of threads that ended
@@ -1090,6 +1091,7 @@ cdef class MediaEngine:
         cdef int64_t before_ns = clock_ns(CLOCK_MONOTONIC)
         cdef int64_t unix_ns = clock_ns(CLOCK_REALTIME)
         cdef int64_t after_ns = clock_ns(CLOCK_MONOTONIC)
+        self.seen_ns = after_ns
         if after_ns - before_ns < OFFSET_GAP_NS or after_ns - self.offset_taken_ns > OFFSET_AGE_NS:
             self.offset_ns = unix_ns - before_ns - (after_ns - before_ns) // 2
             self.offset_taken_ns = after_ns
@@ -1110,7 +1112,9 @@ cdef class MediaEngine:
         cdef uint32_t size = s.source.frame_bytes
         cdef int64_t frame
         cdef int64_t skipped = s.sender.packets_skipped
-        cdef bint due = rtp_pull_due(&s.sender, clock_ns(CLOCK_MONOTONIC), 0)
+        cdef bint due
+        self.seen_ns = clock_ns(CLOCK_MONOTONIC)
+        due = rtp_pull_due(&s.sender, self.seen_ns, 0)
         self.skipped += s.sender.packets_skipped - skipped
         if due:
             if s.muted:
@@ -1257,8 +1261,7 @@ cdef class MediaEngine:
 
     cdef int64_t _read_ancillary(self, Slot* s, Pair* pair, msghdr* message, bint control) noexcept nogil:
         """Count what the kernel dropped before this datagram; return when it came, monotonic."""
-        cdef int64_t now_ns = clock_ns(CLOCK_MONOTONIC)
-        cdef int64_t arrival_ns = now_ns
+        cdef int64_t arrival_ns = INT64_MAX
         cdef cmsghdr* item = CMSG_FIRSTHDR(message)
         cdef timespec stamp
         cdef uint32_t drops
@@ -1275,9 +1278,11 @@ cdef class MediaEngine:
                     s.kernel_drops += <uint32_t>(drops - pair.rtp_drops)
                     pair.rtp_drops = drops
             item = CMSG_NXTHDR(message, item)
-        if now_ns - BELIEVED_WAIT_NS < arrival_ns <= now_ns:
+        if arrival_ns > self.seen_ns:
+            self.seen_ns = clock_ns(CLOCK_MONOTONIC)
+        if self.seen_ns - BELIEVED_WAIT_NS < arrival_ns <= self.seen_ns:
             return arrival_ns
-        return now_ns  # the wall clock was stepped since the offset was read
+        return self.seen_ns  # no date, or the wall clock was stepped since the offset was read
 
     cdef void _take_media(
         self, Slot* s, uint8_t state, size_t size, int64_t arrival_ns, const uint8_t* source
