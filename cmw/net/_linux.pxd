@@ -114,11 +114,12 @@ cdef extern from "<netinet/in.h>" nogil:
 
 cdef extern from *:
     """
-    static inline void fetch_lines(const void *from, const void *to)
+    #include <stdint.h>
+    static inline void fetch_lines(const void *begin, const void *end)
     {
-        for (const char *line = from; line < (const char *)to; line += 64)
-            __builtin_prefetch(line, 1);
+        for (uintptr_t line = (uintptr_t)begin & ~(uintptr_t)63; line < (uintptr_t)end; line += 64)
+            __builtin_prefetch((const void *)line, 1);
     }
     """
-    # Asks for memory, 64 bytes at a time, so that it is near when it is used; changes nothing.
+    # Asks for the cache lines of 64 bytes from `begin` up to `end`, so that they are near when they are used.
     void fetch_lines(const void* begin, const void* end) nogil

@@ -153,8 +153,8 @@ cdef struct LevelBin:
 
 
 # A stream and its ports. What a packet touches lies together, since the memory of thousands of slots is far away: from
-# `sender` to `ready_tick` one that leaves, from `rtp_peer` to the head of `receiver` one that comes. The engine asks for these
-# lines while the kernel has the packet before (`fetch_sending`, `fetch_receiving`, `fetch_reporting`).
+# `sender` to `ready_tick` for one that leaves, from `rtp_peer` to the head of `receiver` for one that comes. The engine
+# asks for it while the kernel has the packet before: `fetch_sending`, `fetch_receiving`, `fetch_reporting`.
 cdef struct Slot:
     RtpEventReceiver digits_in
     RtcpSession control
