@@ -189,6 +189,7 @@ def test_an_authority_that_went_away_since_the_settings_were_read(
         (b"220 mail.example ESMTP\r\n", Grade.FAIL),
         (b"", Grade.FAIL),
     ],
+    ids=["gateway", "web page", "worker", "404", "mail", "nothing"],  # not by what is said: it has the time
 )
 def test_what_answers_is_a_gateway_or_something_else(
     settings: Callable[..., str], loopback_ip: Callable[[], str], answer: bytes, grade: Grade
