@@ -77,7 +77,6 @@ cdef extern from "<sys/socket.h>" nogil:
         size_t cmsg_len
         int cmsg_level
         int cmsg_type
-    ssize_t sendto(int, const void*, size_t, int, const sockaddr*, socklen_t)
     cmsghdr* CMSG_FIRSTHDR(msghdr*)
     cmsghdr* CMSG_NXTHDR(msghdr*, cmsghdr*)
     uint8_t* CMSG_DATA(cmsghdr*)
@@ -110,16 +109,3 @@ cdef extern from "<netinet/in.h>" nogil:
         uint16_t sin6_port          # network byte order
         in6_addr sin6_addr
         uint32_t sin6_scope_id
-
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    static inline void fetch_lines(const void *begin, const void *end)
-    {
-        for (uintptr_t line = (uintptr_t)begin & ~(uintptr_t)63; line < (uintptr_t)end; line += 64)
-            __builtin_prefetch((const void *)line, 1);
-    }
-    """
-    # Asks for the cache lines of 64 bytes from `begin` up to `end`, so that they are near when they are used.
-    void fetch_lines(const void* begin, const void* end) nogil

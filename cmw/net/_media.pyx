@@ -52,6 +52,7 @@ from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clockid_t, timespec
 
 from cmw._rtp_events cimport *
 from cmw._rtp cimport *
+from cmw.net._cache cimport fetch_lines
 from cmw.net._linux cimport *
 from cmw.net._packet_log cimport LogEntry, PacketLog, log_packet
 from cmw.net._sockets cimport *
@@ -259,7 +260,7 @@ cdef class MediaEngine:
     cdef int64_t stall_ns           # longest time that a tick came late, since the last closed interval
     cdef int64_t ticks_closed       # both as of the last closed interval
     cdef int64_t missed_closed
-    cdef int64_t seen_ns            # what the thread last read from its clock: no instant after now
+    cdef int64_t seen_ns            # the monotonic clock as it was last read under the lock: no instant after now
     cdef int64_t offset_ns          # CLOCK_REALTIME minus CLOCK_MONOTONIC
     cdef int64_t offset_taken_ns    # when it was read, monotonic
     cdef int64_t cpu_ns             # of threads that ended

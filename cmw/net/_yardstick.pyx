@@ -30,6 +30,7 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 
 cdef extern from "<sys/socket.h>" nogil:
+    ssize_t sendto(int, const void*, size_t, int, const sockaddr*, socklen_t)
     ssize_t recvfrom(int, void*, size_t, int, sockaddr*, socklen_t*)
 
 
